@@ -1,0 +1,3 @@
+//! What a stream of records says beyond the single record.
+
+pub mod replies;

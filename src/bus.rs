@@ -1,0 +1,232 @@
+//! From a tap to those who watch, without ever waiting for them.
+//!
+//! Each watcher has a queue of its own, bounded in records and in bytes. When it is full, whole
+//! records are dropped for that watcher and counted; when there is room again, a [`Body::Gap`]
+//! says how many bytes are missing. For every watcher: received + dropped = seen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::record::{Body, Origin, Record};
+
+/// Records that wait for one watcher at most.
+pub const MAX_RECORDS: usize = 16 * 1024;
+/// Bytes that wait for one watcher at most.
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Hands records to every watcher.
+#[derive(Debug, Default)]
+pub struct Bus {
+    watchers: Vec<Watcher>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    queue: mpsc::Sender<Record>,
+    meter: Arc<Meter>,
+    missing: Option<(u64, Origin)>,
+}
+
+/// Counts what one watcher was given.
+#[derive(Debug, Default)]
+pub struct Meter {
+    seen: AtomicU64,
+    dropped: AtomicU64,
+    waiting: AtomicUsize,
+}
+
+impl Meter {
+    /// Records that the tap saw.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Records that were dropped because the queue was full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The watcher's end of its queue.
+#[derive(Debug)]
+pub struct Inbox {
+    queue: mpsc::Receiver<Record>,
+    meter: Arc<Meter>,
+}
+
+impl Inbox {
+    /// The next record, waiting for it on this thread; `None` when the tap has ended.
+    pub fn wait(&mut self) -> Option<Record> {
+        let record = self.queue.blocking_recv()?;
+        Some(self.taken(record))
+    }
+
+    /// The next record, if there is one already.
+    pub fn poll(&mut self) -> Option<Record> {
+        let record = self.queue.try_recv().ok()?;
+        Some(self.taken(record))
+    }
+
+    /// The counters.
+    pub fn meter(&self) -> Arc<Meter> {
+        self.meter.clone()
+    }
+
+    fn taken(&self, record: Record) -> Record {
+        self.meter.waiting.fetch_sub(size(&record), Ordering::Relaxed);
+        record
+    }
+}
+
+/// The bytes that a record carries.
+fn size(record: &Record) -> usize {
+    match &record.body {
+        Body::Frame(bytes) | Body::Console(bytes) => bytes.len(),
+        Body::FramingError(error) => error.bytes.len(),
+        Body::Gap(_) | Body::Link(_) => 0,
+    }
+}
+
+impl Bus {
+    /// A new watcher, which sees everything from now on.
+    pub fn watch(&mut self) -> Inbox {
+        let (sender, queue) = mpsc::channel(MAX_RECORDS);
+        let meter = Arc::new(Meter::default());
+        self.watchers.push(Watcher { queue: sender, meter: meter.clone(), missing: None });
+        Inbox { queue, meter }
+    }
+
+    /// Hands out `records` and empties the list, without waiting.
+    pub fn publish(&mut self, records: &mut Vec<Record>) {
+        self.watchers.retain(|watcher| !watcher.queue.is_closed());
+        for record in records.drain(..) {
+            for watcher in &mut self.watchers {
+                watcher.offer(&record);
+            }
+        }
+    }
+
+    /// Hands out `records` and empties the list, waiting for every watcher: for sources that do
+    /// not mind, such as files.
+    pub async fn publish_all(&mut self, records: &mut Vec<Record>) {
+        for record in records.drain(..) {
+            for watcher in &mut self.watchers {
+                watcher.meter.seen.fetch_add(1, Ordering::Relaxed);
+                watcher.meter.waiting.fetch_add(size(&record), Ordering::Relaxed);
+                let _ = watcher.queue.send(record.clone()).await; // a closed queue is retired below
+            }
+        }
+        self.watchers.retain(|watcher| !watcher.queue.is_closed());
+    }
+}
+
+impl Watcher {
+    fn offer(&mut self, record: &Record) {
+        self.meter.seen.fetch_add(1, Ordering::Relaxed);
+        if self.make_good(record) && self.try_send(record.clone()) {
+            return;
+        }
+        self.meter.dropped.fetch_add(1, Ordering::Relaxed);
+        let missing = self.missing.get_or_insert((0, record.origin));
+        missing.0 += size(record) as u64;
+    }
+
+    /// Reports what was dropped before, in front of `next`, when there is room for both.
+    fn make_good(&mut self, next: &Record) -> bool {
+        let Some((bytes, origin)) = self.missing else { return true };
+        let full = self.meter.waiting.load(Ordering::Relaxed) + size(next) > MAX_BYTES;
+        if full || self.queue.capacity() < 2 {
+            return false;
+        }
+        let gap = Record { time: next.time, origin, offset: None, body: Body::Gap(bytes) };
+        self.missing = None;
+        self.try_send(gap)
+    }
+
+    fn try_send(&self, record: Record) -> bool {
+        let bytes = size(&record);
+        if self.meter.waiting.load(Ordering::Relaxed) + bytes > MAX_BYTES {
+            return false;
+        }
+        self.meter.waiting.fetch_add(bytes, Ordering::Relaxed);
+        match self.queue.try_send(record) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
+                self.meter.waiting.fetch_sub(bytes, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Direction;
+    use bytes::Bytes;
+
+    fn frame(n: u64, length: usize) -> Record {
+        Record {
+            time: None,
+            origin: Origin::new(Direction::FromDevice),
+            offset: Some(n),
+            body: Body::Frame(Bytes::from(vec![0; length])),
+        }
+    }
+
+    /// Publishes `n` frames while nobody reads, then reads everything; returns (frames, gaps).
+    fn overrun(n: usize, length: usize) -> (Vec<Record>, Arc<Meter>) {
+        let mut bus = Bus::default();
+        let mut inbox = bus.watch();
+        for i in 0..n {
+            bus.publish(&mut vec![frame(i as u64, length)]);
+        }
+        let mut got = Vec::new();
+        while let Some(record) = inbox.poll() {
+            got.push(record);
+        }
+        bus.publish(&mut vec![frame(n as u64, length)]);
+        got.extend(std::iter::from_fn(|| inbox.poll()));
+        (got, inbox.meter())
+    }
+
+    #[test]
+    fn received_and_dropped_are_what_was_seen_and_the_gap_says_what_is_missing() {
+        for (n, length) in [(MAX_RECORDS + 1000, 100), (MAX_BYTES / 1500 + 77, 1500)] {
+            let (got, meter) = overrun(n, length);
+            let frames = got.iter().filter(|r| matches!(r.body, Body::Frame(_))).count() as u64;
+            assert_eq!(meter.seen(), n as u64 + 1);
+            assert!(meter.dropped() > 0);
+            assert_eq!(frames + meter.dropped(), meter.seen());
+            let gap = got.iter().find_map(|record| match record.body {
+                Body::Gap(bytes) => Some(bytes),
+                _ => None,
+            });
+            assert_eq!(gap, Some(meter.dropped() * length as u64));
+            assert_eq!(got.last().and_then(|record| record.offset), Some(n as u64));
+        }
+    }
+
+    #[test]
+    fn a_stuck_watcher_costs_another_nothing() {
+        let mut bus = Bus::default();
+        let stuck = bus.watch();
+        let mut keen = bus.watch();
+        for i in 0..2 * MAX_RECORDS {
+            bus.publish(&mut vec![frame(i as u64, 10)]);
+            assert_eq!(keen.poll().and_then(|record| record.offset), Some(i as u64));
+        }
+        assert_eq!(keen.meter().dropped(), 0);
+        assert_eq!(stuck.meter().dropped(), MAX_RECORDS as u64);
+    }
+
+    #[test]
+    fn a_watcher_that_left_is_forgotten() {
+        let mut bus = Bus::default();
+        drop(bus.watch());
+        bus.publish(&mut vec![frame(0, 10)]);
+        assert!(bus.watchers.is_empty());
+    }
+}

@@ -1,0 +1,204 @@
+//! Writing what was seen to files that other tools open.
+//!
+//! A format turns records into bytes, whole blocks at a time; [`CaptureFile`] puts them into a
+//! file or a pipe. A block is never split over two writes, so that a process that is killed leaves
+//! a file that opens up to the last flush.
+
+mod pcap;
+mod pcapng;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::clock::Timestamp;
+use crate::error::{Category, Error, Result};
+use crate::record::Record;
+
+/// How many bytes collect before they are written without being asked.
+const SPOOL: usize = 64 * 1024;
+
+/// What a capture says about the line it was taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The endpoint; becomes the name of the interface.
+    pub name: String,
+    /// How it was tapped; becomes the description of the interface.
+    pub description: String,
+}
+
+/// What a tap counted, for the statistics at the end of a capture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records that the tap saw.
+    pub seen: u64,
+    /// Records that it had to drop because we were too slow.
+    pub dropped: u64,
+}
+
+/// Turns records into the bytes of a capture.
+trait Format: Send {
+    /// Appends `record`. Returns whether the format can hold it.
+    fn record(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<bool>;
+    /// Appends what comes last.
+    fn finish(&mut self, now: Timestamp, counts: Counts, out: &mut Vec<u8>) -> io::Result<()>;
+}
+
+/// The formats, by the extension that selects them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Classic pcap with nanoseconds: whole frames only.
+    Pcap,
+    /// pcapng: directions, framing errors, link changes, statistics.
+    Pcapng,
+}
+
+/// Where a capture goes and in which format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The file; `None` is stdout.
+    pub path: Option<PathBuf>,
+    /// The format.
+    pub kind: Kind,
+}
+
+impl Target {
+    /// `-` is stdout, as pcapng; a name must end with `.pcap` or `.pcapng`.
+    pub fn parse(text: &str) -> Result<Target, String> {
+        if text == "-" {
+            return Ok(Target { path: None, kind: Kind::Pcapng });
+        }
+        let path = PathBuf::from(text);
+        let kind = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("pcap") => Kind::Pcap,
+            Some("pcapng") => Kind::Pcapng,
+            _ => {
+                return Err(format!(
+                    "'{text}' names neither a .pcap nor a .pcapng file, nor is it '-' for stdout"
+                ));
+            }
+        };
+        Ok(Target { path: Some(path), kind })
+    }
+
+    /// How messages name it.
+    pub fn display(&self) -> String {
+        self.path.as_deref().map_or("stdout".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Opens it, and writes what comes first. An existing file is replaced.
+    pub fn create(&self, source: &Source) -> Result<CaptureFile> {
+        let sink: Box<dyn Write + Send> = match &self.path {
+            None => Box::new(io::stdout()),
+            Some(path) => Box::new(open(path)?),
+        };
+        let mut spool = Vec::with_capacity(2 * SPOOL);
+        let format: Box<dyn Format> = match self.kind {
+            Kind::Pcap => Box::new(pcap::Pcap::new(&mut spool)),
+            Kind::Pcapng => Box::new(pcapng::Pcapng::new(source, &mut spool)),
+        };
+        let mut file =
+            CaptureFile { name: self.display(), format, sink, spool, written: 0, left_out: 0 };
+        file.flush()?; // whoever reads along sees at once that there is a capture
+        Ok(file)
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let missing = folder.filter(|folder| !folder.exists());
+        let denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let wrapped =
+            Error::environment(format!("cannot create {}", path.display())).caused_by(error);
+        match missing {
+            Some(folder) => {
+                wrapped.with_help(format!("make the folder first: mkdir -p {}", folder.display()))
+            }
+            None if denied => wrapped.with_help("choose another file with '-w', or another folder"),
+            None => wrapped,
+        }
+    })
+}
+
+/// A capture that is being written.
+pub struct CaptureFile {
+    name: String,
+    format: Box<dyn Format>,
+    sink: Box<dyn Write + Send>,
+    spool: Vec<u8>,
+    written: u64,
+    left_out: u64,
+}
+
+impl std::fmt::Debug for CaptureFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaptureFile").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl CaptureFile {
+    /// Adds a record. It reaches the file with the next [`CaptureFile::flush`] at the latest.
+    pub fn record(&mut self, record: &Record) -> Result<()> {
+        let held = self.format.record(record, &mut self.spool);
+        match held.map_err(|error| cannot_write(&self.name, error))? {
+            true => self.written += 1,
+            false => self.left_out += 1,
+        }
+        if self.spool.len() >= SPOOL { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what has collected.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.spool.is_empty() {
+            return Ok(());
+        }
+        let done = self.sink.write_all(&self.spool).and_then(|()| self.sink.flush());
+        self.spool.clear();
+        done.map_err(|error| cannot_write(&self.name, error))
+    }
+
+    /// Writes the statistics and what is left.
+    pub fn finish(&mut self, now: Timestamp, counts: Counts) -> Result<()> {
+        let done = self.format.finish(now, counts, &mut self.spool);
+        done.map_err(|error| cannot_write(&self.name, error))?;
+        self.flush()
+    }
+
+    /// How many records are in the capture.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How many records the format could not hold.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// How messages name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn cannot_write(name: &str, error: io::Error) -> Error {
+    let category = match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Category::Internal,
+        _ => Category::Environment,
+    };
+    Error::new(category, format!("cannot write to {name}")).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_selects_the_format() {
+        let kind = |text| Target::parse(text).map(|target| target.kind);
+        assert_eq!(kind("a/b.pcap"), Ok(Kind::Pcap));
+        assert_eq!(kind("b.pcapng"), Ok(Kind::Pcapng));
+        assert_eq!(kind("-"), Ok(Kind::Pcapng));
+        assert!(kind("5").is_err_and(|error| error.starts_with("'5' names neither")));
+    }
+}

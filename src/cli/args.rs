@@ -1,0 +1,69 @@
+//! Arguments that several commands have.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::capture;
+use crate::endpoint::spec;
+use crate::framing::Framing;
+use crate::proto::MacAddr;
+
+/// Where the tunnel is and who is at its ends.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Tunnel")]
+pub struct TunnelArgs {
+    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., file:PATH, with
+    /// options behind commas (framing=, max-frame=, reconnect=, quickack=)
+    #[arg(short = 'd', long, value_name = "ENDPOINT", env = "UARTTOOL_DEVICE")]
+    pub device: Option<String>,
+    /// How frames are put on the line
+    #[arg(long, value_name = "NAME", value_parser = spec::parse_framing)]
+    pub framing: Option<&'static Framing>,
+    /// The largest frame in bytes, with its Ethernet header
+    #[arg(long, value_name = "BYTES", value_parser = spec::parse_max_frame)]
+    pub max_frame: Option<usize>,
+}
+
+/// Who is at the tunnel's ends.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Addresses")]
+pub struct AddressArgs {
+    /// Our IPv4 address [default: 192.168.100.1]
+    #[arg(long, value_name = "IP")]
+    pub host_ip: Option<Ipv4Addr>,
+    /// Our Ethernet address [default: 02:00:00:00:00:01]
+    #[arg(long, value_name = "MAC", value_parser = parse_mac)]
+    pub host_mac: Option<MacAddr>,
+    /// The device's IPv4 address [default: 192.168.100.2]
+    #[arg(long, value_name = "IP")]
+    pub device_ip: Option<Ipv4Addr>,
+    /// The device's Ethernet address [default: 02:00:00:00:00:02]
+    #[arg(long, value_name = "MAC", value_parser = parse_mac)]
+    pub device_mac: Option<MacAddr>,
+}
+
+/// Where a capture goes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Capture")]
+pub struct CaptureArgs {
+    /// Write what is seen to FILE: .pcapng (directions, framing errors, counters) or .pcap
+    /// (frames); '-' is stdout
+    #[arg(short = 'w', long, value_name = "FILE", value_parser = capture::Target::parse)]
+    pub pcap: Option<capture::Target>,
+}
+
+/// An Ethernet address.
+pub fn parse_mac(text: &str) -> Result<MacAddr, String> {
+    text.parse()
+        .map_err(|_| format!("'{text}' is not an Ethernet address such as 02:00:00:00:00:02"))
+}
+
+/// A duration longer than nothing.
+pub fn parse_positive(text: &str) -> Result<Duration, String> {
+    match spec::parse_duration(text)? {
+        Duration::ZERO => Err(format!("'{text}' is no time at all")),
+        duration => Ok(duration),
+    }
+}

@@ -1,0 +1,44 @@
+//! What commands share: arguments, configuration, terminal, the sinks of records.
+
+pub mod args;
+pub mod config;
+pub mod ready;
+pub mod signals;
+pub mod sink;
+pub mod target;
+pub mod terminal;
+
+use crate::error::{Error, Result};
+
+/// How a command ended when nothing went wrong on our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done: exit code 0.
+    Done,
+    /// The thing tested failed, and the report said how: exit code 1.
+    Failed,
+    /// Interrupted before there was a result: exit code 130.
+    Interrupted,
+}
+
+impl Verdict {
+    /// The process exit code.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Verdict::Done => 0,
+            Verdict::Failed => 1,
+            Verdict::Interrupted => 130,
+        }
+    }
+}
+
+/// Runs a command's future on this thread. One thread is enough for a line, and the shortest way
+/// from a socket to another.
+pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Error::environment("cannot start the event loop").caused_by(error))?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
+}

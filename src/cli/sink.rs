@@ -1,0 +1,362 @@
+//! Where records end up: lines on stdout, a capture, and the sums of both.
+//!
+//! A sink has a thread of its own and a bounded queue in front of it, so that a slow terminal or
+//! disk never delays the line. Output is written whenever the queue is empty, so that a line
+//! appears as soon as its frame does, and in large pieces when there is much.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+use std::thread;
+
+use jiff::Timestamp as Moment;
+use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
+
+use super::terminal;
+use crate::analysis::replies::Replies;
+use crate::bus::{Inbox, Meter};
+use crate::capture::{CaptureFile, Counts, Source, Target};
+use crate::clock::{Clock, Timestamp};
+use crate::dissect::Dissector;
+use crate::dissect::render::{hex, line};
+use crate::error::{Error, Result};
+use crate::proto::ethernet;
+use crate::proto::line::Line;
+use crate::record::{Body, Direction, FramingError, LinkChange, Record};
+use crate::stop::Stopper;
+
+/// Output is written when so much has collected, even if more is waiting.
+const BUFFER: usize = 64 * 1024;
+
+/// What to show of a frame besides its line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// Its bytes in hex.
+    pub hex: bool,
+    /// And the Ethernet header's.
+    pub link: bool,
+    /// And the characters beside them.
+    pub characters: bool,
+}
+
+/// What a sink is to do.
+#[derive(Debug)]
+pub struct Plan {
+    /// Print lines; how.
+    pub lines: Option<Style>,
+    /// Write a capture.
+    pub capture: Option<Target>,
+    /// What the capture says about its source.
+    pub source: Source,
+    /// Stop after so many frames.
+    pub count: Option<u64>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Leave out what is rarely looked at.
+    pub brief: bool,
+    /// Bytes below the line.
+    pub dump: Dump,
+}
+
+/// What went through a sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Frames to the device.
+    pub to_device: u64,
+    /// Frames from the device.
+    pub from_device: u64,
+    /// Frames of unknown direction.
+    pub unknown: u64,
+    /// Bytes of all frames.
+    pub bytes: u64,
+    /// Framing errors.
+    pub errors: u64,
+    /// Records that were dropped because the sink was too slow.
+    pub dropped: u64,
+    /// Records that the capture's format cannot hold.
+    pub left_out: u64,
+}
+
+impl Totals {
+    /// All frames.
+    pub fn frames(&self) -> u64 {
+        self.to_device + self.from_device + self.unknown
+    }
+
+    /// The sentence at the end.
+    pub fn summary(&self) -> String {
+        let directions =
+            format!("({} to the device, {} from it)", self.to_device, self.from_device);
+        format!(
+            "{} {directions}, {}, {}, {} dropped",
+            terminal::count(self.frames(), "frame"),
+            terminal::bytes(self.bytes),
+            terminal::count(self.errors, "framing error"),
+            self.dropped
+        )
+    }
+}
+
+/// How a sink ended.
+#[derive(Debug)]
+pub struct Report {
+    /// What went through.
+    pub totals: Totals,
+    /// What went wrong, if something did.
+    pub error: Option<Error>,
+    /// Nobody reads our output any more.
+    pub is_abandoned: bool,
+}
+
+/// Starts a sink on `inbox`; it ends with the tap, and tells `stopper` when it is done earlier.
+pub fn start(plan: Plan, inbox: Inbox, stopper: Stopper) -> oneshot::Receiver<Report> {
+    let (sender, report) = oneshot::channel();
+    thread::spawn(move || {
+        let mut sink = Sink::new(plan, inbox);
+        let result = sink.run(&stopper);
+        let _ = sender.send(sink.report(result)); // nobody waits if the command has failed
+    });
+    report
+}
+
+/// Why a sink ends before its tap.
+enum Ending {
+    Failed(Error),
+    Abandoned,
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        Ending::Failed(error)
+    }
+}
+
+struct Sink {
+    plan: Plan,
+    inbox: Inbox,
+    meter: Arc<Meter>,
+    capture: Option<CaptureFile>,
+    printer: Option<Printer>,
+    totals: Totals,
+}
+
+impl Sink {
+    fn new(plan: Plan, inbox: Inbox) -> Self {
+        let meter = inbox.meter();
+        let printer = plan.lines.map(Printer::new);
+        Sink { plan, inbox, meter, capture: None, printer, totals: Totals::default() }
+    }
+
+    /// Takes records until the tap ends or enough were seen; the rest is taken and forgotten, so
+    /// that it does not count as dropped.
+    fn run(&mut self, stopper: &Stopper) -> Result<(), Ending> {
+        let result = self.take_records();
+        stopper.stop();
+        if result.is_ok() {
+            while self.inbox.wait().is_some() {}
+        }
+        let finished = self.finish();
+        result.and(finished)
+    }
+
+    fn take_records(&mut self) -> Result<(), Ending> {
+        while let Some(record) = self.inbox.wait() {
+            let mut next = Some(record);
+            while let Some(record) = next {
+                self.take(&record)?;
+                if self.plan.count.is_some_and(|count| self.totals.frames() >= count) {
+                    return Ok(());
+                }
+                next = self.inbox.poll();
+            }
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &Record) -> Result<(), Ending> {
+        self.count(record);
+        if let (None, Some(target)) = (&self.capture, &self.plan.capture) {
+            self.capture = Some(target.create(&self.plan.source)?);
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.record(record).or_else(abandoned_if_stdout(capture.name()))?;
+        }
+        if let Some(printer) = &mut self.printer {
+            printer.print(record)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, record: &Record) {
+        match (&record.body, record.origin.direction) {
+            (Body::Frame(frame), direction) => {
+                self.totals.bytes += frame.len() as u64;
+                match direction {
+                    Direction::ToDevice => self.totals.to_device += 1,
+                    Direction::FromDevice => self.totals.from_device += 1,
+                    Direction::Unknown => self.totals.unknown += 1,
+                }
+            }
+            (Body::FramingError(error), _) if !is_continued(error) => self.totals.errors += 1,
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Ending> {
+        if let Some(capture) = &mut self.capture {
+            capture.flush().or_else(abandoned_if_stdout(capture.name()))?;
+        }
+        self.printer.as_mut().map_or(Ok(()), Printer::flush)
+    }
+
+    fn finish(&mut self) -> Result<(), Ending> {
+        if let Some(capture) = &mut self.capture {
+            let counts = Counts { seen: self.meter.seen(), dropped: self.meter.dropped() };
+            let done = capture.finish(self.plan.clock.now(), counts);
+            done.or_else(abandoned_if_stdout(capture.name()))?;
+        }
+        self.printer.as_mut().map_or(Ok(()), Printer::flush)
+    }
+
+    fn report(mut self, result: Result<(), Ending>) -> Report {
+        self.totals.dropped = self.meter.dropped();
+        self.totals.left_out = self.capture.as_ref().map_or(0, CaptureFile::left_out);
+        let (error, is_abandoned) = match result {
+            Ok(()) => (None, false),
+            Err(Ending::Abandoned) => (None, true),
+            Err(Ending::Failed(error)) => (Some(error), false),
+        };
+        Report { totals: self.totals, error, is_abandoned }
+    }
+}
+
+/// One error can be more than one record.
+fn is_continued(error: &FramingError) -> bool {
+    error.problem == crate::record::Problem::Continued
+}
+
+/// A capture on stdout whose reader has left is no failure.
+fn abandoned_if_stdout(name: &str) -> impl FnOnce(Error) -> Result<(), Ending> {
+    let is_stdout = name == "stdout";
+    move |error| {
+        let source = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<io::Error>());
+        match source.map(io::Error::kind) {
+            Some(ErrorKind::BrokenPipe) if is_stdout => Err(Ending::Abandoned),
+            _ => Err(Ending::Failed(error)),
+        }
+    }
+}
+
+/// Prints records.
+struct Printer {
+    style: Style,
+    line: Line,
+    dissector: Dissector,
+    replies: Replies,
+    clock_face: ClockFace,
+}
+
+impl Printer {
+    fn new(style: Style) -> Self {
+        Printer {
+            style,
+            line: Line::new(style.brief),
+            dissector: Dissector::default(),
+            replies: Replies::default(),
+            clock_face: ClockFace::default(),
+        }
+    }
+
+    fn print(&mut self, record: &Record) -> Result<(), Ending> {
+        let time = record.time.map(|span| span.last);
+        match &record.body {
+            Body::Frame(frame) => self.frame(frame, record.origin.direction, time),
+            Body::FramingError(error) => {
+                self.start(time, "!!").display(error.describe(record.offset)).text("\n");
+                if self.style.dump.hex {
+                    hex::dump(&error.bytes, self.style.dump.characters, &mut self.line);
+                }
+            }
+            Body::Gap(bytes) => {
+                let line = self.start(time, "!!").text("gap: ").dec(*bytes);
+                line.text(" bytes were dropped, because this output was too slow\n");
+            }
+            // The first connection is news of the start, told on stderr.
+            Body::Link(LinkChange::Connected(_)) if record.origin.connection <= 1 => {}
+            Body::Link(change) => {
+                let change = change.to_string();
+                let change = crate::escape::terminal(change.as_bytes());
+                self.start(time, "**").text("link ").display(change).text("\n");
+            }
+            Body::Console(text) => {
+                self.start(time, "::").display(crate::escape::terminal(text)).text("\n");
+            }
+        }
+        if self.line.as_bytes().len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    fn start(&mut self, time: Option<Timestamp>, arrow: &str) -> &mut Line {
+        self.clock_face.show(time, &mut self.line);
+        self.line.text(arrow).text(" ")
+    }
+
+    fn frame(&mut self, frame: &[u8], direction: Direction, time: Option<Timestamp>) {
+        self.start(time, direction.arrow());
+        let stack = self.dissector.dissect(frame);
+        line::summary(&stack, &mut self.line);
+        if let Some(delay) = time.and_then(|time| self.replies.observe(&stack, time)) {
+            let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+            self.line.text("  (").dec(micros / 1000).text(".");
+            self.line.dec_padded((micros % 1000) as u32, 3).text(" ms)");
+        }
+        self.line.text("\n");
+        let dump = self.style.dump;
+        if dump.hex {
+            let from = if dump.link { 0 } else { ethernet::HEADER };
+            let bytes = frame.get(from..).unwrap_or_default();
+            hex::dump(bytes, dump.characters, &mut self.line);
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Ending> {
+        if self.line.as_bytes().is_empty() {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        let done = stdout.write_all(self.line.as_bytes()).and_then(|()| stdout.flush());
+        self.line.clear();
+        done.map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Ending::Abandoned,
+            _ => Ending::Failed(Error::environment("cannot write to stdout").caused_by(error)),
+        })
+    }
+}
+
+/// The time of day in the user's zone; the zone is asked once a second of the line's time.
+#[derive(Default)]
+struct ClockFace {
+    second: Option<u64>,
+    shown: String,
+    zone: Option<TimeZone>,
+}
+
+impl ClockFace {
+    fn show(&mut self, time: Option<Timestamp>, line: &mut Line) {
+        let Some(time) = time else { return };
+        let second = time.0 / 1_000_000_000;
+        if self.second != Some(second) {
+            self.second = Some(second);
+            let zone = self.zone.get_or_insert_with(TimeZone::system).clone();
+            let moment = Moment::from_second(second as i64).unwrap_or_default();
+            self.shown = moment.to_zoned(zone).strftime("%H:%M:%S").to_string();
+        }
+        let micros = (time.0 % 1_000_000_000 / 1000) as u32;
+        line.text(&self.shown).text(".").dec_padded(micros, 6).text(" ");
+    }
+}

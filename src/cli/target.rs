@@ -1,0 +1,116 @@
+//! Which tunnel, which options, which addresses: flag, environment, `uarttool.toml`, default.
+
+use std::path::Path;
+
+use super::args::{AddressArgs, TunnelArgs};
+use super::config::Config;
+use crate::endpoint::{Spec, listening};
+use crate::error::{Error, Result};
+use crate::probe::Identity;
+
+/// The tunnel that a command works on.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// The endpoint, with flags applied.
+    pub spec: Spec,
+    /// Why this one, when the user did not name it.
+    pub why: Option<String>,
+}
+
+/// The port of QEMU's UART1 in the ESP32 tunnel.
+const PORT: u16 = 5556;
+/// Where newer checkouts of the firmware put its socket.
+const SOCKETS: [&str; 2] = ["temp/esp32-uart1.sock", "build/esp32-uart1.sock"];
+
+/// The configuration that applies in the current folder.
+pub fn config() -> Result<Config> {
+    let folder = std::env::current_dir()
+        .map_err(|error| Error::environment("cannot tell the current folder").caused_by(error))?;
+    Config::find(&folder)
+}
+
+/// Merges what the user gave with the configuration. `args.device` holds the environment's value
+/// when the flag was not given.
+pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
+    let (text, why) = match (&args.device, &config.target.device) {
+        (Some(text), _) if text != "auto" => (text.clone(), None),
+        (None, Some(text)) if text != "auto" => {
+            let path = config.path.as_deref().unwrap_or(Path::new(super::config::NAME));
+            (text.clone(), Some(format!("named by {}", path.display())))
+        }
+        _ => find(),
+    };
+    let mut spec = Spec::parse(&text)?;
+    let has = |option: &str| text.contains(&format!(",{option}="));
+    if let Some(framing) =
+        args.framing.or_else(|| config.target.framing().filter(|_| !has("framing")))
+    {
+        spec.options.framing = framing;
+    }
+    if let Some(bytes) =
+        args.max_frame.or_else(|| config.target.max_frame.filter(|_| !has("max-frame")))
+    {
+        spec.options.max_frame = bytes;
+    }
+    Ok(Tunnel { spec, why })
+}
+
+/// Where the tunnel probably is, and why we think so.
+fn find() -> (String, Option<String>) {
+    let tcp = format!("tcp:127.0.0.1:{PORT}");
+    if listening(PORT) == Some(true) {
+        return (tcp, Some("something listens there".to_owned()));
+    }
+    if let Some(path) = SOCKETS.iter().find(|path| Path::new(path).exists()) {
+        return (format!("unix:{path}"), Some("the socket is there".to_owned()));
+    }
+    (tcp, Some("the default; name another with '-d'".to_owned()))
+}
+
+/// The addresses of both ends.
+pub fn identity(args: &AddressArgs, config: &Config) -> Identity {
+    let default = Identity::default();
+    let target = &config.target;
+    Identity {
+        host_ip: args.host_ip.or(target.host_ip).unwrap_or(default.host_ip),
+        host_mac: args.host_mac.or(target.host_mac()).unwrap_or(default.host_mac),
+        device_ip: args.device_ip.or(target.device_ip).unwrap_or(default.device_ip),
+        device_mac: args.device_mac.or(target.device_mac()).unwrap_or(default.device_mac),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Target;
+    use super::*;
+
+    fn config(device: &str, max_frame: Option<usize>) -> Config {
+        let target = Target { device: Some(device.to_owned()), max_frame, ..Target::default() };
+        Config { path: Some("p/uarttool.toml".into()), target }
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_configuration_and_that_before_the_default() {
+        let given = TunnelArgs { device: Some("unix:flag".to_owned()), ..TunnelArgs::default() };
+        let none = TunnelArgs::default();
+        let configured = config("unix:configured", None);
+        let chosen = |args, config: &Config| tunnel(args, config).expect("good").spec.text;
+        assert_eq!(chosen(&given, &configured), "unix:flag");
+        assert_eq!(chosen(&none, &configured), "unix:configured");
+        let by_default = tunnel(&none, &Config::default()).expect("good");
+        assert!(by_default.why.is_some());
+    }
+
+    #[test]
+    fn so_do_its_options() {
+        let max = |args: &TunnelArgs, config: &Config| {
+            tunnel(args, config).expect("good").spec.options.max_frame
+        };
+        let none = TunnelArgs::default();
+        let flag = TunnelArgs { max_frame: Some(600), ..TunnelArgs::default() };
+        assert_eq!(max(&none, &config("unix:x", Some(1500))), 1500);
+        assert_eq!(max(&none, &config("unix:x,max-frame=900", Some(1500))), 900);
+        assert_eq!(max(&flag, &config("unix:x,max-frame=900", Some(1500))), 600);
+        assert_eq!(max(&none, &config("unix:x", None)), 1514);
+    }
+}

@@ -1,0 +1,68 @@
+//! What people read while a command runs: events on stderr, one a line.
+
+use std::io::Write;
+
+use crate::event::{Event, Events};
+
+/// A sink that prints every event to stderr.
+pub fn events() -> Events {
+    Events::new(|event| say(&event))
+}
+
+/// A sink that prints what is news beside the output itself: link changes after the first
+/// connection stand in the output in their place in time.
+pub fn events_beside_lines() -> Events {
+    let connected = std::sync::atomic::AtomicBool::new(false);
+    Events::new(move |event| match event {
+        Event::Connected { .. } => {
+            if !connected.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                say(&event);
+            }
+        }
+        Event::Lost { .. } => {}
+        _ => say(&event),
+    })
+}
+
+/// One line on stderr. Nothing is to be done if nobody reads it.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn say(event: &Event) {
+    tell(&event.to_string());
+}
+
+/// A number of bytes as people read it: `24.1 KiB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// `1 frame`, `2 frames`.
+pub fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_counts() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(24_679), "24.1 KiB");
+        assert_eq!(bytes(3 << 30), "3.0 GiB");
+        assert_eq!(count(1, "frame"), "1 frame");
+        assert_eq!(count(0, "frame"), "0 frames");
+    }
+}

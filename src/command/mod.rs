@@ -1,0 +1,60 @@
+//! One file per command: its arguments and a short `run` that composes the floors below.
+
+mod inject;
+mod ping;
+mod sniff;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::Verdict;
+use crate::error::Result;
+
+/// The exit codes, for `--help` and the README.
+pub const EXIT_STATUS: &str = "\
+Exit status:
+  0    done
+  1    the thing tested failed: a lost ping
+  2    wrong usage, or a file that you wrote is wrong
+  3    the tunnel or the environment is not there, or went away
+  4    an input capture is unreadable
+  70   our own fault
+  130  interrupted before there was a result";
+
+const ABOUT: &str = "\
+A toolkit for networks that run over a serial line: Ethernet frames behind a 2-byte length, as \
+ESP32 firmware in QEMU speaks them on its UART1.";
+
+const EXAMPLES: &str = "\
+Examples:
+  uarttool sniff                       look at the line (QEMU on tcp:127.0.0.1:5556)
+  uarttool sniff -w out.pcapng         and keep it for Wireshark
+  uarttool ping -c 4                   is the device there?
+  uarttool sniff --proxy tcp-listen:127.0.0.1:5557
+                                       stand between QEMU and its client";
+
+/// The command line.
+#[derive(Parser, Debug)]
+#[command(name = "uarttool", version, about = ABOUT, max_term_width = 100,
+    after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Sniff(sniff::SniffArgs),
+    Inject(inject::InjectArgs),
+    Ping(ping::PingArgs),
+}
+
+impl CommandLine {
+    /// Runs the command that was asked for.
+    pub fn run(self) -> Result<Verdict> {
+        match self.command {
+            Command::Sniff(args) => sniff::run(args),
+            Command::Inject(args) => inject::run(args),
+            Command::Ping(args) => ping::run(args),
+        }
+    }
+}

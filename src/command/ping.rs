@@ -1,0 +1,417 @@
+//! `uarttool ping` and `uarttool inject icmp`: echo requests, with ping's report.
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+
+use crate::bus::Bus;
+use crate::capture::Source;
+use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs, parse_positive};
+use crate::cli::sink::{self, Plan as SinkPlan};
+use crate::cli::{self, Verdict, signals, target, terminal};
+use crate::clock::Clock;
+use crate::endpoint::{Options, Spec};
+use crate::error::{Error, Result};
+use crate::probe::ping::{Damage, Outcome, Plan, Reply, Statistics};
+use crate::probe::{Identity, Probe, ping};
+use crate::proto::{ethernet, icmp, ipv4};
+use crate::stop;
+
+const EXAMPLES: &str = "\
+Examples:
+  uarttool ping -c 4
+  uarttool ping -i 0.2 -s 1000 -c 20 -w ping.pcapng
+  uarttool ping --sweep 1400..1472        which is the largest that is answered?
+  uarttool ping -d tcp:127.0.0.1:5557 -c 100 -i 10ms -q
+
+Exit status: 0 every request answered; 1 one was not, or not intact; 2 usage; 3 the tunnel is not
+there or went away; 130 interrupted before there was a result.";
+
+/// Send ICMP echo requests through the tunnel
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct PingArgs {
+    /// The address to ping [default: the device's]
+    #[arg(value_name = "ADDRESS")]
+    address: Option<Ipv4Addr>,
+    #[command(flatten)]
+    tunnel: TunnelArgs,
+    #[command(flatten)]
+    addresses: AddressArgs,
+    /// Stop after N requests
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// From one request to the next: 1, 0.2, 10ms
+    #[arg(short = 'i', long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
+    interval: Duration,
+    /// Bytes of data in each request
+    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 56)]
+    size: usize,
+    /// One request of each size from A to B: 1..1472, or 0..1472/8 in steps of 8
+    #[arg(long, value_name = "A..B", value_parser = parse_sweep, conflicts_with = "size")]
+    sweep: Option<Sweep>,
+    /// How long to wait for a reply
+    #[arg(short = 'W', long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
+    timeout: Duration,
+    /// Stop after this time, whatever was answered
+    #[arg(long, value_name = "TIME", value_parser = parse_positive)]
+    deadline: Option<Duration>,
+    /// Fill the data with these bytes, in hex: ff, 00ff
+    #[arg(short = 'p', long, value_name = "HEX", value_parser = parse_pattern)]
+    pattern: Option<Pattern>,
+    /// IPv4 time to live
+    #[arg(short = 't', long, value_name = "N", default_value_t = 64)]
+    ttl: u8,
+    /// IPv4 type of service
+    #[arg(short = 'Q', long, value_name = "N", default_value_t = 0, value_parser = parse_byte)]
+    tos: u8,
+    /// ICMP identifier [default: from the process id]
+    #[arg(short = 'e', long, value_name = "N")]
+    identifier: Option<u16>,
+    /// Only the report at the end
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Addresses are never resolved to names: accepted, as in ping
+    #[arg(short = 'n', action = ArgAction::Count)]
+    numeric: u8,
+    #[command(flatten)]
+    capture: CaptureArgs,
+}
+
+/// The sizes of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sweep {
+    sizes: RangeInclusive<usize>,
+    step: usize,
+}
+
+impl Sweep {
+    fn count(&self) -> u64 {
+        ((self.sizes.end() - self.sizes.start()) / self.step + 1) as u64
+    }
+}
+
+/// Bytes that fill the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern(Vec<u8>);
+
+fn parse_sweep(text: &str) -> Result<Sweep, String> {
+    let bad = || format!("'{text}' is not a range of sizes such as 1..1472 or 0..1472/8");
+    let (range, step) = text.split_once('/').unwrap_or((text, "1"));
+    let (from, to) = range.split_once("..").ok_or_else(bad)?;
+    let to = to.strip_prefix('=').unwrap_or(to);
+    let number = |part: &str| part.parse::<usize>().map_err(|_| bad());
+    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
+    if from > to || step == 0 {
+        return Err(bad());
+    }
+    Ok(Sweep { sizes: from..=to, step })
+}
+
+fn parse_pattern(text: &str) -> Result<Pattern, String> {
+    let bad = || format!("'{text}' is not a pattern of hex digits in pairs such as ff or 00ff");
+    let digits = text.as_bytes();
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
+        return Err(bad());
+    }
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'))
+    };
+    let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+    bytes.map(Pattern).ok_or_else(bad)
+}
+
+fn parse_byte(text: &str) -> Result<u8, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("'{text}' is not a number from 0 to 255"))
+}
+
+impl PingArgs {
+    fn plan(&self) -> Plan {
+        let sweep = self.sweep.clone().unwrap_or(Sweep { sizes: self.size..=self.size, step: 1 });
+        let count = self.count.or_else(|| self.sweep.as_ref().map(Sweep::count));
+        Plan {
+            count,
+            interval: self.interval,
+            timeout: self.timeout,
+            sizes: sweep.sizes,
+            step: sweep.step,
+            pattern: self.pattern.clone().map_or_else(Vec::new, |pattern| pattern.0),
+            identifier: self.identifier.unwrap_or(std::process::id() as u16),
+            ttl: self.ttl,
+            tos: self.tos,
+        }
+    }
+
+    /// A frame longer than the line carries is refused rather than swallowed by the device.
+    fn check_size(&self, plan: &Plan, options: &Options) -> Result<()> {
+        let size = *plan.sizes.end();
+        let headers = ethernet::HEADER + ipv4::HEADER + icmp::HEADER;
+        let limit = options.max_frame.saturating_sub(headers);
+        if size <= limit {
+            return Ok(());
+        }
+        let flag = if self.sweep.is_some() { "--sweep" } else { "-s" };
+        Err(Error::usage(format!(
+            "'{flag}' asks for {size} bytes, a frame of {}; the line carries {}",
+            size + headers,
+            options.max_frame
+        ))
+        .with_help(format!(
+            "give at most {limit}, or raise the limit with '--max-frame'; requests are not fragmented"
+        )))
+    }
+}
+
+/// Runs the command.
+pub fn run(args: PingArgs) -> Result<Verdict> {
+    let config = target::config()?;
+    let tunnel = target::tunnel(&args.tunnel, &config)?;
+    let mut identity = target::identity(&args.addresses, &config);
+    identity.device_ip = args.address.unwrap_or(identity.device_ip);
+    args.check_size(&args.plan(), &tunnel.spec.options)?;
+    if let Some(why) = &tunnel.why {
+        terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
+    }
+    cli::block_on(send(args, tunnel.spec, identity))
+}
+
+async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict> {
+    let (stopper, mut stop) = stop::pair();
+    let interrupted = signals::watch(stopper.clone())?;
+    let clock = Clock::system();
+    let events = terminal::events_beside_lines();
+    let connector = spec.open(&events);
+    connector.prepare().await?;
+    let link = tokio::select! {
+        biased;
+        () = stop.wait() => return Ok(Verdict::Interrupted),
+        link = connector.connect() => link?,
+    };
+    let mut bus = Bus::default();
+    let report = args.capture.pcap.clone().map(|target| {
+        let plan = SinkPlan {
+            lines: None,
+            capture: Some(target),
+            source: Source { name: spec.text.clone(), description: "uarttool ping".to_owned() },
+            count: None,
+            clock: clock.clone(),
+        };
+        sink::start(plan, bus.watch(), stopper.clone())
+    });
+    if let Some(deadline) = args.deadline {
+        let stopper = stopper.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(deadline).await;
+            stopper.stop();
+        });
+    }
+    let plan = args.plan();
+    let mut report_line = Reporter::new(&args, &plan);
+    report_line.head(&identity, &spec);
+    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus);
+    let result =
+        ping::run(&mut probe, &plan, &mut stop, |outcome| report_line.outcome(outcome)).await;
+    drop(probe); // and with it the bus: the capture ends
+    if let Some(report) = report {
+        let report = report.await.ok();
+        if let Some(error) = report.and_then(|report| report.error) {
+            return Err(error);
+        }
+    }
+    let statistics = result?;
+    if interrupted.is_set() && statistics.received == 0 && statistics.lost() == 0 {
+        return Ok(Verdict::Interrupted);
+    }
+    report_line.sum(&identity, &statistics);
+    Ok(if statistics.is_clean() { Verdict::Done } else { Verdict::Failed })
+}
+
+/// Prints ping's report.
+struct Reporter<'a> {
+    plan: &'a Plan,
+    is_sweep: bool,
+    is_quiet: bool,
+    out: Box<dyn Write>,
+}
+
+impl<'a> Reporter<'a> {
+    fn new(args: &PingArgs, plan: &'a Plan) -> Self {
+        let to_stdout = args.capture.pcap.as_ref().is_some_and(|target| target.path.is_none());
+        let out: Box<dyn Write> =
+            if to_stdout { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+        Reporter { plan, is_sweep: args.sweep.is_some(), is_quiet: args.quiet, out }
+    }
+
+    /// One line. A reader that has left ends the program quietly, as in any pipe.
+    fn say(&mut self, text: &str) {
+        if let Err(error) = writeln!(self.out, "{text}").and_then(|()| self.out.flush())
+            && error.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            std::process::exit(0);
+        }
+    }
+
+    fn head(&mut self, identity: &Identity, spec: &Spec) {
+        let headers = ipv4::HEADER + icmp::HEADER;
+        let (first, last) = (*self.plan.sizes.start(), *self.plan.sizes.end());
+        let size = match first == last {
+            true => format!("{first}({})", first + headers),
+            false => format!("{first} to {last}"),
+        };
+        self.say(&format!(
+            "PING {} ({}) through {}: {size} bytes of data",
+            identity.device_ip, identity.device_mac, spec.text
+        ));
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        if self.is_quiet {
+            return;
+        }
+        match outcome {
+            Outcome::Reply(reply) => self.reply(&reply, ""),
+            Outcome::Duplicate(reply) => self.reply(&reply, " (DUP!)"),
+            Outcome::Timeout { number, size } => {
+                let of =
+                    if self.is_sweep { format!(" ({size} bytes of data)") } else { String::new() };
+                let waited = self.plan.timeout;
+                self.say(&format!("no reply to icmp_seq={number}{of} within {waited:?}"));
+            }
+            Outcome::Error { number, text } => self.say(&format!("icmp_seq={number}: {text}")),
+            Outcome::BadChecksum { number } => {
+                self.say(&format!("reply to icmp_seq={number} with a bad checksum, not counted"));
+            }
+            Outcome::Framing(text) => self.say(&format!("!! {text}")),
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply, mark: &str) {
+        let ms = reply.time.as_secs_f64() * 1e3;
+        self.say(&format!(
+            "{} bytes: icmp_seq={} ttl={} time={} ms{mark}",
+            reply.length,
+            reply.number,
+            reply.ttl,
+            three_digits(ms)
+        ));
+        match reply.damage {
+            None => {}
+            Some(Damage::Byte { at, sent, got }) => self
+                .say(&format!("wrong data: byte {at} is 0x{got:02x} and should be 0x{sent:02x}")),
+            Some(Damage::Length { sent, got }) => {
+                self.say(&format!("wrong data: {got} bytes and should be {sent}"));
+            }
+        }
+    }
+
+    fn sum(&mut self, identity: &Identity, s: &Statistics) {
+        let loss = 100.0 * s.lost() as f64 / (s.transmitted - s.in_flight).max(1) as f64;
+        let mut line = format!("{} packets transmitted, {} received", s.transmitted, s.received);
+        for (n, what) in [
+            (s.duplicates, "duplicates"),
+            (s.damaged, "damaged"),
+            (s.errors, "errors"),
+            (s.in_flight, "still in flight"),
+        ] {
+            if n > 0 {
+                line.push_str(&format!(", {n} {what}"));
+            }
+        }
+        let loss = if loss == loss.trunc() { format!("{loss}") } else { format!("{loss:.4}") };
+        let elapsed = s.elapsed.as_millis();
+        self.say(&format!("\n--- {} ping statistics ---", identity.device_ip));
+        self.say(&format!("{line}, {loss}% packet loss, time {elapsed}ms"));
+        if let Some([min, average, max, deviation]) = s.rtt() {
+            self.say(&format!(
+                "rtt min/avg/max/mdev = {min:.3}/{average:.3}/{max:.3}/{deviation:.3} ms"
+            ));
+        }
+        if self.is_sweep && !s.unanswered.is_empty() {
+            self.sizes(s);
+        }
+    }
+
+    /// Which sizes were not answered, and what that probably means.
+    fn sizes(&mut self, s: &Statistics) {
+        let text = ranges(s.unanswered.keys().copied());
+        self.say(&format!("no reply to data sizes {text}"));
+        let (Some(largest), Some(smallest)) =
+            (s.largest_answered, s.unanswered.keys().next().copied())
+        else {
+            return;
+        };
+        if smallest > largest {
+            let headers = ethernet::HEADER + ipv4::HEADER + icmp::HEADER;
+            self.say(&format!(
+                "the largest frame that was answered has {} bytes; the device's limit is below {}",
+                largest + headers,
+                smallest + headers
+            ));
+            if largest + headers == 1500 {
+                self.say(
+                    "a limit of 1500 counts the Ethernet header: its driver drops full-size packets; \
+                     raise its limit to 1514, or set its MTU to 1486",
+                );
+            }
+        }
+    }
+}
+
+/// ping's precision: three significant digits, at most three decimals.
+fn three_digits(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.3}").chars().take(5).collect(),
+        ms if ms < 100.0 => format!("{ms:.1}"),
+        ms => format!("{ms:.0}"),
+    }
+}
+
+/// `1, 3-7` for ascending numbers.
+fn ranges(numbers: impl Iterator<Item = usize>) -> String {
+    let mut parts: Vec<(usize, usize)> = Vec::new();
+    for n in numbers {
+        match parts.last_mut() {
+            Some((_, last)) if *last + 1 == n => *last = n,
+            _ => parts.push((n, n)),
+        }
+    }
+    let part = |(a, b): &(usize, usize)| if a == b { a.to_string() } else { format!("{a}-{b}") };
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_and_patterns() {
+        assert_eq!(parse_sweep("1..1472"), Ok(Sweep { sizes: 1..=1472, step: 1 }));
+        assert_eq!(parse_sweep("0..1472/8").map(|sweep| sweep.count()), Ok(185));
+        for bad in ["", "5", "9..1", "1..x", "1..9/0"] {
+            assert!(parse_sweep(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_pattern("00ff"), Ok(Pattern(vec![0, 255])));
+        for bad in ["", "f", "zz", "+f", "ü"] {
+            assert!(parse_pattern(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_byte("0x10"), Ok(16));
+        assert!(parse_byte("256").is_err());
+    }
+
+    #[test]
+    fn numbers_as_ping_shows_them() {
+        assert_eq!(
+            [0.0712, 9.9994, 17.36, 249.4].map(three_digits),
+            ["0.071", "9.999", "17.4", "249"]
+        );
+        assert_eq!(ranges([1, 3, 4, 5, 9].into_iter()), "1, 3-5, 9");
+    }
+}

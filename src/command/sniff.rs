@@ -1,0 +1,191 @@
+//! `uarttool sniff`: look at the line.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+
+use crate::bus::Bus;
+use crate::capture::Source;
+use crate::cli::args::{CaptureArgs, TunnelArgs, parse_positive};
+use crate::cli::ready::Ready;
+use crate::cli::sink::{self, Dump, Plan, Report, Style};
+use crate::cli::{self, Verdict, signals, target, terminal};
+use crate::clock::Clock;
+use crate::endpoint::Spec;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::stop::{self, Stop, Stopper};
+use crate::tap::{End, Tap, direct, proxy};
+
+const EXAMPLES: &str = "\
+Examples:
+  uarttool sniff -d tcp:127.0.0.1:5556
+  uarttool sniff -d unix:build/esp32-uart1.sock,reconnect=1s -w out.pcapng
+  uarttool sniff -c 100 -x
+  uarttool sniff -w - | wireshark -k -i -
+  uarttool sniff --proxy tcp-listen:127.0.0.1:5557 -qq -w out.pcapng
+
+QEMU serves one client. Without '--proxy' uarttool is that client and sees what the device sends;
+with it, start uarttool first and point the real client at the proxy's port: both directions are
+seen.
+
+Exit status: 0 done, also after Ctrl-C; 2 usage; 3 the tunnel is not there or went away.";
+
+/// Look at the line: one line a frame, and captures for Wireshark
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct SniffArgs {
+    #[command(flatten)]
+    tunnel: TunnelArgs,
+    /// Stand between the device and its client: listen here, tcp-listen:[HOST]:PORT or
+    /// unix-listen:PATH, and pass everything on
+    #[arg(long, value_name = "LISTEN")]
+    proxy: Option<String>,
+    #[command(flatten)]
+    capture: CaptureArgs,
+    /// Stop after N frames
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Stop after this time: 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_positive)]
+    duration: Option<Duration>,
+    /// Show the bytes in hex; twice: with the Ethernet header
+    #[arg(short = 'x', action = ArgAction::Count)]
+    hex: u8,
+    /// Show the bytes in hex and as characters; twice: with the Ethernet header
+    #[arg(short = 'X', action = ArgAction::Count)]
+    hex_and_characters: u8,
+    /// Shorter lines; twice: no lines, only the summary
+    #[arg(short = 'q', action = ArgAction::Count)]
+    quiet: u8,
+    /// Write 'ready' to this file descriptor when the tap is in place
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<u32>,
+    /// Addresses are never resolved to names: accepted, as in tcpdump
+    #[arg(short = 'n', action = ArgAction::Count)]
+    numeric: u8,
+    /// Lines are never held back: accepted, as in tcpdump
+    #[arg(short = 'l', action = ArgAction::Count)]
+    line_buffered: u8,
+}
+
+/// Runs the command.
+pub fn run(args: SniffArgs) -> Result<Verdict> {
+    let config = target::config()?;
+    let tunnel = target::tunnel(&args.tunnel, &config)?;
+    let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
+    let ready = Ready::open(args.ready_fd)?;
+    if let Some(why) = &tunnel.why {
+        terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
+    }
+    cli::block_on(sniff(args, tunnel.spec, listen, ready))
+}
+
+fn parse_listener(text: &str) -> Result<Spec> {
+    let spec = Spec::parse(text)?;
+    if matches!(spec.form.name, "tcp-listen" | "unix-listen") {
+        return Ok(spec);
+    }
+    Err(Error::usage(format!("'--proxy {text}' does not listen"))
+        .with_help("give tcp-listen:127.0.0.1:5557 or unix-listen:PATH"))
+}
+
+async fn sniff(
+    args: SniffArgs,
+    spec: Spec,
+    listen: Option<Spec>,
+    mut ready: Ready,
+) -> Result<Verdict> {
+    let (stopper, stop) = stop::pair();
+    signals::watch(stopper.clone())?;
+    if let Some(duration) = args.duration {
+        stop_after(duration, stopper.clone());
+    }
+    let clock = Clock::system();
+    let plan = plan(&args, &spec, listen.is_some(), clock.clone());
+    let events = match plan.lines {
+        Some(_) => terminal::events_beside_lines(),
+        None => terminal::events(),
+    };
+    let bus = RefCell::new(Bus::default());
+    let inbox = bus.borrow_mut().watch();
+    let report = sink::start(plan, inbox, stopper);
+    let tap = Tap { clock, events: events.clone(), options: spec.options.clone() };
+    let end = run_tap(&tap, &spec, listen.as_ref(), &events, &bus, stop, || ready.tell()).await;
+    drop(bus); // the sink ends when it has taken everything
+    let report = report.await.map_err(|_| internal())?;
+    conclude(end, report, &spec)
+}
+
+fn plan(args: &SniffArgs, spec: &Spec, is_proxy: bool, clock: Clock) -> Plan {
+    let to_stdout = args.capture.pcap.as_ref().is_some_and(|target| target.path.is_none());
+    let dump = Dump {
+        hex: args.hex > 0 || args.hex_and_characters > 0,
+        link: args.hex > 1 || args.hex_and_characters > 1,
+        characters: args.hex_and_characters > 0,
+    };
+    let how = if is_proxy { "proxy, both directions" } else { "direct, from the device" };
+    Plan {
+        lines: (args.quiet < 2 && !to_stdout).then_some(Style { brief: args.quiet == 1, dump }),
+        capture: args.capture.pcap.clone(),
+        source: Source { name: spec.text.clone(), description: format!("uarttool tap: {how}") },
+        count: args.count,
+        clock,
+    }
+}
+
+async fn run_tap(
+    tap: &Tap,
+    spec: &Spec,
+    listen: Option<&Spec>,
+    events: &Events,
+    bus: &RefCell<Bus>,
+    stop: Stop,
+    ready: impl FnOnce(),
+) -> Result<End> {
+    let device = spec.open(events);
+    match listen {
+        None => direct::run(tap, &*device, bus, stop, ready).await,
+        Some(listen) => {
+            let listener = listen.open(events);
+            proxy::run(tap, &*device, &*listener, bus, stop, ready).await
+        }
+    }
+}
+
+fn stop_after(duration: Duration, stopper: Stopper) {
+    tokio::spawn(async move {
+        tokio::time::sleep(duration).await;
+        stopper.stop();
+    });
+}
+
+/// Says the sum, then what went wrong.
+fn conclude(end: Result<End>, report: Report, spec: &Spec) -> Result<Verdict> {
+    if report.is_abandoned {
+        return Ok(Verdict::Done);
+    }
+    let totals = &report.totals;
+    if end.is_ok() || totals.frames() + totals.errors > 0 {
+        terminal::tell(&totals.summary());
+    }
+    if totals.left_out > 0 && totals.errors > 0 {
+        let errors = terminal::count(totals.errors, "framing error");
+        terminal::tell(&format!(
+            "{errors} not in the capture: classic pcap holds only frames; use .pcapng"
+        ));
+    }
+    if let Some(error) = report.error {
+        return Err(error);
+    }
+    match end? {
+        End::Stopped | End::Finished => Ok(Verdict::Done),
+        End::Lost(how) => Err(Error::environment(format!("{} went away: {how}", spec.text))
+            .with_help("to go on when it comes back, add ',reconnect=1s' to the endpoint")),
+    }
+}
+
+fn internal() -> Error {
+    Error::new(crate::error::Category::Internal, "the output thread ended without a report")
+}

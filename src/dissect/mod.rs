@@ -1,0 +1,145 @@
+//! From bytes to layers, and from layers to what a person reads.
+//!
+//! A [`Dissector`] keeps its lists from frame to frame, so that dissecting allocates nothing once
+//! it is warm. Whatever the bytes are, there is a result: what cannot be decoded ends the walk
+//! with a note that says layer, offset, needed and had.
+
+pub mod render;
+
+use crate::proto::{self, Layer, Next, Note, Protocol, Stack, Walk};
+
+/// Dissects one frame after the other.
+#[derive(Debug, Default)]
+pub struct Dissector {
+    layers: Vec<Layer>,
+    notes: Vec<Note>,
+}
+
+/// No real frame nests deeper; a hostile one ends here.
+const MAX_LAYERS: usize = 16;
+
+impl Dissector {
+    /// The layers of `frame`, an Ethernet frame without a check sequence.
+    pub fn dissect<'a>(&'a mut self, frame: &'a [u8]) -> Stack<'a> {
+        self.layers.clear();
+        self.notes.clear();
+        let mut walk = Walk::new(frame, &mut self.layers, &mut self.notes);
+        let mut next = Next::Link;
+        for _ in 0..MAX_LAYERS {
+            let Some(protocol) = select(next) else { break };
+            next = (protocol.dissect)(&mut walk);
+        }
+        Stack { frame, layers: &self.layers, notes: &self.notes }
+    }
+}
+
+/// The protocol that `key` selects.
+fn select(key: Next) -> Option<&'static Protocol> {
+    if key == Next::Payload {
+        return None;
+    }
+    proto::ALL.iter().copied().find(|protocol| protocol.keys.contains(&key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{NoteKind, Value, icmp, ipv4, samples, tcp};
+    use proptest::prelude::*;
+
+    fn names(stack: &Stack<'_>) -> Vec<&'static str> {
+        stack.layers.iter().map(|layer| layer.protocol.name).collect()
+    }
+
+    #[test]
+    fn layers_and_fields_of_good_frames() {
+        let mut dissector = Dissector::default();
+        let frame = samples::echo_request();
+        let stack = dissector.dissect(&frame);
+        assert_eq!(names(&stack), ["ethernet", "ipv4", "icmp"]);
+        assert_eq!(stack.notes, []);
+        assert_eq!(stack.field(&ipv4::IPV4, "ttl"), Some(Value::Number(64)));
+        assert_eq!(stack.field(&ipv4::IPV4, "df"), Some(Value::Flag(true)));
+        assert_eq!(stack.field(&icmp::ICMP, "identifier"), Some(Value::Number(7)));
+        assert_eq!(stack.payload(2).len(), 56);
+
+        let frame = samples::syn();
+        let stack = dissector.dissect(&frame);
+        assert_eq!(names(&stack), ["ethernet", "ipv4", "tcp"]);
+        assert_eq!(stack.notes, []);
+        assert_eq!(stack.field(&tcp::TCP, "syn"), Some(Value::Flag(true)));
+        assert_eq!(stack.field(&tcp::TCP, "seq"), Some(Value::Number(1000)));
+
+        let frame = samples::datagram();
+        let stack = dissector.dissect(&frame);
+        assert_eq!(names(&stack), ["ethernet", "ipv4", "udp"]);
+        assert_eq!(stack.notes, []);
+        assert_eq!(stack.payload(2), b"hello");
+    }
+
+    #[test]
+    fn every_checksum_is_verified() {
+        let mut dissector = Dissector::default();
+        for (mut frame, at, protocol) in [
+            (samples::echo_request(), 24, "ipv4"),
+            (samples::echo_request(), 36, "icmp"),
+            (samples::syn(), 50, "tcp"),
+            (samples::datagram(), 40, "udp"),
+        ] {
+            let right = u16::from_be_bytes([frame[at], frame[at + 1]]);
+            frame[at] ^= 0x10;
+            let stack = dissector.dissect(&frame);
+            let [note] = stack.notes else { panic!("one note, not {:?}", stack.notes) };
+            let kind = NoteKind::Checksum { found: right ^ 0x1000, expected: right };
+            assert_eq!((note.protocol, note.offset, note.kind), (protocol, at, kind));
+            assert!(note.is_malformed());
+        }
+    }
+
+    #[test]
+    fn a_cut_header_says_layer_offset_needed_and_had() {
+        let mut dissector = Dissector::default();
+        let frame = &samples::syn()[..14 + 11];
+        let stack = dissector.dissect(frame);
+        assert_eq!(names(&stack), ["ethernet"]);
+        let kind = NoteKind::Truncated { needed: 20, had: 11 };
+        assert_eq!(stack.notes, [Note { protocol: "ipv4", offset: 14, kind }]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut dissector = Dissector::default();
+            let stack = dissector.dissect(&bytes);
+            let mut line = crate::proto::line::Line::new(false);
+            render::line::summary(&stack, &mut line);
+        }
+
+        #[test]
+        fn no_damage_to_a_good_frame_makes_it_panic(
+            which in 0usize..4,
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut frame = [
+                samples::echo_request(), samples::syn(), samples::datagram(), samples::arp_request(),
+            ][which].clone();
+            for (at, byte) in damage {
+                let at = at.index(frame.len());
+                frame[at] = byte;
+            }
+            frame.truncate(cut.index(frame.len() + 1));
+            let mut dissector = Dissector::default();
+            let stack = dissector.dissect(&frame);
+            let mut line = crate::proto::line::Line::new(false);
+            render::line::summary(&stack, &mut line);
+            for (n, layer) in stack.layers.iter().enumerate() {
+                for field in layer.protocol.fields {
+                    let _ = (field.get)(stack.header(n));
+                }
+                prop_assert!(layer.start <= layer.payload && layer.payload <= layer.end);
+                prop_assert!(layer.end <= frame.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One line a record, in tcpdump's manner.
+
+use crate::proto::line::Line;
+use crate::proto::{Note, NoteKind, Stack};
+
+/// Says the whole frame, and in brackets what is wrong with it.
+pub fn summary(stack: &Stack<'_>, line: &mut Line) {
+    if !stack.summarise(0, line) {
+        line.text("runt, length ").dec(stack.frame.len() as u64);
+    }
+    for note in stack.notes {
+        say(note, line);
+    }
+}
+
+fn say(note: &Note, line: &mut Line) {
+    match note.kind {
+        NoteKind::Padding(_) => return,
+        NoteKind::Truncated { needed, had } => {
+            line.text(" [truncated: ").text(note.protocol).text(" needs ").dec(needed as u64);
+            line.text(" bytes, had ").dec(had as u64);
+        }
+        NoteKind::Checksum { found, expected } => {
+            line.text(" [bad ").text(note.protocol).text(" cksum ").hex(found, 4);
+            line.text(", should be ").hex(expected, 4);
+        }
+        NoteKind::Invalid { field, value } => {
+            line.text(" [bad ").text(note.protocol).text(" ").text(field).text(" ").dec(value);
+        }
+        NoteKind::Trailing(n) => {
+            line.text(" [").dec(n as u64).text(" bytes follow the packet");
+        }
+    }
+    line.text("]");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dissect::Dissector;
+    use crate::proto::samples;
+
+    fn said(frame: &[u8]) -> String {
+        let mut line = Line::new(false);
+        summary(&Dissector::default().dissect(frame), &mut line);
+        String::from_utf8(line.as_bytes().to_vec()).expect("lines are ASCII")
+    }
+
+    #[test]
+    fn good_frames_read_as_in_tcpdump() {
+        let lines =
+            [samples::echo_request(), samples::syn(), samples::datagram(), samples::arp_request()]
+                .map(|frame| said(&frame));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        IP 192.168.100.1 > 192.168.100.2: ICMP echo request, id 7, seq 1, length 64
+        IP 192.168.100.1.40000 > 192.168.100.2.80: Flags [S], seq 1000, win 4096, options [mss 1460], length 0
+        IP 192.168.100.2.7 > 192.168.100.1.40000: UDP, length 5
+        ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28
+        ");
+    }
+
+    #[test]
+    fn odd_and_broken_frames_say_what_is_wrong() {
+        let mut lines = vec![said(&[]), said(&[1, 2, 3])];
+        let mut unknown = samples::echo_request();
+        unknown[12..14].copy_from_slice(&[0x88, 0xb5]);
+        lines.push(said(&unknown));
+        let mut bad = samples::echo_request();
+        bad[36] = 1;
+        lines.push(said(&bad));
+        lines.push(said(&samples::syn()[..40]));
+        let mut fragment = samples::echo_request();
+        fragment[20..26].copy_from_slice(&[0x20, 2, 64, 1, 0x11, 0x52]);
+        lines.push(said(&fragment));
+        let mut trailing = samples::echo_request();
+        trailing.extend([0xa5; 16]);
+        lines.push(said(&trailing));
+        let mut error = samples::datagram();
+        error[23] = 1;
+        error[24..26].copy_from_slice(&[0x72, 0x84]);
+        error[34..42].copy_from_slice(&[3, 3, 0, 0, 0, 0, 0, 0]);
+        lines.push(said(&error));
+        let mut tagged = samples::echo_request();
+        tagged[14] = 0x43;
+        lines.push(said(&tagged));
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}

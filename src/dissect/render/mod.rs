@@ -1,0 +1,4 @@
+//! One file per way to show a frame.
+
+pub mod hex;
+pub mod line;

@@ -1,0 +1,124 @@
+//! Where a tunnel is, and how to get there.
+//!
+//! Endpoint text parses into a [`Spec`]; a spec opens as a [`Connector`]; a connector connects,
+//! again and again if need be, and yields a [`Link`]; a link splits into a sending and a receiving
+//! half. What changes traffic wraps a link and is a link; [`reconnect`] wraps a connector and is
+//! one. To add a transport, write its file and name it in [`spec::FORMS`].
+
+mod file;
+mod held;
+pub mod reconnect;
+pub mod spec;
+mod stream;
+mod tcp;
+mod unix;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::event::Events;
+pub use held::listening;
+pub use spec::{Options, Spec};
+
+/// A future that a trait object returns.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Something that can be connected to.
+pub trait Connector: Send + Sync {
+    /// The endpoint as the user wrote it.
+    fn name(&self) -> &str;
+
+    /// Makes ready what can be before anybody connects, such as a listening socket; says whether
+    /// others can now connect to us. Called before the first [`Connector::connect`].
+    fn prepare(&self) -> Pending<'_, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Connects. May be called again when the link is gone.
+    fn connect(&self) -> Pending<'_, Result<Link>>;
+
+    /// Whether it makes sense to connect again after a link was lost.
+    fn is_persistent(&self) -> bool {
+        false
+    }
+}
+
+/// A connection to a tunnel.
+pub struct Link {
+    /// The receiving half.
+    pub rx: Box<dyn Receive>,
+    /// The sending half.
+    pub tx: Box<dyn Transmit>,
+    /// What is known about it.
+    pub about: About,
+}
+
+/// What is known about a connection.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The endpoint as the user wrote it.
+    pub endpoint: String,
+    /// Who is at the other end, as far as the system can tell.
+    pub peer: Option<String>,
+    /// Whether the other end is known to serve us.
+    pub standing: Standing,
+    /// Whether the arrival of bytes says when they were on the line; a file does not.
+    pub is_live: bool,
+}
+
+/// Whether the other end serves us, or may have put us into a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The other end has accepted the connection.
+    Served,
+    /// It cannot be told from here: whoever wants to send should wait for a frame first.
+    Unverified,
+}
+
+/// What a receiving half yields.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Bytes of a stream, in whatever pieces they came.
+    Bytes(Bytes),
+    /// The other end has closed or vanished; the text says how it showed.
+    End(String),
+}
+
+/// The receiving half of a link.
+pub trait Receive: Send {
+    /// Waits for something to arrive. Cancelling it loses nothing.
+    fn receive(&mut self) -> Pending<'_, Result<Received>>;
+}
+
+/// The sending half of a link.
+pub trait Transmit: Send {
+    /// Sends whole frames, each in one piece with its header, all of them in as few writes as
+    /// possible. Cancelling it may leave half a frame on the line.
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>>;
+
+    /// Sends bytes as they are. An error on links that are no streams.
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>>;
+
+    /// Says that nothing more will be sent.
+    fn close(&mut self) -> Pending<'_, Result<()>>;
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("about", &self.about).finish_non_exhaustive()
+    }
+}
+
+impl Spec {
+    /// The connector for this endpoint, with reconnecting around it when the user asked for that.
+    pub fn open(&self, events: &Events) -> Box<dyn Connector> {
+        let connector = (self.form.open)(self, events.clone());
+        match self.options.reconnect {
+            Some(every) => Box::new(reconnect::Reconnect::new(connector, every, events.clone())),
+            None => connector,
+        }
+    }
+}

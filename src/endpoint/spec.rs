@@ -1,0 +1,238 @@
+//! Endpoint text: `FORM:ADDRESS,option=value,...`.
+
+use std::time::Duration;
+
+use super::Connector;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::framing::{self, DEFAULT_MAX_FRAME, Framing};
+
+/// A parsed endpoint.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The text as the user wrote it.
+    pub text: String,
+    /// Its form.
+    pub form: &'static Form,
+    /// What stands between the form and the first option.
+    pub address: String,
+    /// The options, or their defaults.
+    pub options: Options,
+}
+
+/// What can follow an endpoint behind commas.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How frames are put on the line.
+    pub framing: &'static Framing,
+    /// The largest frame, in bytes, with its Ethernet header and without the line's header.
+    pub max_frame: usize,
+    /// Connect again after so long when the link is not there or is lost.
+    pub reconnect: Option<Duration>,
+    /// Whether received TCP data is acknowledged at once; see `tcp.rs`.
+    pub quickack: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            framing: framing::ALL[0],
+            max_frame: DEFAULT_MAX_FRAME,
+            reconnect: None,
+            quickack: true,
+        }
+    }
+}
+
+/// One kind of endpoint.
+pub struct Form {
+    /// What stands in front of the colon.
+    pub name: &'static str,
+    /// How its address is written.
+    pub address: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// Checks an address; the error says what is wrong with it.
+    pub check: fn(&str) -> Result<(), String>,
+    /// Makes a connector.
+    pub open: fn(&Spec, Events) -> Box<dyn Connector>,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Form({})", self.name)
+    }
+}
+
+/// Every form there is.
+pub static FORMS: &[&Form] = &[
+    &super::tcp::TCP,
+    &super::tcp::TCP_LISTEN,
+    &super::unix::UNIX,
+    &super::unix::UNIX_LISTEN,
+    &super::file::FILE,
+];
+
+impl Spec {
+    /// Parses endpoint text. The error names the part that is wrong and what it could be.
+    pub fn parse(text: &str) -> Result<Spec> {
+        let (head, options) = match text.split_once(',') {
+            Some((head, options)) => (head, Some(options)),
+            None => (text, None),
+        };
+        let Some((name, address)) = head.split_once(':') else {
+            return Err(bad(text, &format!("'{head}' has no form in front of a colon")));
+        };
+        let Some(form) = FORMS.iter().copied().find(|form| form.name == name) else {
+            return Err(bad(text, &format!("there is no form '{name}:'")));
+        };
+        (form.check)(address).map_err(|what| bad(text, &what))?;
+        let mut spec = Spec {
+            text: text.to_owned(),
+            form,
+            address: address.to_owned(),
+            options: Options::default(),
+        };
+        for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
+            spec.options.set(option).map_err(|what| bad(text, &what))?;
+        }
+        Ok(spec)
+    }
+}
+
+impl Options {
+    /// Sets one `name=value`.
+    fn set(&mut self, option: &str) -> Result<(), String> {
+        let Some((name, value)) = option.split_once('=') else {
+            return Err(format!("option '{option}' has no value"));
+        };
+        match name {
+            "framing" => self.framing = parse_framing(value)?,
+            "max-frame" => self.max_frame = parse_max_frame(value)?,
+            "reconnect" => self.reconnect = Some(parse_duration(value)?),
+            "quickack" => self.quickack = parse_switch(value)?,
+            _ => {
+                return Err(format!(
+                    "there is no option '{name}'; there are framing, max-frame, reconnect, quickack"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A framing by its name.
+pub fn parse_framing(text: &str) -> Result<&'static Framing, String> {
+    Framing::by_name(text).ok_or_else(|| {
+        let names: Vec<_> = framing::ALL.iter().map(|framing| framing.name).collect();
+        format!("there is no framing '{text}'; there is {}", names.join(", "))
+    })
+}
+
+/// A frame limit in bytes: at least an Ethernet header, at most what a header can say.
+pub fn parse_max_frame(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes @ 14..=65535) => Ok(bytes),
+        _ => Err(format!("max-frame '{text}' is not a number of bytes from 14 to 65535")),
+    }
+}
+
+/// `on` or `off`.
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("'{text}' is neither on nor off")),
+    }
+}
+
+/// A duration: `0.2`, `1s`, `100ms`, `50us`, `2m`, `1h`; a bare number is seconds.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "us" => 1e-6,
+        "ns" => 1e-9,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => {
+            return Err(format!("'{text}' has no unit of time that is known: ns, us, ms, s, m, h"));
+        }
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .and_then(|number| Duration::try_from_secs_f64(number * scale).ok())
+        .ok_or_else(|| format!("'{text}' is not a duration such as 1s, 100ms or 0.2"))
+}
+
+fn bad(text: &str, what: &str) -> Error {
+    let shown = crate::escape::terminal(text.as_bytes());
+    Error::usage(format!("bad endpoint '{shown}': {what}")).with_help(forms())
+}
+
+/// The forms, one a line, for errors and help.
+pub fn forms() -> String {
+    let mut text = String::from("an endpoint is one of");
+    for form in FORMS {
+        let usage = format!("{}:{}", form.name, form.address);
+        text.push_str(&format!("\n  {usage:<24} {}", form.help));
+    }
+    text.push_str(
+        "\nwith options behind commas: framing=len16be, max-frame=1514, reconnect=1s, quickack=on|off",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_with_their_options() {
+        let spec = Spec::parse("tcp:127.0.0.1:5556,max-frame=1500,reconnect=500ms").expect("good");
+        assert_eq!((spec.form.name, spec.address.as_str()), ("tcp", "127.0.0.1:5556"));
+        assert_eq!(spec.options.max_frame, 1500);
+        assert_eq!(spec.options.reconnect, Some(Duration::from_millis(500)));
+        assert_eq!(spec.options.framing.name, "len16be");
+        for good in ["tcp:[::1]:5556", "tcp-listen::5557", "tcp-listen:0.0.0.0:0", "unix:a/b.sock"]
+        {
+            Spec::parse(good).unwrap_or_else(|e| panic!("{good}: {e}"));
+        }
+    }
+
+    #[test]
+    fn a_bad_endpoint_names_the_part_that_is_wrong() {
+        for (text, part) in [
+            ("5556", "'5556' has no form"),
+            ("tpc:127.0.0.1:5556", "no form 'tpc:'"),
+            ("tcp:127.0.0.1", "'127.0.0.1' has no port"),
+            ("tcp:127.0.0.1:99999", "'99999' is not a port"),
+            ("tcp::5556", "no host"),
+            ("unix:", "no path"),
+            ("tcp:h:1,max-frame=0", "max-frame '0'"),
+            ("tcp:h:1,framing=len17", "framing 'len17'"),
+            ("tcp:h:1,reconnect=soon", "'soon'"),
+            ("tcp:h:1,colour=red", "option 'colour'"),
+            ("tcp:h:1,reconnect", "has no value"),
+        ] {
+            let error = Spec::parse(text).expect_err(text);
+            assert!(error.chain().contains(part), "{text}: {}", error.chain());
+            assert!(error.help().is_some_and(|help| help.contains("tcp-listen:")));
+        }
+    }
+
+    #[test]
+    fn durations_as_ping_and_people_write_them() {
+        for (text, nanos) in
+            [("0.2", 200_000_000), ("1s", 1_000_000_000), ("100ms", 100_000_000), ("50us", 50_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
+        }
+        for bad in ["", "s", "-1", "1 day", "inf", "1e400"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The link over any byte stream: a reader, a writer, and what has to be done around each read.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::{About, Link, Pending, Receive, Received, Transmit};
+use crate::error::{Error, Result};
+use crate::framing::Framing;
+
+/// Room for one read. A read takes what is there, so that a small frame is not delayed; buffers
+/// are shared by the reads that fit into them.
+const READ: usize = 64 * 1024;
+/// A buffer with less room than this is replaced rather than filled.
+const LEAST: usize = 4 * 1024;
+
+/// Called with the reader after each read that brought bytes.
+pub(super) type AfterRead<R> = fn(&R);
+
+/// Makes a link of the two halves of a stream.
+pub(super) fn link<R, W>(
+    reader: R,
+    writer: W,
+    after_read: Option<AfterRead<R>>,
+    framing: &'static Framing,
+    about: About,
+) -> Link
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let endpoint = about.endpoint.clone();
+    let rx = Reader { reader, after_read, buffer: BytesMut::new() };
+    let tx = Writer { writer, framing, buffer: Vec::new(), endpoint };
+    Link { rx: Box::new(rx), tx: Box::new(tx), about }
+}
+
+struct Reader<R> {
+    reader: R,
+    after_read: Option<AfterRead<R>>,
+    buffer: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin + Send> Receive for Reader<R> {
+    fn receive(&mut self) -> Pending<'_, Result<Received>> {
+        Box::pin(async move {
+            if self.buffer.capacity() < LEAST {
+                self.buffer = BytesMut::with_capacity(READ);
+            }
+            match self.reader.read_buf(&mut self.buffer).await {
+                Ok(0) => Ok(Received::End("closed by the other end".to_owned())),
+                Ok(_) => {
+                    if let Some(after_read) = self.after_read {
+                        after_read(&self.reader);
+                    }
+                    Ok(Received::Bytes(self.buffer.split().freeze()))
+                }
+                Err(error) if is_gone(&error) => Ok(Received::End(said(&error))),
+                Err(error) => Err(Error::environment("cannot read").caused_by(error)),
+            }
+        })
+    }
+}
+
+struct Writer<W> {
+    writer: W,
+    framing: &'static Framing,
+    buffer: Vec<u8>,
+    endpoint: String,
+}
+
+impl<W: AsyncWrite + Unpin + Send> Transmit for Writer<W> {
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            self.buffer.clear();
+            for frame in frames {
+                self.framing
+                    .encode(frame, &mut self.buffer)
+                    .map_err(|error| Error::usage("cannot send").caused_by(error))?;
+            }
+            let sent = self.writer.write_all(&self.buffer).await;
+            sent.map_err(|error| cannot_send(&self.endpoint, error))
+        })
+    }
+
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            let sent = self.writer.write_all(bytes).await;
+            sent.map_err(|error| cannot_send(&self.endpoint, error))
+        })
+    }
+
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(async move {
+            let closed = self.writer.shutdown().await;
+            closed.map_err(|error| cannot_send(&self.endpoint, error))
+        })
+    }
+}
+
+fn cannot_send(endpoint: &str, error: io::Error) -> Error {
+    Error::environment(format!("cannot send to {endpoint}")).caused_by(error)
+}
+
+/// Errors by which the other end shows that it has vanished.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    [ConnectionReset, ConnectionAborted, BrokenPipe, TimedOut, UnexpectedEof]
+        .contains(&error.kind())
+}
+
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => "reset by the other end".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// The half of a link through which nothing can go.
+pub(super) struct ReadOnly(pub &'static str);
+
+impl Transmit for ReadOnly {
+    fn send<'a>(&'a mut self, _: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async { Err(Error::usage(self.0)) })
+    }
+
+    fn send_raw<'a>(&'a mut self, _: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async { Err(Error::usage(self.0)) })
+    }
+
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}

@@ -1,0 +1,159 @@
+//! `tcp:HOST:PORT` and `tcp-listen:HOST:PORT`.
+//!
+//! Latency decides what is set here. We write a frame in one piece with TCP_NODELAY. The other
+//! direction needs more: QEMU writes single bytes, and without `nodelay=on` on its side Nagle's
+//! algorithm holds the second byte back until the first is acknowledged, which the kernel delays
+//! by 40 ms. So TCP_QUICKACK is armed after each read (the kernel disarms it again by itself);
+//! `quickack=off` leaves the kernel its habit.
+
+use std::net::SocketAddr;
+
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::OnceCell;
+
+use super::spec::{Form, Spec};
+use super::{About, Connector, Link, Pending, Standing, held, stream};
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+
+/// The form `tcp:`.
+pub(super) static TCP: Form = Form {
+    name: "tcp",
+    address: "HOST:PORT",
+    help: "QEMU's '-serial tcp:HOST:PORT,server=on'",
+    check: |address| match split(address)? {
+        ("", _) => Err(format!("no host in '{address}'")),
+        _ => Ok(()),
+    },
+    open: |spec, _| Box::new(Tcp { spec: spec.clone() }),
+};
+
+/// The form `tcp-listen:`.
+pub(super) static TCP_LISTEN: Form = Form {
+    name: "tcp-listen",
+    address: "[HOST]:PORT",
+    help: "waiting for a connection; the host is 127.0.0.1 unless given",
+    check: |address| split(address).map(|_| ()),
+    open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
+};
+
+/// Host and port of `HOST:PORT`; brackets around an IPv6 host are taken off.
+fn split(address: &str) -> Result<(&str, u16), String> {
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return Err(format!("'{address}' has no port"));
+    };
+    let port = port.parse().map_err(|_| format!("'{port}' is not a port (0 to 65535)"))?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Ok((host, port))
+}
+
+fn parts(spec: &Spec) -> (String, u16) {
+    split(&spec.address).map_or_else(|_| (String::new(), 0), |(host, port)| (host.to_owned(), port))
+}
+
+struct Tcp {
+    spec: Spec,
+}
+
+impl Connector for Tcp {
+    fn name(&self) -> &str {
+        &self.spec.text
+    }
+
+    fn connect(&self) -> Pending<'_, Result<Link>> {
+        Box::pin(async move {
+            let (host, port) = parts(&self.spec);
+            let stream = TcpStream::connect((host.as_str(), port))
+                .await
+                .map_err(|error| self.cannot_connect(error))?;
+            let (local, peer) = match (stream.local_addr(), stream.peer_addr()) {
+                (Ok(local), Ok(peer)) => (local, peer),
+                (Err(error), _) | (_, Err(error)) => return Err(self.cannot_connect(error)),
+            };
+            let (standing, peer) = held::tcp(&self.spec.text, local, peer).await?;
+            link(&self.spec, stream, standing, peer)
+        })
+    }
+}
+
+impl Tcp {
+    fn cannot_connect(&self, error: std::io::Error) -> Error {
+        let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
+        let wrapped = Error::environment(format!("cannot connect to tcp:{}", self.spec.address))
+            .caused_by(error);
+        if !refused {
+            return wrapped;
+        }
+        wrapped.with_help(format!(
+            "nothing listens there: start the firmware with '-serial tcp:{},server=on,wait=off', \
+             or wait for it with '-d tcp:{},reconnect=1s'",
+            self.spec.address, self.spec.address
+        ))
+    }
+}
+
+struct Listen {
+    spec: Spec,
+    events: Events,
+    listener: OnceCell<TcpListener>,
+}
+
+impl Listen {
+    async fn bind(&self) -> Result<TcpListener> {
+        let (host, port) = parts(&self.spec);
+        let host = if host.is_empty() { "127.0.0.1" } else { &host };
+        let cannot = |error: std::io::Error| {
+            Error::environment(format!("cannot listen on {}", self.spec.address)).caused_by(error)
+        };
+        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(cannot)?.collect();
+        let listener = TcpListener::bind(&addresses[..]).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        self.events.tell(Event::Listening(format!("tcp:{address}")));
+        Ok(listener)
+    }
+}
+
+impl Connector for Listen {
+    fn name(&self) -> &str {
+        &self.spec.text
+    }
+
+    fn prepare(&self) -> Pending<'_, Result<bool>> {
+        Box::pin(async move { self.listener.get_or_try_init(|| self.bind()).await.map(|_| true) })
+    }
+
+    fn connect(&self) -> Pending<'_, Result<Link>> {
+        Box::pin(async move {
+            let listener = self.listener.get_or_try_init(|| self.bind()).await?;
+            let (stream, peer) = listener.accept().await.map_err(|error| {
+                Error::environment(format!("cannot accept on {}", self.spec.address))
+                    .caused_by(error)
+            })?;
+            link(&self.spec, stream, Standing::Served, Some(peer.to_string()))
+        })
+    }
+}
+
+fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>) -> Result<Link> {
+    stream.set_nodelay(true).map_err(|error| {
+        Error::environment(format!("cannot set TCP_NODELAY on {}", spec.text)).caused_by(error)
+    })?;
+    let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
+    let (reader, writer) = stream.into_split();
+    if spec.options.quickack {
+        acknowledge_at_once(&reader);
+    }
+    let after_read: Option<stream::AfterRead<OwnedReadHalf>> =
+        spec.options.quickack.then_some(acknowledge_at_once);
+    Ok(stream::link(reader, writer, after_read, spec.options.framing, about))
+}
+
+/// Arms TCP_QUICKACK. A failure only costs latency.
+#[cfg(target_os = "linux")]
+fn acknowledge_at_once(reader: &OwnedReadHalf) {
+    let _ = rustix::net::sockopt::set_tcp_quickack(reader.as_ref(), true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn acknowledge_at_once(_: &OwnedReadHalf) {}

@@ -1,0 +1,153 @@
+//! `unix:PATH` and `unix-listen:PATH`.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::OnceCell;
+
+use super::spec::{Form, Spec};
+use super::{About, Connector, Link, Pending, Standing, held, stream};
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+
+/// The form `unix:`.
+pub(super) static UNIX: Form = Form {
+    name: "unix",
+    address: "PATH",
+    help: "QEMU's '-serial unix:PATH,server=on'",
+    check,
+    open: |spec, _| Box::new(Unix { spec: spec.clone() }),
+};
+
+/// The form `unix-listen:`.
+pub(super) static UNIX_LISTEN: Form = Form {
+    name: "unix-listen",
+    address: "PATH",
+    help: "waiting for a connection on a socket of our own",
+    check,
+    open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
+};
+
+fn check(path: &str) -> Result<(), String> {
+    match path.len() {
+        0 => Err("no path behind the colon".to_owned()),
+        1..108 => Ok(()),
+        n => Err(format!("the path is {n} bytes long; a socket's path has at most 107")),
+    }
+}
+
+struct Unix {
+    spec: Spec,
+}
+
+impl Connector for Unix {
+    fn name(&self) -> &str {
+        &self.spec.text
+    }
+
+    fn connect(&self) -> Pending<'_, Result<Link>> {
+        Box::pin(async move {
+            let path = &self.spec.address;
+            let stream = match UnixStream::connect(path).await {
+                Ok(stream) => stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(held::full_queue(&self.spec.text));
+                }
+                Err(error) => return Err(cannot_connect(path, error)),
+            };
+            let (standing, peer) = held::unix(&self.spec.text, path, &stream).await?;
+            Ok(link(&self.spec, stream, standing, peer))
+        })
+    }
+}
+
+fn cannot_connect(path: &str, error: std::io::Error) -> Error {
+    let kind = error.kind();
+    let error = Error::environment(format!("cannot connect to unix:{path}")).caused_by(error);
+    match kind {
+        ErrorKind::NotFound => error.with_help(format!(
+            "there is no such socket: start the firmware with '-serial unix:{path},server=on,wait=off', \
+             or wait for it with '-d unix:{path},reconnect=1s'"
+        )),
+        ErrorKind::ConnectionRefused => {
+            error.with_help("the socket is there, but the program that made it is gone; start it again")
+        }
+        _ => error,
+    }
+}
+
+struct Listen {
+    spec: Spec,
+    events: Events,
+    listener: OnceCell<Bound>,
+}
+
+/// A listening socket whose file goes away with it.
+struct Bound {
+    listener: UnixListener,
+    path: String,
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path); // nothing to be done about a failure
+    }
+}
+
+impl Listen {
+    /// Binds; a socket that nobody listens on any more is replaced, anything else is not.
+    async fn bind(&self) -> Result<Bound> {
+        let path = &self.spec.address;
+        let cannot = |error: std::io::Error| {
+            Error::environment(format!("cannot listen on unix:{path}")).caused_by(error)
+        };
+        let listener = match UnixListener::bind(path) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(path) => {
+                std::fs::remove_file(path).map_err(cannot)?;
+                UnixListener::bind(path)
+            }
+            other => other,
+        };
+        let listener = listener.map_err(cannot)?;
+        self.events.tell(Event::Listening(format!("unix:{path}")));
+        Ok(Bound { listener, path: path.clone() })
+    }
+}
+
+/// Whether `path` is a socket without a listener.
+fn is_stale(path: &str) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(Path::new(path))
+        .is_ok_and(|metadata| metadata.file_type().is_socket());
+    let refused = std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+    is_socket && refused
+}
+
+impl Connector for Listen {
+    fn name(&self) -> &str {
+        &self.spec.text
+    }
+
+    fn prepare(&self) -> Pending<'_, Result<bool>> {
+        Box::pin(async move { self.listener.get_or_try_init(|| self.bind()).await.map(|_| true) })
+    }
+
+    fn connect(&self) -> Pending<'_, Result<Link>> {
+        Box::pin(async move {
+            let bound = self.listener.get_or_try_init(|| self.bind()).await?;
+            let (stream, _) = bound.listener.accept().await.map_err(|error| {
+                Error::environment(format!("cannot accept on {}", self.spec.text)).caused_by(error)
+            })?;
+            let peer = held::unix_peer(&stream);
+            Ok(link(&self.spec, stream, Standing::Served, peer))
+        })
+    }
+}
+
+fn link(spec: &Spec, stream: UnixStream, standing: Standing, peer: Option<String>) -> Link {
+    let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
+    let (reader, writer) = stream.into_split();
+    stream::link(reader, writer, None, spec.options.framing, about)
+}

@@ -1,0 +1,37 @@
+//! uarttool: a toolkit for networks that run over a serial line.
+//!
+//! The house has floors; a module imports only from floors below its own (`tests/floors.rs`).
+
+// Floor 0: what everything speaks.
+pub mod clock; // nanoseconds that never go back
+pub mod error; // errors sorted by who has to act: the exit codes
+pub mod escape; // nothing from the line reaches a screen unescaped
+pub mod event; // what a running command tells the world
+pub mod record; // one thing seen on a line
+
+// Floor 1
+pub mod framing; // byte stream <-> frames, with resynchronisation
+
+// Floor 2
+pub mod proto; // one file per protocol: fields, checks, one line of text
+
+// Floor 3
+pub mod capture; // records -> pcap and pcapng files
+pub mod craft; // typed parts -> frames
+pub mod dissect; // bytes -> layers; renderers
+
+// Floor 4
+pub mod analysis; // what a stream of records says beyond the single record
+pub mod bus; // records to every watcher, never waiting, counting drops
+pub mod endpoint; // endpoint text -> Spec -> Connector -> Link
+pub mod stop; // the word to stop
+
+// Floor 5
+pub mod probe; // a host on the line: what inject and conformance share
+pub mod tap; // where records come from: direct, proxy
+
+// Floor 8
+pub mod cli; // what commands share: arguments, configuration, terminal, sinks
+
+// Floor 9
+pub mod command; // one file per command

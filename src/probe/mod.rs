@@ -1,0 +1,253 @@
+//! We as a host on the line: send, receive, and behave as a neighbour should.
+//!
+//! A [`Probe`] owns a link. It answers ARP requests for the host's address, since not every
+//! firmware has a static entry; it shows everything that it sends and receives to watchers, for
+//! captures; and it keeps the rule never to send while somebody else may be served.
+
+pub mod ping;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::bus::Bus;
+use crate::clock::{Clock, Timestamp};
+use crate::craft;
+use crate::endpoint::{Link, Options, Received, Standing};
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::framing::Decoder;
+use crate::proto::{MacAddr, arp, be16, ethernet, ipv4_at};
+use crate::record::{Body, Direction, Origin, Record, Span};
+
+/// How long to wait for a frame before sending, where nothing else tells whether we are served.
+const LISTEN_FIRST: Duration = Duration::from_millis(300);
+/// Silence after which the decoder decides with what it has.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The addresses of both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Our IPv4 address.
+    pub host_ip: Ipv4Addr,
+    /// Our Ethernet address.
+    pub host_mac: MacAddr,
+    /// The device's IPv4 address.
+    pub device_ip: Ipv4Addr,
+    /// The device's Ethernet address.
+    pub device_mac: MacAddr,
+}
+
+impl Default for Identity {
+    /// The addresses of the ESP32 tunnel.
+    fn default() -> Self {
+        Identity {
+            host_ip: Ipv4Addr::new(192, 168, 100, 1),
+            host_mac: MacAddr(2, 0, 0, 0, 0, 1),
+            device_ip: Ipv4Addr::new(192, 168, 100, 2),
+            device_mac: MacAddr(2, 0, 0, 0, 0, 2),
+        }
+    }
+}
+
+/// A host on the line.
+pub struct Probe {
+    link: Link,
+    decoder: Box<dyn Decoder>,
+    decoded: Vec<Record>,
+    queue: VecDeque<Record>,
+    identity: Identity,
+    clock: Clock,
+    events: Events,
+    watchers: RefCell<Bus>,
+    may_send: bool,
+    last_arrival: Option<Instant>,
+}
+
+impl Probe {
+    /// A host with `identity` on `link`.
+    pub fn new(
+        link: Link,
+        options: &Options,
+        identity: Identity,
+        clock: Clock,
+        events: Events,
+        watchers: Bus,
+    ) -> Self {
+        let origin = Origin::new(Direction::FromDevice);
+        Probe {
+            decoder: (options.framing.decoder)(origin, options.max_frame),
+            decoded: Vec::new(),
+            queue: VecDeque::new(),
+            identity,
+            clock,
+            events,
+            watchers: RefCell::new(watchers),
+            may_send: link.about.standing == Standing::Served,
+            last_arrival: None,
+            link,
+        }
+    }
+
+    /// The addresses, as given or as learned since.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Sends one frame; says when it went.
+    pub async fn send(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
+        self.wait_for_standing().await?;
+        let frame = Bytes::from(frame);
+        let now = self.clock.now();
+        self.link.tx.send(std::slice::from_ref(&frame)).await?;
+        let record = Record {
+            time: Some(Span::at(now)),
+            origin: Origin::new(Direction::ToDevice),
+            offset: None,
+            body: Body::Frame(frame),
+        };
+        self.watchers.borrow_mut().publish(&mut vec![record]);
+        Ok(now)
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<Timestamp> {
+        self.wait_for_standing().await?;
+        let now = self.clock.now();
+        self.link.tx.send_raw(bytes).await?;
+        Ok(now)
+    }
+
+    /// The next record from the device, or `None` when there is none until `deadline`. Cancelling
+    /// it loses nothing.
+    pub async fn receive(&mut self, deadline: Instant) -> Result<Option<Record>> {
+        loop {
+            if let Some(record) = self.queue.pop_front() {
+                return Ok(Some(record));
+            }
+            let quiet = self.last_arrival.map_or(deadline, |last| (last + QUIET).min(deadline));
+            match tokio::time::timeout_at(quiet, self.link.rx.receive()).await {
+                Ok(received) => match received? {
+                    Received::End(how) => return Err(self.gone(&how)),
+                    Received::Bytes(bytes) => {
+                        self.last_arrival = Some(Instant::now());
+                        self.decoder.push(self.clock.now(), &bytes, &mut self.decoded);
+                        self.sort().await?;
+                    }
+                },
+                Err(_) if self.last_arrival.is_some() && quiet < deadline => {
+                    self.last_arrival = None;
+                    self.decoder.idle(self.clock.now(), &mut self.decoded);
+                    self.sort().await?;
+                }
+                Err(_) => return Ok(self.queue.pop_front()),
+            }
+        }
+    }
+
+    fn gone(&self, how: &str) -> Error {
+        Error::environment(format!("{} went away: {how}", self.link.about.endpoint))
+    }
+
+    /// Shows what was decoded, learns from it, answers ARP, and queues it.
+    async fn sort(&mut self) -> Result<()> {
+        self.watchers.borrow_mut().publish(&mut self.decoded.clone());
+        for record in std::mem::take(&mut self.decoded) {
+            if let Body::Frame(frame) = &record.body {
+                self.learn(frame);
+                if let Some(reply) = self.arp_reply(frame) {
+                    self.send_unasked(reply).await?;
+                }
+            }
+            self.queue.push_back(record);
+        }
+        Ok(())
+    }
+
+    /// The device speaks to us, so that it is safe to speak to it.
+    async fn send_unasked(&mut self, frame: Vec<u8>) -> Result<()> {
+        self.may_send = true;
+        let record = Record {
+            time: Some(Span::at(self.clock.now())),
+            origin: Origin::new(Direction::ToDevice),
+            offset: None,
+            body: Body::Frame(Bytes::from(frame)),
+        };
+        if let Body::Frame(frame) = &record.body {
+            self.link.tx.send(std::slice::from_ref(frame)).await?;
+        }
+        self.watchers.borrow_mut().publish(&mut vec![record]);
+        Ok(())
+    }
+
+    /// The answer to a request for our own address (RFC 826).
+    fn arp_reply(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let asked = arp::Message::in_frame(frame)?;
+        let host = &self.identity;
+        if asked.op != arp::REQUEST || asked.tpa != host.host_ip || asked.spa == host.host_ip {
+            return None;
+        }
+        let reply = arp::Message {
+            op: arp::REPLY,
+            sha: host.host_mac.octets(),
+            spa: host.host_ip,
+            tha: asked.sha,
+            tpa: asked.spa,
+        };
+        Some(craft::arp(&reply, asked.sha.into()))
+    }
+
+    /// Asks for the device's Ethernet address.
+    pub async fn ask_for_device(&mut self) -> Result<()> {
+        let request = arp::Message {
+            op: arp::REQUEST,
+            sha: self.identity.host_mac.octets(),
+            spa: self.identity.host_ip,
+            tha: [0; 6],
+            tpa: self.identity.device_ip,
+        };
+        self.send(craft::arp(&request, MacAddr::broadcast())).await.map(|_| ())
+    }
+
+    /// Frames that carry the device's IPv4 address tell its Ethernet address.
+    fn learn(&mut self, frame: &[u8]) {
+        let sender = match be16(frame, 12) {
+            Some(0x0806) => arp::Message::in_frame(frame).map(|arp| (arp.spa, arp.sha)),
+            Some(0x0800) => ipv4_at(frame, ethernet::HEADER + 12).zip(ethernet::source(frame)),
+            _ => None,
+        };
+        let Some((ip, mac)) = sender else { return };
+        let mac = MacAddr::from(mac);
+        if ip == self.identity.device_ip && mac != self.identity.device_mac && !mac.is_multicast() {
+            self.events.note(format!(
+                "{ip} is at {mac}, not at {}: using {mac} from now on",
+                self.identity.device_mac
+            ));
+            self.identity.device_mac = mac;
+        }
+    }
+
+    /// Where the system cannot tell whether we are served, waits a little for a sign of it.
+    async fn wait_for_standing(&mut self) -> Result<()> {
+        if self.may_send {
+            return Ok(());
+        }
+        self.may_send = true;
+        let deadline = Instant::now() + LISTEN_FIRST;
+        match self.receive(deadline).await? {
+            Some(record) => self.queue.push_front(record),
+            None => self.events.note(format!(
+                "cannot tell whether {} serves us or another client: sending unverified",
+                self.link.about.endpoint
+            )),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

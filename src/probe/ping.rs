@@ -1,0 +1,433 @@
+//! Echo requests on a schedule, and what becomes of them.
+//!
+//! Requests leave at absolute times, so that a slow answer does not shift the next one. Every
+//! request stays on the list until it is answered; one that is answered late still counts, as in
+//! ping. The outcome of each is told as it happens; [`Statistics`] sums up.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Probe;
+use crate::clock::Timestamp;
+use crate::craft::{EchoRequest, Route};
+use crate::dissect::Dissector;
+use crate::error::Result;
+use crate::proto::{NoteKind, Stack, be16, icmp, ipv4, ipv4_at};
+use crate::record::{Body, Record};
+use crate::stop::Stop;
+
+/// What to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How many requests; `None` is until told to stop.
+    pub count: Option<u64>,
+    /// From one request to the next.
+    pub interval: Duration,
+    /// When a request counts as unanswered, and how long to wait for the last.
+    pub timeout: Duration,
+    /// Bytes of data: from the first to the last of the range, one after the other, and again.
+    pub sizes: RangeInclusive<usize>,
+    /// Steps from one size to the next.
+    pub step: usize,
+    /// The data, repeated; empty is 00, 01, 02, ...
+    pub pattern: Vec<u8>,
+    /// ICMP identifier.
+    pub identifier: u16,
+    /// IPv4 time to live.
+    pub ttl: u8,
+    /// IPv4 type of service.
+    pub tos: u8,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A reply to a request that had none yet.
+    Reply(Reply),
+    /// Another reply to a request that had one.
+    Duplicate(Reply),
+    /// A request has had no reply for as long as the plan allows.
+    Timeout {
+        /// Number of the request, from 1.
+        number: u64,
+        /// Bytes of data it carried.
+        size: usize,
+    },
+    /// The device answered with an ICMP error.
+    Error {
+        /// Number of the request, from 1.
+        number: u64,
+        /// What the error says.
+        text: String,
+    },
+    /// A reply whose checksum is wrong; it counts as none.
+    BadChecksum {
+        /// Number of the request, from 1.
+        number: u64,
+    },
+    /// Bytes that make no frame.
+    Framing(String),
+}
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// Number of the request, from 1.
+    pub number: u64,
+    /// Bytes of ICMP message.
+    pub length: usize,
+    /// TTL of the reply.
+    pub ttl: u8,
+    /// From the request's departure to the reply's last byte.
+    pub time: Duration,
+    /// Where its data differs from what was sent.
+    pub damage: Option<Damage>,
+}
+
+/// The first difference between data sent and data received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A byte has another value.
+    Byte {
+        /// Its position in the data.
+        at: usize,
+        /// What was sent.
+        sent: u8,
+        /// What came back.
+        got: u8,
+    },
+    /// The data has another length.
+    Length {
+        /// What was sent.
+        sent: usize,
+        /// What came back.
+        got: usize,
+    },
+}
+
+/// What is known about a request that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    number: u64,
+    size: usize,
+    at: Timestamp,
+    due: Instant,
+    answered: bool,
+    told: bool,
+}
+
+/// The sum of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// Requests sent.
+    pub transmitted: u64,
+    /// Requests answered.
+    pub received: u64,
+    /// Further replies to the same request.
+    pub duplicates: u64,
+    /// Replies with other data than was sent.
+    pub damaged: u64,
+    /// ICMP errors.
+    pub errors: u64,
+    /// Requests without an answer that were still within their time when the run was ended.
+    pub in_flight: u64,
+    /// From the first request to the end.
+    pub elapsed: Duration,
+    /// Sizes of unanswered requests, and how many there were of each.
+    pub unanswered: BTreeMap<usize, u64>,
+    /// The largest answered size.
+    pub largest_answered: Option<usize>,
+    times: Times,
+}
+
+/// Sums of round-trip times, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Times {
+    count: u64,
+    min: f64,
+    max: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Statistics {
+    /// Requests that were given time enough and have no answer.
+    pub fn lost(&self) -> u64 {
+        self.transmitted.saturating_sub(self.received + self.in_flight)
+    }
+
+    /// Whether every request was answered, once and intact.
+    pub fn is_clean(&self) -> bool {
+        self.lost() == 0 && self.duplicates == 0 && self.damaged == 0 && self.errors == 0
+    }
+
+    /// Round-trip times in milliseconds: minimum, average, maximum, mean deviation as ping
+    /// computes it (the standard deviation).
+    pub fn rtt(&self) -> Option<[f64; 4]> {
+        let t = self.times;
+        let n = t.count as f64;
+        let average = t.sum / n;
+        let deviation = (t.squares / n - average * average).max(0.0).sqrt();
+        (t.count > 0).then(|| [t.min, average, t.max, deviation].map(|seconds| seconds * 1e3))
+    }
+
+    fn add_time(&mut self, time: Duration) {
+        let seconds = time.as_secs_f64();
+        let t = &mut self.times;
+        t.min = if t.count == 0 { seconds } else { t.min.min(seconds) };
+        t.max = t.max.max(seconds);
+        t.count += 1;
+        t.sum += seconds;
+        t.squares += seconds * seconds;
+    }
+}
+
+/// Runs `plan` on `probe` until it is done or told to stop, telling each outcome.
+pub async fn run(
+    probe: &mut Probe,
+    plan: &Plan,
+    stop: &mut Stop,
+    mut tell: impl FnMut(Outcome),
+) -> Result<Statistics> {
+    let mut run = Run {
+        plan,
+        start: Instant::now(),
+        next_size: *plan.sizes.start(),
+        sent: HashMap::new(),
+        open: VecDeque::new(),
+        statistics: Statistics::default(),
+        dissector: Dissector::default(),
+        asked: false,
+    };
+    loop {
+        let now = Instant::now();
+        let departure = run.next_departure();
+        if departure.is_some_and(|at| at <= now) {
+            run.depart(probe).await?;
+            continue;
+        }
+        run.expire(probe, now, &mut tell).await?;
+        let Some(deadline) = run.next_deadline(departure) else { break };
+        let record = tokio::select! {
+            biased;
+            () = stop.wait() => break,
+            record = probe.receive(deadline) => record?,
+        };
+        if let Some(record) = record {
+            run.arrive(&record, probe, &mut tell);
+        }
+    }
+    Ok(run.finish())
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    start: Instant,
+    next_size: usize,
+    /// By sequence number, which wraps: an old request gives way to the new one.
+    sent: HashMap<u16, Sent>,
+    /// Numbers of requests whose time is not up, oldest first. All have the same time.
+    open: VecDeque<u64>,
+    statistics: Statistics,
+    dissector: Dissector,
+    /// Whether the device was asked for its Ethernet address.
+    asked: bool,
+}
+
+impl Run<'_> {
+    /// When the next request leaves; `None` when all have left.
+    fn next_departure(&self) -> Option<Instant> {
+        let n = self.statistics.transmitted;
+        if self.plan.count.is_some_and(|count| n >= count) {
+            return None;
+        }
+        let nanos = self.plan.interval.as_nanos().saturating_mul(u128::from(n));
+        Some(self.start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 4)))
+    }
+
+    /// The oldest request that still has time, after forgetting those that need it no more.
+    fn oldest_open(&mut self) -> Option<Sent> {
+        while let Some(number) = self.open.front() {
+            let sent = self.sent.get(&(*number as u16)).filter(|sent| sent.number == *number);
+            match sent {
+                Some(sent) if !sent.answered && !sent.told => return Some(*sent),
+                _ => self.open.pop_front(),
+            };
+        }
+        None
+    }
+
+    /// When there is something to do next; `None` when the run is over.
+    fn next_deadline(&mut self, departure: Option<Instant>) -> Option<Instant> {
+        self.oldest_open().map(|sent| sent.due).into_iter().chain(departure).min()
+    }
+
+    async fn depart(&mut self, probe: &mut Probe) -> Result<()> {
+        let number = self.statistics.transmitted + 1;
+        let size = self.next_size;
+        let (first, last) = (*self.plan.sizes.start(), *self.plan.sizes.end());
+        self.next_size = if size + self.plan.step > last { first } else { size + self.plan.step };
+        let sequence = number as u16;
+        let identity = *probe.identity();
+        let route = Route {
+            source_mac: identity.host_mac,
+            destination_mac: identity.device_mac,
+            source: identity.host_ip,
+            destination: identity.device_ip,
+        };
+        let data = self.data(size);
+        let echo = EchoRequest {
+            identifier: self.plan.identifier,
+            sequence,
+            ttl: self.plan.ttl,
+            tos: self.plan.tos,
+            ip_id: sequence,
+            data: &data,
+        };
+        let at = probe.send(echo.frame(&route)).await?;
+        let due = Instant::now() + self.plan.timeout;
+        let sent = Sent { number, size, at, due, answered: false, told: false };
+        if let Some(old) = self.sent.insert(sequence, sent)
+            && !old.answered
+        {
+            *self.statistics.unanswered.entry(old.size).or_default() += 1;
+        }
+        self.open.push_back(number);
+        self.statistics.transmitted = number;
+        Ok(())
+    }
+
+    fn data(&self, size: usize) -> Vec<u8> {
+        match &self.plan.pattern[..] {
+            [] => (0..size).map(|n| n as u8).collect(),
+            pattern => pattern.iter().copied().cycle().take(size).collect(),
+        }
+    }
+
+    /// Tells the requests whose time is up. The first time, asks whether the device is where we
+    /// think it is.
+    async fn expire(
+        &mut self,
+        probe: &mut Probe,
+        now: Instant,
+        tell: &mut impl FnMut(Outcome),
+    ) -> Result<()> {
+        while let Some(sent) = self.oldest_open().filter(|sent| sent.due <= now) {
+            if let Some(sent) = self.sent.get_mut(&(sent.number as u16)) {
+                sent.told = true;
+            }
+            tell(Outcome::Timeout { number: sent.number, size: sent.size });
+            if self.statistics.received == 0 && !std::mem::replace(&mut self.asked, true) {
+                probe.ask_for_device().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, record: &Record, probe: &Probe, tell: &mut impl FnMut(Outcome)) {
+        match &record.body {
+            Body::Frame(frame) => {
+                let now = record.time.map_or(Timestamp::default(), |span| span.last);
+                let mut dissector = std::mem::take(&mut self.dissector);
+                let outcome = self.judge(&dissector.dissect(frame), now, probe);
+                self.dissector = dissector;
+                if let Some(outcome) = outcome {
+                    tell(outcome);
+                }
+            }
+            Body::FramingError(error) => {
+                tell(Outcome::Framing(error.describe(record.offset).to_string()));
+            }
+            Body::Gap(_) | Body::Link(_) | Body::Console(_) => {}
+        }
+    }
+
+    /// What a frame means for our requests.
+    fn judge(&mut self, stack: &Stack<'_>, now: Timestamp, probe: &Probe) -> Option<Outcome> {
+        let [_, network, message, ..] = stack.layers else { return None };
+        if network.protocol != &ipv4::IPV4 || message.protocol != &icmp::ICMP {
+            return None;
+        }
+        let (ip, header, data) = (stack.header(1), stack.header(2), stack.payload(2));
+        let kind = *header.first()?;
+        if kind != icmp::ECHO_REPLY {
+            return self.judge_error(stack, kind, header, data);
+        }
+        let ours = be16(header, 4)? == self.plan.identifier
+            && ipv4_at(ip, 12)? == probe.identity().device_ip;
+        let sequence = be16(header, 6)?;
+        let mut sent = *self.sent.get(&sequence).filter(|_| ours)?;
+        if stack.notes.iter().any(|note| matches!(note.kind, NoteKind::Checksum { .. })) {
+            return Some(Outcome::BadChecksum { number: sent.number });
+        }
+        let reply = Reply {
+            number: sent.number,
+            length: header.len() + data.len(),
+            ttl: *ip.get(8)?,
+            time: now.since(sent.at),
+            damage: damage(&self.data(sent.size), data),
+        };
+        self.statistics.damaged += u64::from(reply.damage.is_some());
+        if std::mem::replace(&mut sent.answered, true) {
+            self.statistics.duplicates += 1;
+            return Some(Outcome::Duplicate(reply));
+        }
+        self.sent.insert(sequence, sent);
+        self.statistics.received += 1;
+        self.statistics.largest_answered = self.statistics.largest_answered.max(Some(sent.size));
+        self.statistics.add_time(reply.time);
+        Some(Outcome::Reply(reply))
+    }
+
+    /// An ICMP error that quotes one of our requests.
+    fn judge_error(
+        &mut self,
+        stack: &Stack<'_>,
+        kind: u8,
+        header: &[u8],
+        quoted: &[u8],
+    ) -> Option<Outcome> {
+        let is_error = matches!(kind, icmp::UNREACHABLE | 4 | 5 | 11 | 12);
+        let inner = quoted.get(usize::from(quoted.first()? & 15) * 4..)?;
+        let ours = is_error
+            && quoted.get(9) == Some(&1)
+            && inner.first() == Some(&icmp::ECHO_REQUEST)
+            && be16(inner, 4)? == self.plan.identifier;
+        let sent = self.sent.get_mut(&be16(inner, 6)?).filter(|_| ours)?;
+        sent.told = true;
+        self.statistics.errors += 1;
+        let mut line = crate::proto::line::Line::new(false);
+        stack.summarise(2, &mut line);
+        let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
+        debug_assert!(!header.is_empty());
+        Some(Outcome::Error { number: sent.number, text })
+    }
+
+    fn finish(mut self) -> Statistics {
+        let now = Instant::now();
+        for sent in self.sent.values().filter(|sent| !sent.answered) {
+            if sent.due > now && !sent.told {
+                self.statistics.in_flight += 1;
+            } else {
+                *self.statistics.unanswered.entry(sent.size).or_default() += 1;
+            }
+        }
+        self.statistics.elapsed = self.start.elapsed();
+        self.statistics
+    }
+}
+
+/// Where `got` differs from `sent`.
+fn damage(sent: &[u8], got: &[u8]) -> Option<Damage> {
+    let differs = sent.iter().zip(got).position(|(a, b)| a != b);
+    match differs {
+        Some(at) => Some(Damage::Byte { at, sent: sent[at], got: got[at] }),
+        None if sent.len() != got.len() => {
+            Some(Damage::Length { sent: sent.len(), got: got.len() })
+        }
+        None => None,
+    }
+}

@@ -1,0 +1,283 @@
+//! The probe and its pings against a simulated other end, in virtual time.
+
+use super::ping::{Damage, Outcome, Plan, Statistics};
+use super::*;
+use crate::endpoint::{About, Pending, Receive, Transmit};
+use crate::stop;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+
+/// What the other end does with a frame: frames to send back, each after a while.
+type Device = Box<dyn FnMut(&[u8]) -> Vec<(Duration, Vec<u8>)> + Send>;
+
+struct Near(mpsc::UnboundedReceiver<(Instant, Bytes)>);
+
+impl Receive for Near {
+    fn receive(&mut self) -> Pending<'_, Result<Received>> {
+        Box::pin(async move {
+            match self.0.recv().await {
+                Some((_, bytes)) => Ok(Received::Bytes(bytes)),
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+struct Far {
+    device: Device,
+    out: mpsc::UnboundedSender<(Instant, Bytes)>,
+    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Transmit for Far {
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            for frame in frames {
+                self.seen.lock().expect("no panic").push(frame.to_vec());
+                for (after, answer) in (self.device)(frame) {
+                    let mut bytes = Vec::new();
+                    let framing = crate::framing::ALL[0];
+                    framing.encode(&answer, &mut bytes).expect("the answer is of a legal size");
+                    let (out, at) = (self.out.clone(), Instant::now() + after);
+                    tokio::spawn(async move {
+                        tokio::time::sleep_until(at).await;
+                        let _ = out.send((at, bytes.into()));
+                    });
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn send_raw<'a>(&'a mut self, _: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+type Seen = Arc<Mutex<Vec<Vec<u8>>>>;
+
+fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
+    let (out, near) = mpsc::unbounded_channel();
+    let seen = Seen::default();
+    let about = About { endpoint: "test:".to_owned(), peer: None, standing, is_live: true };
+    let far = Far { device, out, seen: seen.clone() };
+    let link = Link { rx: Box::new(Near(near)), tx: Box::new(far), about };
+    let started = Instant::now();
+    let clock = Clock::from_source(Timestamp(0), move || started.elapsed());
+    let options = Options::default();
+    let identity = Identity::default();
+    (Probe::new(link, &options, identity, clock, Events::ignore(), Bus::default()), seen)
+}
+
+/// The reply that a well-behaved device gives to an echo request.
+fn echoed(request: &[u8]) -> Vec<u8> {
+    let mut reply = request.to_vec();
+    reply[..6].copy_from_slice(&request[6..12]);
+    reply[6..12].copy_from_slice(&request[..6]);
+    reply[26..30].copy_from_slice(&request[30..34]);
+    reply[30..34].copy_from_slice(&request[26..30]);
+    reply[34] = 0;
+    let checksum = u16::from_be_bytes([reply[36], reply[37]]);
+    let (sum, carry) = checksum.overflowing_add(0x0800);
+    reply[36..38].copy_from_slice(&(sum + u16::from(carry)).to_be_bytes());
+    reply
+}
+
+fn is_echo(frame: &[u8]) -> bool {
+    frame.get(23) == Some(&1) && frame.get(34) == Some(&8)
+}
+
+fn sequence(frame: &[u8]) -> u16 {
+    u16::from_be_bytes([frame[40], frame[41]])
+}
+
+fn plan(count: u64) -> Plan {
+    Plan {
+        count: Some(count),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        sizes: 56..=56,
+        step: 1,
+        pattern: Vec::new(),
+        identifier: 7,
+        ttl: 64,
+        tos: 0,
+    }
+}
+
+async fn ping(plan: &Plan, device: Device) -> (Statistics, Vec<Outcome>, Seen) {
+    let (mut probe, seen) = probe(Standing::Served, device);
+    let mut outcomes = Vec::new();
+    let (_stopper, mut stop) = stop::pair();
+    let statistics = super::ping::run(&mut probe, plan, &mut stop, |o| outcomes.push(o)).await;
+    (statistics.expect("the link stays up"), outcomes, seen)
+}
+
+const FAST: Duration = Duration::from_millis(3);
+
+#[tokio::test(start_paused = true)]
+async fn every_reply_is_matched_and_timed_and_requests_keep_their_schedule() {
+    let started = Instant::now();
+    let (statistics, outcomes, _) =
+        ping(&plan(4), Box::new(|frame| vec![(FAST * sequence(frame).into(), echoed(frame))]))
+            .await;
+    assert_eq!((statistics.transmitted, statistics.received), (4, 4));
+    assert!(statistics.is_clean());
+    let times: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Reply(reply) => reply.time,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(times, [FAST, FAST * 2, FAST * 3, FAST * 4]);
+    let [min, average, max, _] = statistics.rtt().expect("there are times");
+    assert_eq!([min, average, max].map(|ms| (ms * 1e6).round()), [3e6, 7.5e6, 12e6]);
+    assert_eq!(started.elapsed(), Duration::from_secs(3) + FAST * 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_a_loss_a_second_reply_a_duplicate_and_a_changed_byte_damage() {
+    let (statistics, outcomes, _) = ping(
+        &plan(3),
+        Box::new(|frame| match (is_echo(frame), sequence(frame)) {
+            (true, 2) => vec![(FAST, echoed(frame)), (FAST * 2, echoed(frame))],
+            (true, 3) => {
+                let mut reply = echoed(frame);
+                reply[42 + 10] ^= 1; // and the checksum with it
+                reply[36..38].copy_from_slice(&[0, 0]);
+                let sum = crate::proto::checksum::internet(&reply[34..]);
+                reply[36..38].copy_from_slice(&sum.to_be_bytes());
+                vec![(FAST, reply)]
+            }
+            _ => vec![],
+        }),
+    )
+    .await;
+    assert_eq!((statistics.received, statistics.lost()), (2, 1));
+    assert_eq!((statistics.duplicates, statistics.damaged), (1, 1));
+    assert!(!statistics.is_clean());
+    assert!(outcomes.contains(&Outcome::Timeout { number: 1, size: 56 }));
+    assert!(outcomes.iter().any(|o| matches!(o, Outcome::Duplicate(reply) if reply.number == 2)));
+    let damage = Damage::Byte { at: 10, sent: 10, got: 11 };
+    assert!(
+        outcomes.iter().any(|o| matches!(o, Outcome::Reply(r) if r.damage == Some(damage))),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_is_told_as_missing_first_and_counts_all_the_same() {
+    let late = Duration::from_millis(1500);
+    let (statistics, outcomes, _) = ping(
+        &plan(3),
+        Box::new(move |frame| {
+            if is_echo(frame) && sequence(frame) == 1 {
+                vec![(late, echoed(frame))]
+            } else if is_echo(frame) {
+                vec![(FAST, echoed(frame))]
+            } else {
+                vec![]
+            }
+        }),
+    )
+    .await;
+    assert_eq!((statistics.received, statistics.lost()), (3, 0));
+    assert_eq!(outcomes[0], Outcome::Timeout { number: 1, size: 56 });
+    assert!(outcomes.iter().any(|o| matches!(o, Outcome::Reply(r) if r.time == late)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_with_a_bad_checksum_counts_as_none() {
+    let (statistics, outcomes, _) = ping(
+        &plan(1),
+        Box::new(|frame| {
+            if !is_echo(frame) {
+                return vec![];
+            }
+            let mut reply = echoed(frame);
+            reply[36] ^= 0x55;
+            vec![(FAST, reply)]
+        }),
+    )
+    .await;
+    assert_eq!((statistics.received, statistics.lost()), (0, 1));
+    assert_eq!(outcomes[0], Outcome::BadChecksum { number: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_says_which_sizes_were_not_answered() {
+    let plan = Plan { sizes: 1450..=1472, interval: FAST * 10, ..plan(23) };
+    let (statistics, _, _) = ping(
+        &plan,
+        Box::new(|frame| if frame.len() <= 1500 { vec![(FAST, echoed(frame))] } else { vec![] }),
+    )
+    .await;
+    assert!(statistics.unanswered.keys().copied().eq(1459..=1472), "{statistics:?}");
+    assert_eq!(statistics.largest_answered, Some(1458));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_elsewhere_is_found_by_asking_and_then_addressed_there() {
+    let elsewhere = [2, 0, 0, 0, 0, 0x99];
+    let (statistics, _, seen) = ping(
+        &plan(3),
+        Box::new(move |frame| {
+            if let Some(arp) = arp::Message::in_frame(frame) {
+                let reply = arp::Message {
+                    op: arp::REPLY,
+                    sha: elsewhere,
+                    spa: arp.tpa,
+                    tha: arp.sha,
+                    tpa: arp.spa,
+                };
+                return vec![(FAST, craft::arp(&reply, arp.sha.into()))];
+            }
+            if frame[..6] == elsewhere { vec![(FAST, echoed(frame))] } else { vec![] }
+        }),
+    )
+    .await;
+    assert!(statistics.received >= 1, "{statistics:?}");
+    let seen = seen.lock().expect("no panic");
+    assert_eq!(seen.iter().filter(|frame| arp::Message::in_frame(frame).is_some()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_the_host_is_answered() {
+    let (statistics, _, seen) = ping(
+        &plan(1),
+        Box::new(|frame| {
+            let ask = arp::Message {
+                op: arp::REQUEST,
+                sha: [2, 0, 0, 0, 0, 2],
+                spa: Ipv4Addr::new(192, 168, 100, 2),
+                tha: [0; 6],
+                tpa: Ipv4Addr::new(192, 168, 100, 1),
+            };
+            match is_echo(frame) {
+                true => {
+                    vec![(FAST, craft::arp(&ask, MacAddr::broadcast())), (FAST * 2, echoed(frame))]
+                }
+                false => vec![],
+            }
+        }),
+    )
+    .await;
+    assert!(statistics.is_clean());
+    let seen = seen.lock().expect("no panic");
+    let answer = seen.iter().find_map(|frame| arp::Message::in_frame(frame)).expect("an answer");
+    assert_eq!((answer.op, answer.sha), (arp::REPLY, [2, 0, 0, 0, 0, 1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_cannot_be_told_whether_we_are_served_nothing_is_sent_for_300_ms() {
+    let (mut probe, seen) = probe(Standing::Unverified, Box::new(|_| vec![]));
+    let started = Instant::now();
+    probe.send(vec![1; 60]).await.expect("it is sent in the end");
+    assert_eq!(started.elapsed(), LISTEN_FIRST);
+    assert_eq!(seen.lock().expect("no panic").len(), 1);
+}

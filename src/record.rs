@@ -1,0 +1,239 @@
+//! One thing seen on a line: the unit that every tap, file and sink exchanges.
+//!
+//! A record never loses bytes. What could not be framed travels as a [`FramingError`] that owns
+//! the bytes it is about, and what a tap had to leave out travels as a [`Body::Gap`] that says
+//! how much it was.
+
+use bytes::Bytes;
+use std::fmt;
+
+use crate::clock::Timestamp;
+
+/// Which way a record went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the host to the device (`->`).
+    ToDevice,
+    /// From the device to the host (`<-`).
+    FromDevice,
+    /// The source cannot tell (`--`).
+    Unknown,
+}
+
+impl Direction {
+    /// The arrow that a person sees in front of a frame.
+    pub const fn arrow(self) -> &'static str {
+        match self {
+            Direction::ToDevice => "->",
+            Direction::FromDevice => "<-",
+            Direction::Unknown => "--",
+        }
+    }
+}
+
+/// Where a record was seen: which tap, which connection of that tap, which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The tap, when a command has several; the first is 0.
+    pub tap: u16,
+    /// The connection on that tap, counted from 1; 0 where there is no connection.
+    pub connection: u32,
+    /// The direction.
+    pub direction: Direction,
+}
+
+impl Origin {
+    /// Tap 0, connection 1, in `direction`.
+    pub const fn new(direction: Direction) -> Self {
+        Origin { tap: 0, connection: 1, direction }
+    }
+}
+
+/// When the first and the last byte of a record were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Arrival of the first byte.
+    pub first: Timestamp,
+    /// Arrival of the last byte: the time that captures and lines show.
+    pub last: Timestamp,
+}
+
+impl Span {
+    /// A moment: first and last byte at once.
+    pub const fn at(time: Timestamp) -> Self {
+        Span { first: time, last: time }
+    }
+}
+
+/// One thing seen on a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When; hex files and raw logs have no times.
+    pub time: Option<Span>,
+    /// Where and which way.
+    pub origin: Origin,
+    /// Bytes of the raw stream in front of this record, headers included; `None` where the
+    /// record did not come from a stream.
+    pub offset: Option<u64>,
+    /// What.
+    pub body: Body,
+}
+
+/// What a record is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A whole frame, without the line's own header.
+    Frame(Bytes),
+    /// Bytes that do not make a frame.
+    FramingError(FramingError),
+    /// So many bytes were on the line but not seen by us.
+    Gap(u64),
+    /// The link itself changed.
+    Link(LinkChange),
+    /// A line of the device's console, without its line end, as the device wrote it.
+    Console(Bytes),
+}
+
+/// What happened to a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// A connection was made; the text says with whom.
+    Connected(String),
+    /// The other side closed or vanished; the text says how it showed.
+    Lost(String),
+    /// The device behind the link was reset.
+    Reset,
+}
+
+impl fmt::Display for LinkChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkChange::Connected(with) => write!(f, "connected: {with}"),
+            LinkChange::Lost(how) => write!(f, "lost: {how}"),
+            LinkChange::Reset => f.write_str("device reset"),
+        }
+    }
+}
+
+/// Bytes of the line that do not make a frame, and what became of the search for the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramingError {
+    /// What was wrong.
+    pub problem: Problem,
+    /// The bytes that were passed over, the bad header included: nothing seen is thrown away.
+    pub bytes: Bytes,
+    /// What came after them.
+    pub recovery: Recovery,
+}
+
+/// Why bytes do not make a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A header announced a frame of no bytes.
+    ZeroLength,
+    /// A header announced more bytes than the line's limit.
+    TooLong {
+        /// The length in the header, in bytes.
+        length: u32,
+        /// The limit, in bytes.
+        limit: u32,
+    },
+    /// A frame began and did not go on: the line fell silent, closed, or something else began.
+    Cut {
+        /// The length in the header, in bytes; `None` when not even the header was whole.
+        length: Option<u32>,
+    },
+    /// The header was in range, but what it announced was no frame, and one begins inside it.
+    OutOfStep {
+        /// The length in the supposed header, in bytes.
+        length: u32,
+    },
+    /// Bytes that continue an error reported before.
+    Continued,
+}
+
+/// How the search for the next frame ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// A frame follows, and another plausible header behind it.
+    Sure,
+    /// A plausible frame follows, but nothing behind it confirms that yet.
+    Likely,
+    /// Still out of step: more passed-over bytes follow in another record.
+    Searching,
+    /// The stream ended before a frame was found.
+    Ended,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::ZeroLength => f.write_str("length 0"),
+            Problem::TooLong { length, limit } => write!(f, "length {length} > {limit}"),
+            Problem::Cut { length: Some(length) } => write!(f, "frame of {length} bytes cut short"),
+            Problem::Cut { length: None } => f.write_str("header cut short"),
+            Problem::OutOfStep { length } => {
+                write!(f, "length {length}, but a frame begins inside it")
+            }
+            Problem::Continued => f.write_str("still out of step"),
+        }
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Recovery::Sure => "back in step (sure)",
+            Recovery::Likely => "back in step (likely)",
+            Recovery::Searching => "still searching",
+            Recovery::Ended => "the stream ended",
+        })
+    }
+}
+
+impl FramingError {
+    /// The sentence that lines and capture comments show; `offset` is the record's.
+    pub fn describe(&self, offset: Option<u64>) -> impl fmt::Display + '_ {
+        struct Sentence<'a>(&'a FramingError, Option<u64>);
+        impl fmt::Display for Sentence<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let Sentence(error, offset) = self;
+                write!(f, "framing: {}", error.problem)?;
+                if let Some(offset) = offset {
+                    write!(f, " at byte {offset}")?;
+                }
+                let n = error.bytes.len();
+                let s = if n == 1 { "" } else { "s" };
+                write!(f, "; passed over {n} byte{s}, {}", error.recovery)
+            }
+        }
+        Sentence(self, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framing_error_reads_as_one_sentence() {
+        let error = FramingError {
+            problem: Problem::TooLong { length: 65535, limit: 1514 },
+            bytes: Bytes::from_static(&[0xff; 37]),
+            recovery: Recovery::Sure,
+        };
+        assert_eq!(
+            error.describe(Some(10432)).to_string(),
+            "framing: length 65535 > 1514 at byte 10432; passed over 37 bytes, back in step (sure)"
+        );
+        let error = FramingError {
+            problem: Problem::Cut { length: None },
+            bytes: Bytes::from_static(&[0]),
+            recovery: Recovery::Ended,
+        };
+        assert_eq!(
+            error.describe(None).to_string(),
+            "framing: header cut short; passed over 1 byte, the stream ended"
+        );
+    }
+}

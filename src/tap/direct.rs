@@ -1,0 +1,99 @@
+//! The tap as the tunnel's only client: it listens and sends nothing.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::leg::Leg;
+use super::{End, Tap};
+use crate::bus::Bus;
+use crate::endpoint::{Connector, Link};
+use crate::error::Result;
+use crate::record::{Direction, Origin};
+use crate::stop::Stop;
+
+/// After the word to stop, what has arrived already is read: until so long nothing comes.
+const DRAIN: Duration = Duration::from_millis(30);
+/// And no longer than this.
+const DRAIN_AT_MOST: Duration = Duration::from_millis(500);
+
+/// Listens until told to stop or until the line is gone; if the connector is persistent, connects
+/// again. `ready` is called once: when others can connect to us, or when we are connected.
+pub async fn run(
+    tap: &Tap,
+    connector: &dyn Connector,
+    bus: &RefCell<Bus>,
+    mut stop: Stop,
+    ready: impl FnOnce(),
+) -> Result<End> {
+    let mut ready = Some(ready);
+    if connector.prepare().await?
+        && let Some(ready) = ready.take()
+    {
+        ready();
+    }
+    for connection in 1.. {
+        let link = tokio::select! {
+            biased;
+            () = stop.wait() => return Ok(End::Stopped),
+            link = connector.connect() => link?,
+        };
+        let record = tap.connected(&link.about, connection, Direction::Unknown);
+        bus.borrow_mut().publish(&mut vec![record]);
+        if let Some(ready) = ready.take() {
+            ready();
+        }
+        let is_live = link.about.is_live;
+        let Some(how) = listen(tap, link, connection, bus, &mut stop).await? else {
+            return Ok(End::Stopped);
+        };
+        if !is_live {
+            return Ok(End::Finished);
+        }
+        let record = tap.lost(connector.name(), connection, Direction::Unknown, &how);
+        bus.borrow_mut().publish(&mut vec![record]);
+        if !connector.is_persistent() {
+            return Ok(End::Lost(how));
+        }
+    }
+    Ok(End::Stopped)
+}
+
+/// One connection; `None` when told to stop, otherwise how it ended.
+async fn listen(
+    tap: &Tap,
+    mut link: Link,
+    connection: u32,
+    bus: &RefCell<Bus>,
+    stop: &mut Stop,
+) -> Result<Option<String>> {
+    let origin = Origin { tap: 0, connection, direction: Direction::FromDevice };
+    let is_live = link.about.is_live;
+    let mut leg = Leg::new(tap, bus, origin, is_live);
+    let ended = tokio::select! {
+        biased;
+        ended = leg.observe(&mut *link.rx) => Some(ended?),
+        () = stop.wait() => None,
+    };
+    if ended.is_none() && is_live {
+        drain(&mut leg, &mut link).await?;
+    }
+    if is_live {
+        leg.finish();
+    } else {
+        leg.finish_all().await;
+    }
+    Ok(ended)
+}
+
+/// Reads what is there already.
+async fn drain(leg: &mut Leg<'_>, link: &mut Link) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + DRAIN_AT_MOST;
+    loop {
+        let quiet = (tokio::time::Instant::now() + DRAIN).min(deadline);
+        match tokio::time::timeout_at(quiet, leg.observe_once(&mut *link.rx)).await {
+            Ok(Ok(None)) if tokio::time::Instant::now() < deadline => {}
+            Ok(result) => return result.map(|_| ()),
+            Err(_) => return Ok(()),
+        }
+    }
+}
