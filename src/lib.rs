@@ -3,6 +3,7 @@
 //! The house has floors; a module imports only from floors below its own (`tests/floors.rs`).
 
 // Floor 0: what everything speaks.
+pub mod checksum; // the Internet checksum
 pub mod clock; // nanoseconds that never go back
 pub mod error; // errors sorted by who has to act: the exit codes
 pub mod escape; // nothing from the line reaches a screen unescaped

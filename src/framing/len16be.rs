@@ -9,11 +9,11 @@
 //!   agree with its length (`likely`);
 //! - the line fell silent for a second in mid-frame, and what comes then is a frame of its own:
 //!   the first one was cut (receivers discard it after the same second);
-//! - what a header in range announced is no frame, but contains the start of one: bytes were
-//!   lost, or we joined in mid-frame;
+//! - what a header in range announced is no frame, or one with a wrong checksum, and contains the
+//!   start of another: bytes were lost, the sender was reset, or we joined in mid-frame;
 //! - the stream ends in mid-frame.
 //!
-//! The search wants to look ahead; [`Decoder::idle`] and [`Decoder::finish`] decide with what is
+//! The search wants to look ahead, and so does the judgement of a frame that looks damaged; [`Decoder::idle`] and [`Decoder::finish`] decide with what is
 //! there, so that the last frame before a silence is never withheld.
 
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::plausible::{Verdict, be16, judge};
+use super::plausible::{Verdict, be16, is_damaged, judge};
 use super::{Decoder, Framing};
 use crate::clock::Timestamp;
 use crate::record::{Body, FramingError, Origin, Problem, Record, Recovery, Span};
@@ -172,10 +172,13 @@ impl Len16be {
     }
 
     /// Whether a frame begins inside what a header announced, which ends at `end`, when that is
-    /// itself no plausible frame. Looks beyond `end` only to be sure of a start in front of it.
+    /// itself no plausible frame or a damaged one. Looks beyond `end` only to be sure of a start
+    /// in front of it.
     fn frame_inside(&self, bytes: &[u8], end: usize) -> Inside {
         let claimed = &bytes[..end.min(bytes.len())];
-        if judge(claimed, self.max) != Verdict::No {
+        let is_good = judge(claimed, self.max) != Verdict::No
+            && !(claimed.len() == end && is_damaged(&claimed[HEADER..]));
+        if is_good {
             return Inside::Nothing;
         }
         for at in 1..claimed.len().saturating_sub(1) {

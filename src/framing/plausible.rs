@@ -5,6 +5,10 @@
 //! than [`Verdict::Short`] more bytes never change it: that is what makes decoding independent
 //! of how the stream was cut.
 
+use std::net::Ipv4Addr;
+
+use crate::checksum;
+
 /// The size of an Ethernet header in bytes.
 const ETHERNET: usize = 14;
 
@@ -71,14 +75,40 @@ fn ipv4(packet: &[u8], length: usize) -> Verdict {
     if total < header || !fills(total, length) {
         return Verdict::Weak(length);
     }
-    let Some(bytes) = packet.get(..header) else { return Verdict::Short };
-    let sum: u32 = bytes.chunks_exact(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    if (folded & 0xffff) + (folded >> 16) == 0xffff {
-        Verdict::Strong(length)
-    } else {
-        Verdict::Weak(length)
+    match packet.get(..header).map(checksum::internet) {
+        None => Verdict::Short,
+        Some(0) => Verdict::Strong(length),
+        Some(_) => Verdict::Weak(length),
     }
+}
+
+/// Whether `frame`, whole and without its length header, carries an IPv4 packet whose transport
+/// checksum is wrong: then it may have been put together from pieces of several.
+pub(super) fn is_damaged(frame: &[u8]) -> bool {
+    transport(frame) == Some(false)
+}
+
+/// Whether the checksum of ICMP, UDP or TCP over IPv4 is right; `None` where there is none.
+fn transport(frame: &[u8]) -> Option<bool> {
+    if be16(frame, 12)? != 0x0800 {
+        return None;
+    }
+    let packet = frame.get(ETHERNET..)?;
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    let segment = packet.get(header..be16(packet, 2)?)?;
+    let is_fragment = be16(packet, 6)? & 0x3fff != 0;
+    let address = |at: usize| -> Option<Ipv4Addr> {
+        <[u8; 4]>::try_from(packet.get(at..at + 4)?).ok().map(Ipv4Addr::from)
+    };
+    let protocol = *packet.get(9)?;
+    let sum = match protocol {
+        _ if is_fragment => return None,
+        1 => checksum::Sum::default(),
+        17 if be16(segment, 6)? == 0 => return None,
+        6 | 17 => checksum::Sum::pseudo(address(12)?, address(16)?, protocol, segment.len()),
+        _ => return None,
+    };
+    Some(sum.plus(segment).finish() == 0)
 }
 
 /// RFC 826: Ethernet and IPv4 addresses.

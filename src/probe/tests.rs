@@ -150,7 +150,7 @@ async fn silence_is_a_loss_a_second_reply_a_duplicate_and_a_changed_byte_damage(
                 let mut reply = echoed(frame);
                 reply[42 + 10] ^= 1; // and the checksum with it
                 reply[36..38].copy_from_slice(&[0, 0]);
-                let sum = crate::proto::checksum::internet(&reply[34..]);
+                let sum = crate::checksum::internet(&reply[34..]);
                 reply[36..38].copy_from_slice(&sum.to_be_bytes());
                 vec![(FAST, reply)]
             }

@@ -1,7 +1,8 @@
 //! ICMP for IPv4 (RFC 792; further codes of destination unreachable: RFC 1122 section 3.2.2.1).
 
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, checksum, field, ipv4, ipv4_at};
+use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4, ipv4_at};
+use crate::checksum;
 
 /// The bytes of an ICMP header.
 pub const HEADER: usize = 8;

@@ -1,7 +1,8 @@
 //! IPv4 (RFC 791).
 
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, checksum, field, ipv4_at};
+use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4_at};
+use crate::checksum;
 
 /// The bytes of a header without options.
 pub const HEADER: usize = 20;

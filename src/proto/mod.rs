@@ -11,7 +11,6 @@
 //! To add a protocol, write its file and name it in [`ALL`].
 
 pub mod arp;
-pub mod checksum;
 pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;

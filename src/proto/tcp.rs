@@ -1,9 +1,8 @@
 //! TCP (RFC 9293 section 3.1; options: RFC 7323, RFC 2018).
 
 use super::line::Line;
-use super::{
-    Next, NoteKind, Protocol, Stack, Value, Walk, be16, be32, checksum, field, ipv4, ipv4_at,
-};
+use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, be32, field, ipv4, ipv4_at};
+use crate::checksum;
 
 /// The bytes of a header without options.
 pub const HEADER: usize = 20;

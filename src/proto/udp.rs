@@ -1,7 +1,8 @@
 //! UDP (RFC 768).
 
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, checksum, field, ipv4, ipv4_at};
+use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4, ipv4_at};
+use crate::checksum;
 
 /// The bytes of a UDP header.
 pub const HEADER: usize = 8;

@@ -94,7 +94,7 @@ fn reassembled(records: &[Record]) -> Vec<u8> {
 
 #[test]
 fn a_frame_comes_out_with_its_last_byte_and_not_before() {
-    let frame = ipv4_frame(98, 1);
+    let frame = icmp_frame(98, 1);
     let stream = framed(&frame);
     let mut decoder = decoder();
     assert!(push(&mut decoder, 5, &stream[..99]).is_empty());
@@ -199,6 +199,43 @@ fn joining_in_mid_frame_costs_only_that_frame() {
         assert_eq!(whole.count(), 7, "joined at byte {start}");
         assert_eq!(reassembled(&records), &stream[start..]);
     }
+}
+
+/// An ICMP message over IPv4 with every checksum right.
+fn icmp_frame(length: usize, mark: u8) -> Vec<u8> {
+    let mut frame = ipv4_frame(length, mark);
+    frame[36..38].fill(0);
+    let sum = crate::checksum::internet(&frame[34..]);
+    frame[36..38].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+#[test]
+fn a_sender_that_is_reset_in_mid_frame_costs_only_that_frame() {
+    let (cut, next, last) = (icmp_frame(700, 1), icmp_frame(60, 2), icmp_frame(300, 3));
+    for sent in 40..701 {
+        let mut stream = framed(&cut)[..sent].to_vec();
+        stream.extend(framed(&next));
+        for _ in 0..4 {
+            stream.extend(framed(&last));
+        }
+        let records = decode(&stream);
+        let whole: Vec<_> = records.iter().filter_map(frame_of).collect();
+        assert!(whole.contains(&&next[..]), "{sent} of 702 bytes were sent");
+        assert!(whole.iter().filter(|frame| **frame == last).count() == 4);
+        assert_eq!(reassembled(&records), stream);
+    }
+}
+
+#[test]
+fn a_good_frame_that_carries_a_framed_one_stays_whole() {
+    let mut frame = icmp_frame(400, 1);
+    frame[100..202].copy_from_slice(&framed(&icmp_frame(100, 2)));
+    frame[36..38].fill(0);
+    let sum = crate::checksum::internet(&frame[34..]);
+    frame[36..38].copy_from_slice(&sum.to_be_bytes());
+    let records = decode(&framed(&frame));
+    assert_eq!(records.iter().filter_map(frame_of).collect::<Vec<_>>(), [&frame[..]]);
 }
 
 #[test]
