@@ -410,7 +410,7 @@ fn a_capture_into_a_pipe_is_read_along() {
     let script = "\"$0\" sniff -d \"$1\" -c 3 -w - | tshark -n -r - -Y arp";
     let reader = Process::start(
         std::process::Command::new("sh")
-            .args(["-c", script, env!("CARGO_BIN_EXE_uarttool"), &firmware.endpoint])
+            .args(["-c", script, &support::binary(), &firmware.endpoint])
             .env_remove("UARTTOOL_DEVICE"),
     );
     reader.err.wait_for(0, "connected to");
@@ -430,7 +430,7 @@ fn count_duration_hex_and_ready_do_what_they_say() {
     let script = "exec \"$0\" sniff -d \"$1\" -c 2 -x --ready-fd 3 3>\"$2\"";
     let tap = Process::start(
         std::process::Command::new("sh")
-            .args(["-c", script, env!("CARGO_BIN_EXE_uarttool"), &firmware.endpoint])
+            .args(["-c", script, &support::binary(), &firmware.endpoint])
             .arg(&ready)
             .env_remove("UARTTOOL_DEVICE"),
     );

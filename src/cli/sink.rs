@@ -7,6 +7,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp as Moment;
 use jiff::tz::TimeZone;
@@ -27,6 +28,12 @@ use crate::stop::Stopper;
 
 /// Output is written when so much has collected, even if more is waiting.
 const BUFFER: usize = 64 * 1024;
+
+/// After it has written, the sink lets so much time pass before it looks again. Waking it for each
+/// frame would cost the line more than passing the frame on: so much a person never notices.
+const PAUSE_LINES: Duration = Duration::from_millis(1);
+/// The same when only a file is written.
+const PAUSE_FILE: Duration = Duration::from_millis(10);
 
 /// What to show of a frame besides its line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,8 +182,15 @@ impl Sink {
                 next = self.inbox.poll();
             }
             self.flush()?;
+            thread::sleep(self.pause());
         }
         Ok(())
+    }
+
+    fn pause(&self) -> Duration {
+        let is_read_along = self.printer.is_some()
+            || self.plan.capture.as_ref().is_some_and(|target| target.path.is_none());
+        if is_read_along { PAUSE_LINES } else { PAUSE_FILE }
     }
 
     fn take(&mut self, record: &Record) -> Result<(), Ending> {

@@ -4,7 +4,8 @@
 use tokio::fs::File;
 
 use super::spec::{Form, Spec};
-use super::{About, Connector, Link, Pending, Standing, stream};
+use super::stream::{self, Acknowledge};
+use super::{About, Connector, Link, Pending, Standing};
 use crate::error::{Category, Error, Result};
 
 /// The form `file:`.
@@ -38,7 +39,8 @@ impl Connector for RawFile {
                 is_live: false,
             };
             let framing = self.spec.options.framing;
-            let mut link = stream::link(file, tokio::io::sink(), None, framing, about);
+            let mut link =
+                stream::link(file, tokio::io::sink(), Acknowledge::Never, framing, about);
             link.tx = Box::new(stream::ReadOnly("a recorded file cannot be sent to"));
             Ok(link)
         })

@@ -15,14 +15,27 @@ const READ: usize = 64 * 1024;
 /// A buffer with less room than this is replaced rather than filled.
 const LEAST: usize = 4 * 1024;
 
-/// Called with the reader after each read that brought bytes.
-pub(super) type AfterRead<R> = fn(&R);
+/// When the peer is to be told at once that its bytes have arrived, so that it sends the next; see
+/// `tcp.rs`. It is done when the next read begins: what came has been passed on by then and did not
+/// have to wait.
+pub(super) enum Acknowledge<R> {
+    /// The system does it in its own time.
+    Never,
+    /// After every read.
+    Always(fn(&R)),
+    /// After every read, from the first one on that brings less than a frame: the peer writes frames
+    /// in pieces and may be holding back the next.
+    Pieces(fn(&R)),
+}
+
+/// The shortest frame with its header, in bytes: two of length and an Ethernet header.
+const SHORTEST: usize = 16;
 
 /// Makes a link of the two halves of a stream.
 pub(super) fn link<R, W>(
     reader: R,
     writer: W,
-    after_read: Option<AfterRead<R>>,
+    acknowledge: Acknowledge<R>,
     framing: &'static Framing,
     about: About,
 ) -> Link
@@ -31,14 +44,15 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let endpoint = about.endpoint.clone();
-    let rx = Reader { reader, after_read, buffer: BytesMut::new() };
+    let rx = Reader { reader, acknowledge, is_due: false, buffer: BytesMut::new() };
     let tx = Writer { writer, framing, buffer: Vec::new(), endpoint };
     Link { rx: Box::new(rx), tx: Box::new(tx), about }
 }
 
 struct Reader<R> {
     reader: R,
-    after_read: Option<AfterRead<R>>,
+    acknowledge: Acknowledge<R>,
+    is_due: bool,
     buffer: BytesMut,
 }
 
@@ -48,12 +62,18 @@ impl<R: AsyncRead + Unpin + Send> Receive for Reader<R> {
             if self.buffer.capacity() < LEAST {
                 self.buffer = BytesMut::with_capacity(READ);
             }
+            if let (true, Acknowledge::Always(at_once)) =
+                (std::mem::take(&mut self.is_due), &self.acknowledge)
+            {
+                at_once(&self.reader);
+            }
             match self.reader.read_buf(&mut self.buffer).await {
                 Ok(0) => Ok(Received::End("closed by the other end".to_owned())),
-                Ok(_) => {
-                    if let Some(after_read) = self.after_read {
-                        after_read(&self.reader);
+                Ok(n) => {
+                    if let (Acknowledge::Pieces(at_once), ..SHORTEST) = (&self.acknowledge, n) {
+                        self.acknowledge = Acknowledge::Always(*at_once);
                     }
+                    self.is_due = true;
                     Ok(Received::Bytes(self.buffer.split().freeze()))
                 }
                 Err(error) if is_gone(&error) => Ok(Received::End(said(&error))),

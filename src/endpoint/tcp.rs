@@ -1,9 +1,11 @@
 //! `tcp:HOST:PORT` and `tcp-listen:HOST:PORT`.
 //!
 //! Latency decides what is set here. We write a frame in one piece with TCP_NODELAY. The other
-//! direction needs more: QEMU writes single bytes, and without `nodelay=on` on its side Nagle's
-//! algorithm holds the second byte back until the first is acknowledged, which the kernel delays
-//! by 40 ms. So TCP_QUICKACK is armed after each read (the kernel disarms it again by itself);
+//! direction needs more: QEMU writes single bytes, bridges write header and body, and without
+//! TCP_NODELAY on their side Nagle's algorithm holds the second piece back until the first is
+//! acknowledged, which the kernel delays by 40 ms. So TCP_QUICKACK is armed after each read (the
+//! kernel disarms it again by itself), as soon as the peer turns out to write in pieces; a peer that
+//! is not on this machine may be cut into segments as well, so that it counts as one that does.
 //! `quickack=off` leaves the kernel its habit.
 
 use std::net::SocketAddr;
@@ -13,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::OnceCell;
 
 use super::spec::{Form, Spec};
-use super::{About, Connector, Link, Pending, Standing, held, stream};
+use super::stream::{self, Acknowledge};
+use super::{About, Connector, Link, Pending, Standing, held};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 
@@ -140,13 +143,14 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
         Error::environment(format!("cannot set TCP_NODELAY on {}", spec.text)).caused_by(error)
     })?;
     let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
+    let is_here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
     let (reader, writer) = stream.into_split();
-    if spec.options.quickack {
-        acknowledge_at_once(&reader);
-    }
-    let after_read: Option<stream::AfterRead<OwnedReadHalf>> =
-        spec.options.quickack.then_some(acknowledge_at_once);
-    Ok(stream::link(reader, writer, after_read, spec.options.framing, about))
+    let acknowledge = match (spec.options.quickack, is_here) {
+        (false, _) => Acknowledge::Never,
+        (true, true) => Acknowledge::Pieces(acknowledge_at_once),
+        (true, false) => Acknowledge::Always(acknowledge_at_once),
+    };
+    Ok(stream::link(reader, writer, acknowledge, spec.options.framing, about))
 }
 
 /// Arms TCP_QUICKACK. A failure only costs latency.

@@ -7,7 +7,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OnceCell;
 
 use super::spec::{Form, Spec};
-use super::{About, Connector, Link, Pending, Standing, held, stream};
+use super::stream::{self, Acknowledge};
+use super::{About, Connector, Link, Pending, Standing, held};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 
@@ -149,5 +150,5 @@ impl Connector for Listen {
 fn link(spec: &Spec, stream: UnixStream, standing: Standing, peer: Option<String>) -> Link {
     let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
     let (reader, writer) = stream.into_split();
-    stream::link(reader, writer, None, spec.options.framing, about)
+    stream::link(reader, writer, Acknowledge::Never, spec.options.framing, about)
 }

@@ -16,9 +16,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take that should be quick.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Our binary.
+/// Our binary: the one built with the tests, or another that `UARTTOOL_BIN` names.
+pub fn binary() -> String {
+    std::env::var("UARTTOOL_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_uarttool").to_owned())
+}
+
+/// Our binary as a command.
 pub fn uarttool() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_uarttool"));
+    let mut command = Command::new(binary());
     command.env_remove("UARTTOOL_DEVICE").env("TZ", "UTC").current_dir(std::env::temp_dir());
     command
 }
