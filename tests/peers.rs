@@ -4,14 +4,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{
-    Process, assert_wireshark_is_happy, lines_with, run, text, tshark, tshark_count, uarttool,
-};
+use support::{Process, tshark_count, uarttool};
 
 /// A whole echo request of 98 bytes behind its length, with every checksum right.
 fn echo_request() -> Vec<u8> {

@@ -16,7 +16,13 @@ use crate::proto::MacAddr;
 pub struct TunnelArgs {
     /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., file:PATH, with
     /// options behind commas (framing=, max-frame=, reconnect=, quickack=)
-    #[arg(short = 'd', long, value_name = "ENDPOINT", env = "UARTTOOL_DEVICE")]
+    #[arg(
+        short = 'd',
+        long,
+        value_name = "ENDPOINT",
+        env = "UARTTOOL_DEVICE",
+        hide_env_values = true
+    )]
     pub device: Option<String>,
     /// How frames are put on the line
     #[arg(long, value_name = "NAME", value_parser = spec::parse_framing)]

@@ -37,10 +37,6 @@ pub struct PingArgs {
     /// The address to ping [default: the device's]
     #[arg(value_name = "ADDRESS")]
     address: Option<Ipv4Addr>,
-    #[command(flatten)]
-    tunnel: TunnelArgs,
-    #[command(flatten)]
-    addresses: AddressArgs,
     /// Stop after N requests
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -75,8 +71,12 @@ pub struct PingArgs {
     #[arg(short = 'q', long)]
     quiet: bool,
     /// Addresses are never resolved to names: accepted, as in ping
-    #[arg(short = 'n', action = ArgAction::Count)]
+    #[arg(short = 'n', action = ArgAction::Count, hide = true)]
     numeric: u8,
+    #[command(flatten)]
+    tunnel: TunnelArgs,
+    #[command(flatten)]
+    addresses: AddressArgs,
     #[command(flatten)]
     capture: CaptureArgs,
 }

@@ -36,14 +36,10 @@ Exit status: 0 done, also after Ctrl-C; 2 usage; 3 the tunnel is not there or we
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SniffArgs {
-    #[command(flatten)]
-    tunnel: TunnelArgs,
     /// Stand between the device and its client: listen here, tcp-listen:[HOST]:PORT or
     /// unix-listen:PATH, and pass everything on
     #[arg(long, value_name = "LISTEN")]
     proxy: Option<String>,
-    #[command(flatten)]
-    capture: CaptureArgs,
     /// Stop after N frames
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -63,11 +59,15 @@ pub struct SniffArgs {
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
     /// Addresses are never resolved to names: accepted, as in tcpdump
-    #[arg(short = 'n', action = ArgAction::Count)]
+    #[arg(short = 'n', action = ArgAction::Count, hide = true)]
     numeric: u8,
     /// Lines are never held back: accepted, as in tcpdump
-    #[arg(short = 'l', action = ArgAction::Count)]
+    #[arg(short = 'l', action = ArgAction::Count, hide = true)]
     line_buffered: u8,
+    #[command(flatten)]
+    tunnel: TunnelArgs,
+    #[command(flatten)]
+    capture: CaptureArgs,
 }
 
 /// Runs the command.
@@ -167,7 +167,8 @@ fn conclude(end: Result<End>, report: Report, spec: &Spec) -> Result<Verdict> {
         return Ok(Verdict::Done);
     }
     let totals = &report.totals;
-    if end.is_ok() || totals.frames() + totals.errors > 0 {
+    let is_whole = end.is_ok() && report.error.is_none();
+    if is_whole || totals.frames() + totals.errors > 0 {
         terminal::tell(&totals.summary());
     }
     if totals.left_out > 0 && totals.errors > 0 {

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 pub mod firmware;
+pub mod host;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

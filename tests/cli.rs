@@ -1,0 +1,277 @@
+//! What a user reads: help, and the sentence for everything that can go wrong.
+
+mod support;
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::{Process, SOON, run, text, uarttool};
+
+/// Exit code, stdout and stderr in one text, with what differs from run to run made equal.
+fn report(command: &mut Command) -> String {
+    let process = Process::start(command);
+    let status = process.wait(SOON);
+    let text = format!(
+        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+        status.code().map_or("none".to_owned(), |code| code.to_string()),
+        process.stdout(),
+        process.stderr()
+    );
+    text.replace(&std::process::id().to_string(), "PID")
+}
+
+fn report_of(args: &[&str]) -> String {
+    report(uarttool().args(args))
+}
+
+/// A snapshot with ports, process ids and temporary folders made equal.
+macro_rules! assert_report {
+    ($report:expr) => {
+        insta::with_settings!({ filters => vec![
+            (r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:PORT"),
+            (r"\[::1\]:\d{4,5}", "[::1]:PORT"),
+            (r"/tmp/\.tmp[A-Za-z0-9]+", "FOLDER"),
+            (r"cli-[0-9a-f]{16}", "TEST"),
+        ]}, { insta::assert_snapshot!($report); });
+    };
+}
+
+/// A port on which nobody listens.
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    listener.local_addr().expect("an address").port()
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!("help", report_of(&["--help"]));
+    insta::assert_snapshot!("help-sniff", report_of(&["sniff", "--help"]));
+    insta::assert_snapshot!("help-ping", report_of(&["ping", "--help"]));
+    insta::assert_snapshot!("help-inject", report_of(&["inject", "--help"]));
+}
+
+#[test]
+fn a_refused_port() {
+    let endpoint = format!("tcp:127.0.0.1:{}", closed_port());
+    assert_report!(report_of(&["sniff", "-d", &endpoint]));
+    assert_report!(report_of(&["ping", "-d", "unix:/nonexistent/uart1.sock"]));
+}
+
+#[test]
+fn a_held_port_names_the_holder_and_nothing_is_sent() {
+    // A listener that accepts one and never a second, as QEMU's character device.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = listener.local_addr().expect("an address");
+    let holder = std::net::TcpStream::connect(address).expect("a connection");
+    let (_served, _) = listener.accept().expect("it is waiting");
+    let started = Instant::now();
+    let report = report_of(&["ping", "-d", &format!("tcp:{address}"), "-c", "1"]);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_report!(report);
+    let (mut queued, _) = listener.accept().expect("it was waiting");
+    let mut bytes = Vec::new();
+    queued.read_to_end(&mut bytes).expect("it has left");
+    assert_eq!(bytes, b"", "nothing was sent while queued");
+    drop(holder);
+}
+
+#[test]
+fn a_held_unix_socket_does_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("uart1.sock");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let _holder = std::os::unix::net::UnixStream::connect(&path).expect("a connection");
+    let (_served, _) = listener.accept().expect("it is waiting");
+    let report = report_of(&["sniff", "-d", &format!("unix:{}", path.display())]);
+    assert_report!(report);
+    let (mut queued, _) = listener.accept().expect("it was waiting");
+    let mut bytes = Vec::new();
+    queued.read_to_end(&mut bytes).expect("it has left");
+    assert_eq!(bytes, b"");
+}
+
+#[test]
+fn bad_endpoints() {
+    assert_report!(report_of(&["sniff", "-d", "tpc:127.0.0.1:5556"]));
+    assert_report!(report_of(&["ping", "-d", "tcp:127.0.0.1:5556,max-frame=9"]));
+    assert_report!(report_of(&["sniff", "-d", "tcp:127.0.0.1:5556", "--proxy", "tcp:h:1"]));
+}
+
+#[test]
+fn bad_flags() {
+    assert_report!(report_of(&["sniff", "-w", "5"]));
+    assert_report!(report_of(&["ping", "-s", "1473", "-d", "tcp:127.0.0.1:1"]));
+    assert_report!(report_of(&["ping", "--device-mac", "2:0"]));
+    assert_report!(report_of(&["ping", "-i", "soon"]));
+    assert_report!(report_of(&["sniff", "--ready-fd", "77", "-d", "tcp:127.0.0.1:1"]));
+}
+
+/// A firmware that is there and says nothing.
+fn silent_device() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("an address"));
+    let accepting = listener.try_clone().expect("a second handle");
+    std::thread::spawn(move || {
+        let _streams: Vec<_> = accepting.incoming().take(4).collect();
+    });
+    (listener, endpoint)
+}
+
+#[test]
+fn a_capture_that_may_not_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
+    let program = folder.path().join("uarttool");
+    std::fs::copy(support::binary(), &program).expect("room for a copy");
+    let locked = folder.path().join("locked");
+    std::fs::create_dir(&locked).expect("a folder");
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).expect("ours");
+    let (_listener, endpoint) = silent_device();
+    let mut command = Command::new(&program);
+    command.args(["sniff", "-d", &endpoint, "-w"]).arg(locked.join("out.pcapng"));
+    command.current_dir("/").env_remove("UARTTOOL_DEVICE");
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534); // root may write anywhere
+    }
+    let report = report(&mut command);
+    let report = lines_without(&report, "connected to");
+    assert_report!(report);
+    let missing = folder.path().join("no/such/out.pcap");
+    let missing = missing.to_str().expect("UTF-8");
+    let report = report_of(&["sniff", "-d", &endpoint, "-w", missing]);
+    assert_report!(lines_without(&report, "connected to"));
+}
+
+fn lines_without(text: &str, part: &str) -> String {
+    text.lines().filter(|line| !line.contains(part)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_bad_configuration_is_named_and_a_good_one_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("uarttool.toml");
+    std::fs::write(&file, "[target]\ndevise = \"tcp:127.0.0.1:1\"\n").expect("a file");
+    assert_report!(report(uarttool().arg("sniff").current_dir(folder.path())));
+    std::fs::write(&file, format!("[target]\ndevice = \"tcp:127.0.0.1:{}\"\n", closed_port()))
+        .expect("a file");
+    assert_report!(report(uarttool().arg("sniff").current_dir(folder.path())));
+    // The environment comes first, and a flag before that.
+    let environment = format!("tcp:[::1]:{}", closed_port());
+    let mut command = uarttool();
+    command.arg("sniff").current_dir(folder.path()).env("UARTTOOL_DEVICE", &environment);
+    assert_report!(report(&mut command));
+    command.args(["-d", "unix:flag.sock"]);
+    assert_report!(report(&mut command));
+}
+
+#[test]
+fn a_missing_recording_is_an_unreadable_input() {
+    assert_report!(report_of(&["sniff", "-d", "file:/nonexistent/raw"]));
+}
+
+#[test]
+fn a_recording_is_shown_without_times_and_ends_with_success() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("raw");
+    let mut stream = vec![0xff, 0xff, 1, 2, 3];
+    for n in 0..2 {
+        stream.extend([0, 42, 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 2, 8, 6]);
+        stream.extend([0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2, 192, 168, 100, 2]);
+        stream.extend([0, 0, 0, 0, 0, 0, 192, 168, 100, n]);
+    }
+    stream.extend([0, 98, 1, 2]);
+    std::fs::write(&path, stream).expect("a file");
+    assert_report!(report_of(&["sniff", "-d", &format!("file:{}", path.display())]));
+}
+
+#[test]
+fn a_long_recording_loses_nothing_however_slow_its_reader_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("raw");
+    let mut frame = vec![0, 42, 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 2, 8, 6];
+    frame.extend([0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2, 192, 168, 100, 2]);
+    frame.extend([0, 0, 0, 0, 0, 0, 192, 168, 100, 9]);
+    std::fs::write(&path, frame.repeat(60_000)).expect("a file");
+    let script = "\"$0\" sniff -d \"$1\" | { sleep 0.5; wc -l; }";
+    let output = Command::new("sh")
+        .args(["-c", script, &support::binary(), &format!("file:{}", path.display())])
+        .output()
+        .expect("a shell");
+    let (stdout, stderr) = text(&output);
+    assert_eq!(stdout.trim(), "60000", "{stderr}");
+    assert!(stderr.contains("60000 frames (0 to the device, 60000 from it)"), "{stderr}");
+    assert!(stderr.contains("0 framing errors, 0 dropped"), "{stderr}");
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("raw");
+    let mut frame = vec![0, 20, 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 2, 0x88, 0xb5];
+    frame.extend([0; 6]);
+    std::fs::write(&path, frame.repeat(50_000)).expect("a file");
+    let script = "{ \"$0\" sniff -d \"$1\"; echo \"exit code $?\" >&2; } | head -n 1";
+    let output = Command::new("sh")
+        .args(["-c", script, &support::binary(), &format!("file:{}", path.display())])
+        .output()
+        .expect("a shell");
+    let (stdout, stderr) = text(&output);
+    assert_eq!(stdout.lines().count(), 1);
+    assert!(stderr.ends_with("exit code 0\n"), "{stderr}");
+    assert!(!stderr.contains("uarttool:"), "{stderr}");
+}
+
+#[test]
+fn an_interruption_before_there_is_a_result_is_130() {
+    let (_listener, endpoint) = silent_device();
+    let ping = Process::start(uarttool().args(["ping", "-d", &endpoint, "-W", "30s"]));
+    ping.out.wait_for(0, "PING 192.168.100.2");
+    assert_eq!(ping.interrupt().code(), Some(130));
+    let sniff = Process::start(uarttool().args(["sniff", "-d", &endpoint]));
+    sniff.err.wait_for(0, "connected to");
+    assert_eq!(sniff.interrupt().code(), Some(0), "a capture that was ended is a capture");
+    assert!(sniff.stderr().contains("0 frames"), "{}", sniff.stderr());
+}
+
+#[test]
+fn waiting_for_an_endpoint_says_so_once_and_finds_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("later.sock");
+    let endpoint = format!("unix:{},reconnect=20ms", path.display());
+    let sniff = Process::start(uarttool().args(["sniff", "-d", &endpoint]));
+    sniff.err.wait_for(0, "waiting for unix:");
+    std::thread::sleep(Duration::from_millis(200));
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let _client = listener.accept().expect("it comes");
+    sniff.err.wait_for(0, "connected to unix:");
+    assert!(sniff.interrupt().success());
+    assert_eq!(sniff.stderr().matches("waiting for").count(), 1, "{}", sniff.stderr());
+}
+
+#[test]
+fn listeners_bind_to_loopback_and_a_stale_socket_is_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("own.sock");
+    drop(UnixListener::bind(&path).expect("a listener")); // leaves its file behind
+    assert!(Path::new(&path).exists());
+    for endpoint in [format!("unix-listen:{}", path.display()), "tcp-listen::0".to_owned()] {
+        let sniff = Process::start(uarttool().args(["sniff", "-d", &endpoint]));
+        let said = sniff.err.wait_for(0, "listening on ");
+        if endpoint.starts_with("tcp") {
+            assert!(said.contains("listening on tcp:127.0.0.1:"), "{said}");
+        }
+        assert!(sniff.interrupt().success());
+    }
+    assert!(!path.exists(), "the socket goes away with its owner");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "precious").expect("a file");
+    let output = run(["sniff", "-d", &format!("unix-listen:{}", file.display())]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(std::fs::read_to_string(&file).expect("it is still there"), "precious");
+}
