@@ -5,8 +5,8 @@
 //! It loses step in four ways, and each yields one record that owns the bytes concerned:
 //!
 //! - a length of 0 or beyond the limit: it searches for the next place where a frame plausibly
-//!   begins, and behind that frame another one (`sure`), or at least one frame whose own headers
-//!   agree with its length (`likely`);
+//!   begins, confirmed by its own checksums or by another header behind it (`sure`), or at least
+//!   by headers that agree with its length (`likely`);
 //! - the line fell silent for a second in mid-frame, and what comes then is a frame of its own:
 //!   the first one was cut (receivers discard it after the same second);
 //! - what a header in range announced is no frame, or one with a wrong checksum, and contains the
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::plausible::{Verdict, be16, is_damaged, judge};
+use super::plausible::{Verdict, be16, is_confirmed, is_damaged, judge};
 use super::{Decoder, Framing};
 use crate::clock::Timestamp;
 use crate::record::{Body, FramingError, Origin, Problem, Record, Recovery, Span};
@@ -76,6 +76,16 @@ enum Inside {
     Begins(usize),
     /// More bytes are needed to tell.
     Unclear,
+}
+
+/// What a place in the stream is.
+enum Candidate {
+    /// No frame begins there.
+    No,
+    /// More bytes are needed to tell.
+    Unclear,
+    /// A frame begins there.
+    Frame(Recovery),
 }
 
 /// Bytes in arrival order from whose front records are cut: a chunk itself, or the collected
@@ -206,27 +216,38 @@ impl Len16be {
                 self.state = State::Searching { problem: Problem::Continued, scanned: 0 };
                 return true;
             }
-            let recovery = match judge(&bytes[at..], self.max) {
-                Verdict::No => None,
-                Verdict::Short => break,
-                verdict @ (Verdict::Weak(length) | Verdict::Strong(length)) => {
-                    let behind = bytes.get(at + HEADER + length..).unwrap_or_default();
-                    match judge(behind, self.max) {
-                        Verdict::Short => break,
-                        Verdict::Weak(_) | Verdict::Strong(_) => Some(Recovery::Sure),
-                        Verdict::No if verdict == Verdict::Strong(length) => Some(Recovery::Likely),
-                        Verdict::No => None,
-                    }
+            match self.candidate(&bytes[at..]) {
+                Candidate::No => at += 1,
+                Candidate::Unclear => break,
+                Candidate::Frame(recovery) => {
+                    self.back_in_step(front, at, problem, recovery, out);
+                    return true;
                 }
-            };
-            if let Some(recovery) = recovery {
-                self.back_in_step(front, at, problem, recovery, out);
-                return true;
             }
-            at += 1;
         }
         self.state = State::Searching { problem, scanned: at };
         false
+    }
+
+    /// Whether a frame begins at the start of `bytes`, and how sure that is.
+    fn candidate(&self, bytes: &[u8]) -> Candidate {
+        let verdict = judge(bytes, self.max);
+        let length = match verdict {
+            Verdict::No => return Candidate::No,
+            Verdict::Short => return Candidate::Unclear,
+            Verdict::Weak(length) | Verdict::Strong(length) => length,
+        };
+        let Some(frame) = bytes.get(HEADER..HEADER + length) else { return Candidate::Unclear };
+        let is_strong = verdict == Verdict::Strong(length);
+        if is_strong && is_confirmed(frame) {
+            return Candidate::Frame(Recovery::Sure);
+        }
+        match judge(&bytes[HEADER + length..], self.max) {
+            Verdict::Short => Candidate::Unclear,
+            Verdict::Weak(_) | Verdict::Strong(_) => Candidate::Frame(Recovery::Sure),
+            Verdict::No if is_strong => Candidate::Frame(Recovery::Likely),
+            Verdict::No => Candidate::No,
+        }
     }
 
     /// Where the search ends if no more bytes come: the first whole frame that is confirmed by

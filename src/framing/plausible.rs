@@ -88,6 +88,12 @@ pub(super) fn is_damaged(frame: &[u8]) -> bool {
     transport(frame) == Some(false)
 }
 
+/// Whether `frame`, which was judged strong, is confirmed by itself: its transport checksum is right
+/// too, or it is ARP, whose fixed fields leave no room for chance.
+pub(super) fn is_confirmed(frame: &[u8]) -> bool {
+    transport(frame) == Some(true) || be16(frame, 12) == Some(0x0806)
+}
+
 /// Whether the checksum of ICMP, UDP or TCP over IPv4 is right; `None` where there is none.
 fn transport(frame: &[u8]) -> Option<bool> {
     if be16(frame, 12)? != 0x0800 {

@@ -158,6 +158,16 @@ fn the_last_frame_before_a_silence_is_not_withheld() {
 }
 
 #[test]
+fn a_frame_that_its_checksums_confirm_is_not_held_back_at_all() {
+    let mut decoder = decoder();
+    let mut stream = vec![0xff, 0xff, 1, 2, 3];
+    stream.extend(framed(&icmp_frame(98, 1)));
+    let records = push(&mut decoder, 0, &stream);
+    assert_eq!(records.len(), 2);
+    assert_eq!(error_of(&records[0]).recovery, Recovery::Sure);
+}
+
+#[test]
 fn a_frame_cut_by_silence_is_told_from_the_one_behind_it() {
     let ping = framed(&ipv4_frame(98, 1));
     for cut in 1..99 {
