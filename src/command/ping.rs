@@ -325,7 +325,8 @@ impl<'a> Reporter<'a> {
                 line.push_str(&format!(", {n} {what}"));
             }
         }
-        let loss = if loss == loss.trunc() { format!("{loss}") } else { format!("{loss:.4}") };
+        let loss = format!("{loss:.4}");
+        let loss = loss.trim_end_matches('0').trim_end_matches('.');
         let elapsed = s.elapsed.as_millis();
         self.say(&format!("\n--- {} ping statistics ---", identity.device_ip));
         self.say(&format!("{line}, {loss}% packet loss, time {elapsed}ms"));
@@ -351,14 +352,14 @@ impl<'a> Reporter<'a> {
         if smallest > largest {
             let headers = ethernet::HEADER + ipv4::HEADER + icmp::HEADER;
             self.say(&format!(
-                "the largest frame that was answered has {} bytes; the device's limit is below {}",
+                "the largest frame that was answered has {} bytes; the smallest that was not has {}",
                 largest + headers,
                 smallest + headers
             ));
             if largest + headers == 1500 {
                 self.say(
-                    "a limit of 1500 counts the Ethernet header: its driver drops full-size packets; \
-                     raise its limit to 1514, or set its MTU to 1486",
+                    "a limit of 1500 bytes counts the Ethernet header: the driver drops full-size \
+                     packets; raise its limit to 1514, or set its MTU to 1486",
                 );
             }
         }
