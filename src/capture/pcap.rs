@@ -72,3 +72,32 @@ impl Format for Pcap {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Direction, LinkChange, Origin, Span};
+    use pcap_file::pcap::PcapReader;
+
+    #[test]
+    fn frames_keep_their_nanoseconds_and_everything_else_is_left_out() {
+        let mut out = Vec::new();
+        let mut format = Pcap::new(&mut out);
+        let record = |body| Record {
+            time: Some(Span::at(Timestamp(1_700_000_000_123_456_789))),
+            origin: Origin::new(Direction::FromDevice),
+            offset: None,
+            body,
+        };
+        let frame = record(Body::Frame(bytes::Bytes::from_static(&[9; 60])));
+        assert!(format.record(&frame, &mut out).expect("a Vec takes everything"));
+        let link = record(Body::Link(LinkChange::Reset));
+        assert!(!format.record(&link, &mut out).expect("a Vec takes everything"));
+
+        let mut reader = PcapReader::new(&out[..]).expect("a header");
+        let packet = reader.next_packet().expect("a packet").expect("a whole one");
+        assert_eq!(packet.timestamp().as_nanos(), 1_700_000_000_123_456_789);
+        assert_eq!(packet.data(), &[9; 60]);
+        assert!(reader.next_packet().is_none());
+    }
+}

@@ -334,8 +334,33 @@ impl Len16be {
             self.back_in_step(&mut pending, at, problem, recovery, out);
             self.advance(&mut pending, out);
         }
+        if let (State::InStep, Some(at)) = (self.state, self.frames_at_end(&pending)) {
+            let length = be16(&pending, 0).map(|length| length as u32);
+            self.pass_over(&mut pending, at, Problem::Cut { length }, Recovery::Sure, out);
+            self.advance(&mut pending, out);
+        }
         self.hurry = false;
         self.pending = pending;
+    }
+
+    /// Where whole and confirmed frames begin that lead to the very end of `bytes`, the incomplete
+    /// rest of a stream: what is in front of them was cut.
+    fn frames_at_end(&self, bytes: &[u8]) -> Option<usize> {
+        let next = |at: usize| match judge(&bytes[at..], self.max) {
+            Verdict::Strong(length) => bytes
+                .get(at + HEADER..at + HEADER + length)
+                .filter(|frame| is_confirmed(frame))
+                .map(|_| at + HEADER + length),
+            _ => None,
+        };
+        let leads_to_end = |mut at: usize| loop {
+            match next(at) {
+                Some(end) if end == bytes.len() => return true,
+                Some(end) => at = end,
+                None => return false,
+            }
+        };
+        (1..bytes.len()).find(|&at| leads_to_end(at))
     }
 }
 

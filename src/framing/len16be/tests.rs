@@ -238,6 +238,21 @@ fn a_sender_that_is_reset_in_mid_frame_costs_only_that_frame() {
 }
 
 #[test]
+fn a_frame_behind_a_cut_one_is_shown_when_silence_follows() {
+    let (cut, next, last) = (icmp_frame(700, 1), icmp_frame(60, 2), icmp_frame(61, 3));
+    for sent in 1..500 {
+        let mut decoder = decoder();
+        let mut records = push(&mut decoder, 0, &framed(&cut)[..sent]);
+        records.extend(push(&mut decoder, 0, &framed(&next)));
+        records.extend(push(&mut decoder, 0, &framed(&last)));
+        records.extend(idle(&mut decoder, SECOND / 10));
+        let frames: Vec<_> = records.iter().filter_map(frame_of).collect();
+        assert_eq!(frames, [&next[..], &last[..]], "{sent} of 702 bytes were sent");
+        assert!(decoder.pending.is_empty());
+    }
+}
+
+#[test]
 fn a_good_frame_that_carries_a_framed_one_stays_whole() {
     let mut frame = icmp_frame(400, 1);
     frame[100..202].copy_from_slice(&framed(&icmp_frame(100, 2)));
