@@ -11,7 +11,9 @@ pub mod event; // what a running command tells the world
 pub mod record; // one thing seen on a line
 
 // Floor 1
+pub mod bus; // records to every watcher, never waiting, counting drops
 pub mod framing; // byte stream <-> frames, with resynchronisation
+pub mod stop; // the word to stop
 
 // Floor 2
 pub mod proto; // one file per protocol: fields, checks, one line of text
@@ -23,9 +25,7 @@ pub mod dissect; // bytes -> layers; renderers
 
 // Floor 4
 pub mod analysis; // what a stream of records says beyond the single record
-pub mod bus; // records to every watcher, never waiting, counting drops
 pub mod endpoint; // endpoint text -> Spec -> Connector -> Link
-pub mod stop; // the word to stop
 
 // Floor 5
 pub mod probe; // a host on the line: what inject and conformance share
