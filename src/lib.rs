@@ -31,6 +31,9 @@ pub mod endpoint; // endpoint text -> Spec -> Connector -> Link
 pub mod probe; // a host on the line: what inject and conformance share
 pub mod tap; // where records come from: direct, proxy
 
+// Floor 6
+pub mod device; // the reference device: UART model, IP stack, services, seeded faults
+
 // Floor 8
 pub mod cli; // what commands share: arguments, configuration, terminal, sinks
 

@@ -2,12 +2,14 @@
 
 pub mod args;
 pub mod config;
+pub mod connect;
 pub mod ready;
 pub mod signals;
 pub mod sink;
 pub mod target;
 pub mod terminal;
 
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 
 /// How a command ended when nothing went wrong on our side.
@@ -41,4 +43,12 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let result = runtime.block_on(future);
     runtime.shutdown_background();
     result
+}
+
+/// A clock that starts at the wall clock and goes on with the event loop's time, which is virtual
+/// where that is paused.
+pub fn tokio_clock() -> Clock {
+    let start = Clock::system().now();
+    let anchor = tokio::time::Instant::now();
+    Clock::from_source(Timestamp(start.0), move || anchor.elapsed())
 }

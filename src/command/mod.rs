@@ -2,6 +2,7 @@
 
 mod inject;
 mod ping;
+mod sim;
 mod sniff;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +47,7 @@ enum Command {
     Sniff(sniff::SniffArgs),
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
+    Sim(sim::SimArgs),
 }
 
 impl CommandLine {
@@ -55,6 +57,7 @@ impl CommandLine {
             Command::Sniff(args) => sniff::run(args),
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
+            Command::Sim(args) => sim::run(args),
         }
     }
 }

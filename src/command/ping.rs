@@ -188,7 +188,7 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
     let interrupted = signals::watch(stopper.clone())?;
     let clock = Clock::system();
     let events = terminal::events_beside_lines();
-    let connector = spec.open(&events);
+    let connector = cli::connect::open(&spec, &events)?;
     connector.prepare().await?;
     let link = tokio::select! {
         biased;

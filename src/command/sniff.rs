@@ -144,7 +144,7 @@ async fn run_tap(
     stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
-    let device = spec.open(events);
+    let device = cli::connect::open(spec, events)?;
     match listen {
         None => direct::run(tap, &*device, bus, stop, ready).await,
         Some(listen) => {

@@ -13,6 +13,7 @@ pub(super) static FILE: Form = Form {
     name: "file",
     address: "PATH",
     help: "a recorded raw stream",
+    options: &[],
     check: |path| if path.is_empty() { Err("no path behind 'file:'".to_owned()) } else { Ok(()) },
     open: |spec, _| Box::new(RawFile { spec: spec.clone() }),
 };

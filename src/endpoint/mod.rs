@@ -7,6 +7,7 @@
 
 mod file;
 mod held;
+pub mod memory;
 pub mod reconnect;
 pub mod spec;
 mod stream;
@@ -115,7 +116,11 @@ impl std::fmt::Debug for Link {
 impl Spec {
     /// The connector for this endpoint, with reconnecting around it when the user asked for that.
     pub fn open(&self, events: &Events) -> Box<dyn Connector> {
-        let connector = (self.form.open)(self, events.clone());
+        self.persistent((self.form.open)(self, events.clone()), events)
+    }
+
+    /// `connector`, with reconnecting around it when the user asked for that.
+    pub fn persistent(&self, connector: Box<dyn Connector>, events: &Events) -> Box<dyn Connector> {
         match self.options.reconnect {
             Some(every) => Box::new(reconnect::Reconnect::new(connector, every, events.clone())),
             None => connector,

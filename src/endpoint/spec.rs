@@ -31,6 +31,8 @@ pub struct Options {
     pub reconnect: Option<Duration>,
     /// Whether received TCP data is acknowledged at once; see `tcp.rs`.
     pub quickack: bool,
+    /// Options of the form's own, in order.
+    pub own: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             max_frame: DEFAULT_MAX_FRAME,
             reconnect: None,
             quickack: true,
+            own: Vec::new(),
         }
     }
 }
@@ -52,6 +55,8 @@ pub struct Form {
     pub address: &'static str,
     /// What it is.
     pub help: &'static str,
+    /// Options that only this form has.
+    pub options: &'static [&'static str],
     /// Checks an address; the error says what is wrong with it.
     pub check: fn(&str) -> Result<(), String>,
     /// Makes a connector.
@@ -71,6 +76,7 @@ pub static FORMS: &[&Form] = &[
     &super::unix::UNIX,
     &super::unix::UNIX_LISTEN,
     &super::file::FILE,
+    &super::memory::SIM,
 ];
 
 impl Spec {
@@ -80,8 +86,11 @@ impl Spec {
             Some((head, options)) => (head, Some(options)),
             None => (text, None),
         };
-        let Some((name, address)) = head.split_once(':') else {
-            return Err(bad(text, &format!("'{head}' has no form in front of a colon")));
+        let by_itself = FORMS.iter().any(|form| form.address.is_empty() && form.name == head);
+        let (name, address) = match head.split_once(':') {
+            Some(parts) => parts,
+            None if by_itself => (head, ""),
+            None => return Err(bad(text, &format!("'{head}' has no form in front of a colon"))),
         };
         let Some(form) = FORMS.iter().copied().find(|form| form.name == name) else {
             return Err(bad(text, &format!("there is no form '{name}:'")));
@@ -94,7 +103,7 @@ impl Spec {
             options: Options::default(),
         };
         for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
-            spec.options.set(option).map_err(|what| bad(text, &what))?;
+            spec.options.set(option, form).map_err(|what| bad(text, &what))?;
         }
         Ok(spec)
     }
@@ -102,7 +111,7 @@ impl Spec {
 
 impl Options {
     /// Sets one `name=value`.
-    fn set(&mut self, option: &str) -> Result<(), String> {
+    fn set(&mut self, option: &str, form: &Form) -> Result<(), String> {
         let Some((name, value)) = option.split_once('=') else {
             return Err(format!("option '{option}' has no value"));
         };
@@ -111,9 +120,14 @@ impl Options {
             "max-frame" => self.max_frame = parse_max_frame(value)?,
             "reconnect" => self.reconnect = Some(parse_duration(value)?),
             "quickack" => self.quickack = parse_switch(value)?,
+            _ if form.options.contains(&name) => {
+                self.own.push((name.to_owned(), value.to_owned()));
+            }
             _ => {
+                let own: String = form.options.iter().map(|own| format!(", {own}")).collect();
                 return Err(format!(
-                    "there is no option '{name}'; there are framing, max-frame, reconnect, quickack"
+                    "there is no option '{name}'; there are framing, max-frame, reconnect, \
+                     quickack{own}"
                 ));
             }
         }
@@ -177,7 +191,8 @@ fn bad(text: &str, what: &str) -> Error {
 pub fn forms() -> String {
     let mut text = String::from("an endpoint is one of");
     for form in FORMS {
-        let usage = format!("{}:{}", form.name, form.address);
+        let colon = if form.address.is_empty() { "" } else { ":" };
+        let usage = format!("{}{colon}{}", form.name, form.address);
         text.push_str(&format!("\n  {usage:<24} {}", form.help));
     }
     text.push_str(

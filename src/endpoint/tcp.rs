@@ -25,6 +25,7 @@ pub(super) static TCP: Form = Form {
     name: "tcp",
     address: "HOST:PORT",
     help: "QEMU's '-serial tcp:HOST:PORT,server=on'",
+    options: &[],
     check: |address| match split(address)? {
         ("", _) => Err(format!("no host in '{address}'")),
         _ => Ok(()),
@@ -37,6 +38,7 @@ pub(super) static TCP_LISTEN: Form = Form {
     name: "tcp-listen",
     address: "[HOST]:PORT",
     help: "waiting for a connection; the host is 127.0.0.1 unless given",
+    options: &[],
     check: |address| split(address).map(|_| ()),
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
 };

@@ -17,6 +17,7 @@ pub(super) static UNIX: Form = Form {
     name: "unix",
     address: "PATH",
     help: "QEMU's '-serial unix:PATH,server=on'",
+    options: &[],
     check,
     open: |spec, _| Box::new(Unix { spec: spec.clone() }),
 };
@@ -26,6 +27,7 @@ pub(super) static UNIX_LISTEN: Form = Form {
     name: "unix-listen",
     address: "PATH",
     help: "waiting for a connection on a socket of our own",
+    options: &[],
     check,
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
 };

@@ -1,0 +1,146 @@
+//! `uarttool sim`: the reference device on its own.
+
+use clap::Args;
+
+use crate::cli::args::parse_positive;
+use crate::cli::connect::{SimOptions, parse_line_rate, parse_model};
+use crate::cli::ready::Ready;
+use crate::cli::{self, Verdict, signals, terminal};
+use crate::device::faults::{self, Fault, Layer};
+use crate::device::model::{self, Model};
+use crate::device::{Device, Settings};
+use crate::endpoint::{Link, Spec, spec};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::stop::{self, Stop};
+
+const EXAMPLES: &str = "\
+Examples:
+  uarttool sim                                   listens where QEMU would, tcp:127.0.0.1:5556
+  uarttool sim --model esp32-new --listen unix-listen:/tmp/uart1.sock
+  uarttool sim --fault rx-alias --fault loses-frames
+  uarttool ping -d sim,model=esp32-new -c 3      the same device inside another command
+
+Exit status: 0 done, also after Ctrl-C; 2 usage; 3 it cannot listen.";
+
+/// The reference device: a tunnel with an IP stack and services behind it
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct SimArgs {
+    /// Where to listen: tcp-listen:[HOST]:PORT or unix-listen:PATH
+    #[arg(long, value_name = "ENDPOINT", default_value = "tcp-listen:127.0.0.1:5556")]
+    listen: String,
+    /// What device to be: reference, esp32-old, esp32-new
+    #[arg(long, value_name = "NAME", value_parser = parse_model)]
+    model: Option<Model>,
+    /// What is wrong with it, by name or id; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = faults::by_name)]
+    fault: Vec<Fault>,
+    /// List the faults
+    #[arg(long)]
+    list_faults: bool,
+    /// The line's rate in baud; 0 is as fast as it goes
+    #[arg(long, value_name = "BAUD", value_parser = parse_line_rate)]
+    line_rate: Option<u32>,
+    /// The largest frame in bytes, with its Ethernet header
+    #[arg(long, value_name = "BYTES", value_parser = spec::parse_max_frame)]
+    max_frame: Option<usize>,
+    /// Decides what chance decides
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Stop after this time
+    #[arg(long, value_name = "TIME", value_parser = parse_positive)]
+    duration: Option<std::time::Duration>,
+    /// Write 'ready' to this file descriptor when it listens
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<u32>,
+}
+
+/// Runs the command.
+pub fn run(args: SimArgs) -> Result<Verdict> {
+    if args.list_faults {
+        return Ok(list_faults());
+    }
+    let spec = Spec::parse(&args.listen)?;
+    if !matches!(spec.form.name, "tcp-listen" | "unix-listen") {
+        return Err(Error::usage(format!("'--listen {}' does not listen", args.listen))
+            .with_help("give tcp-listen:127.0.0.1:5556 or unix-listen:PATH"));
+    }
+    let options = SimOptions {
+        model: args.model,
+        faults: args.fault.clone(),
+        seed: args.seed,
+        line_rate: args.line_rate,
+        max_frame: args.max_frame,
+    };
+    let ready = Ready::open(args.ready_fd)?;
+    cli::block_on(serve(spec, options.settings(), args.duration, ready))
+}
+
+fn list_faults() -> Verdict {
+    use std::io::Write;
+    let mut text = String::from("models\n");
+    for model in model::ALL {
+        text.push_str(&format!("  {:<24} {}\n", model.name, model.help));
+    }
+    for (layer, title) in [
+        (Layer::Stream, "faults in the byte stream"),
+        (Layer::Frame, "faults on frames"),
+        (Layer::Device, "faults of the device"),
+        (Layer::Harmless, "harmless variants"),
+    ] {
+        text.push_str(&format!("{title}\n"));
+        for info in faults::ALL.iter().filter(|info| info.layer == layer) {
+            text.push_str(&format!("  {:<4} {:<24} {}\n", info.id, info.name, info.help));
+        }
+    }
+    let _ = std::io::stdout().write_all(text.as_bytes()); // a reader that left wants no more
+    Verdict::Done
+}
+
+async fn serve(
+    spec: Spec,
+    settings: Settings,
+    duration: Option<std::time::Duration>,
+    mut ready: Ready,
+) -> Result<Verdict> {
+    let (stopper, mut stop) = stop::pair();
+    signals::watch(stopper.clone())?;
+    if let Some(duration) = duration {
+        let stopper = stopper.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(duration).await;
+            stopper.stop();
+        });
+    }
+    let events = terminal::events();
+    let listener = spec.open(&events);
+    listener.prepare().await?;
+    ready.tell();
+    let model = settings.model.name;
+    terminal::tell(&format!("reference device, model {model}, at 192.168.100.2"));
+    let mut device = Device::new(settings, cli::tokio_clock());
+    loop {
+        let mut link = tokio::select! {
+            biased;
+            () = stop.wait() => return Ok(Verdict::Done),
+            link = listener.connect() => link?,
+            _ = device.run(None) => continue,
+        };
+        let peer = link.about.peer.clone();
+        events.tell(Event::Connected { endpoint: spec.text.clone(), peer });
+        let Some(how) = meet(&mut device, &mut link, &mut stop).await? else {
+            return Ok(Verdict::Done);
+        };
+        events.tell(Event::Lost { endpoint: spec.text.clone(), how });
+    }
+}
+
+/// One host, until it leaves; `None` when told to stop.
+async fn meet(device: &mut Device, link: &mut Link, stop: &mut Stop) -> Result<Option<String>> {
+    tokio::select! {
+        biased;
+        how = device.run(Some(link)) => how.map(Some),
+        () = stop.wait() => Ok(None),
+    }
+}

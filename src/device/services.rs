@@ -1,0 +1,337 @@
+//! What the device serves: HTTP on 80, echo on 7, discard on 9, chargen on 19.
+//!
+//! Each port has sockets that listen; one that is connected becomes a conversation, and another
+//! listens in its place as long as there are any left. Conversations move bytes between their socket
+//! and whatever is behind it; they are polled like futures, so that the web server can wake them.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::{self, State};
+use smoltcp::socket::udp;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+use super::counters::Counters;
+use super::faults::{Fault, Faults};
+use super::stack::Stack;
+use super::web::{PATTERN, Web};
+use crate::clock::Timestamp;
+use crate::proto::{ethernet, ipv4, tcp as tcp_header};
+
+/// TCP ports: number, connections at once, and how many listen meanwhile.
+const PORTS: [(u16, usize, usize); 4] = [(80, 7, 4), (7, 4, 2), (9, 4, 2), (19, 4, 2)];
+/// UDP ports.
+const UDP_ECHO: u16 = 7;
+const UDP_DISCARD: u16 = 9;
+const UDP_CHARGEN: u16 = 19;
+/// Bytes that a conversation holds in each direction at most.
+const HOLD: usize = 4096;
+/// How long received data waits for its reader where the one receive buffer is handed on.
+const ALIAS_DELAY: Duration = Duration::from_millis(30);
+/// How much of a response is lost with its tail.
+const TAIL: usize = 16;
+
+/// All services.
+pub struct Services {
+    faults: Faults,
+    web: Web,
+    sockets: Vec<Socket>,
+    datagrams: Vec<(u16, SocketHandle)>,
+    /// HTTP sockets that are gone for good.
+    leaked: usize,
+}
+
+struct Socket {
+    port: u16,
+    handle: SocketHandle,
+    conversation: Option<Conversation>,
+}
+
+/// A connection and what is behind it.
+struct Conversation {
+    kind: Kind,
+    /// Received data that nobody has read yet, and when it can be read.
+    inbox: VecDeque<(Timestamp, Vec<u8>)>,
+    /// Data to be sent.
+    outbox: VecDeque<u8>,
+    /// Nothing will be added to the outbox.
+    is_done: bool,
+}
+
+enum Kind {
+    Http { pipe: Option<DuplexStream>, is_shut: bool, saw_first: bool },
+    Echo,
+    Discard,
+    Chargen { at: usize },
+}
+
+impl Services {
+    /// Opens every port.
+    pub fn new(stack: &mut Stack, web: Web, faults: Faults) -> Self {
+        let mut services =
+            Services { faults, web, sockets: Vec::new(), datagrams: Vec::new(), leaked: 0 };
+        services.listen(stack);
+        for port in [UDP_ECHO, UDP_DISCARD, UDP_CHARGEN] {
+            services.datagrams.push((port, stack.bind(port)));
+        }
+        services
+    }
+
+    /// Keeps sockets listening.
+    fn listen(&mut self, stack: &mut Stack) {
+        for (port, most, listening) in PORTS {
+            let taken = if port == 80 { self.leaked } else { 0 };
+            let of_port = || self.sockets.iter().filter(|socket| socket.port == port);
+            let busy = of_port().filter(|socket| socket.conversation.is_some()).count() + taken;
+            let idle = of_port().filter(|socket| socket.conversation.is_none()).count();
+            let wanted = listening.min(most.saturating_sub(busy));
+            for _ in idle..wanted {
+                let handle = stack.listen(port);
+                self.sockets.push(Socket { port, handle, conversation: None });
+            }
+        }
+    }
+
+    /// Moves what can be moved; ready when something was.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Timestamp,
+        stack: &mut Stack,
+        counters: &mut Counters,
+    ) -> Poll<()> {
+        self.web.update(counters);
+        let mut moved = self.poll_datagrams(stack);
+        for socket in &mut self.sockets {
+            let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
+            if socket.conversation.is_none() && is_connected(tcp.state()) {
+                counters.connections += 1;
+                socket.conversation = Some(Conversation::new(socket.port, &self.web));
+                moved = true;
+            }
+            if let Some(conversation) = &mut socket.conversation {
+                moved |= conversation.poll(cx, now, tcp, self.faults);
+            }
+        }
+        moved |= self.retire(stack);
+        self.listen(stack);
+        if moved { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Forgets sockets that are closed.
+    fn retire(&mut self, stack: &mut Stack) -> bool {
+        let before = self.sockets.len();
+        let (faults, leaked) = (self.faults, &mut self.leaked);
+        self.sockets.retain(|socket| {
+            let state = stack.sockets.get_mut::<tcp::Socket>(socket.handle).state();
+            let skips_wait = state == State::TimeWait && faults.has(Fault::NoTimeWait);
+            if state != State::Closed && !skips_wait {
+                return true;
+            }
+            let was_aborted = socket.conversation.as_ref().is_some_and(|c| !c.is_done);
+            if socket.port == 80 && was_aborted && faults.has(Fault::LeaksSockets) {
+                *leaked += 1;
+            }
+            stack.sockets.remove(socket.handle);
+            false
+        });
+        self.sockets.len() != before
+    }
+
+    fn poll_datagrams(&mut self, stack: &mut Stack) -> bool {
+        let mut moved = false;
+        for (port, handle) in &self.datagrams {
+            let socket = stack.sockets.get_mut::<udp::Socket>(*handle);
+            while socket.can_send() {
+                let Ok((bytes, from)) = socket.recv() else { break };
+                let answer = match *port {
+                    UDP_ECHO => bytes.to_vec(),
+                    UDP_CHARGEN => PATTERN.repeat(8),
+                    _ => continue,
+                };
+                let _ = socket.send_slice(&answer, from.endpoint); // if there is no room it is lost
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    /// The next frame lands in the one receive buffer, where unread data still lies.
+    pub fn overwrite(&mut self, now: Timestamp, frame: &[u8]) {
+        let start = ethernet::HEADER + ipv4::HEADER + tcp_header::HEADER;
+        let bytes = frame.get(start..).unwrap_or_default();
+        for conversation in self.sockets.iter_mut().filter_map(|s| s.conversation.as_mut()) {
+            for (_, unread) in conversation.inbox.iter_mut().filter(|(due, _)| *due > now) {
+                let n = unread.len().min(bytes.len());
+                unread[..n].copy_from_slice(&bytes[..n]);
+            }
+        }
+    }
+
+    /// When unread data can be read.
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let conversations = self.sockets.iter().filter_map(|s| s.conversation.as_ref());
+        conversations
+            .flat_map(|c| c.inbox.front())
+            .map(|(due, _)| *due)
+            .filter(|due| *due > now)
+            .min()
+    }
+}
+
+fn is_connected(state: State) -> bool {
+    !matches!(state, State::Closed | State::Listen | State::SynReceived | State::SynSent)
+}
+
+impl Conversation {
+    fn new(port: u16, web: &Web) -> Self {
+        let kind = match port {
+            80 => Kind::Http { pipe: Some(web.serve()), is_shut: false, saw_first: false },
+            7 => Kind::Echo,
+            9 => Kind::Discard,
+            _ => Kind::Chargen { at: 0 },
+        };
+        Conversation { kind, inbox: VecDeque::new(), outbox: VecDeque::new(), is_done: false }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Timestamp,
+        socket: &mut tcp::Socket<'_>,
+        faults: Faults,
+    ) -> bool {
+        let mut moved = self.take(now, socket, faults);
+        moved |= self.work(cx, now, socket, faults);
+        moved | self.give(socket, faults)
+    }
+
+    /// From the socket into the inbox.
+    fn take(&mut self, now: Timestamp, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
+        let held: usize = self.inbox.iter().map(|(_, bytes)| bytes.len()).sum();
+        if held >= HOLD || !socket.can_recv() {
+            return false;
+        }
+        let delay = if faults.has(Fault::RxAlias) { ALIAS_DELAY } else { Duration::ZERO };
+        let bytes = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default();
+        self.inbox.push_back((now + delay, bytes));
+        true
+    }
+
+    /// What the service does with the inbox and for the outbox.
+    fn work(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Timestamp,
+        socket: &tcp::Socket<'_>,
+        faults: Faults,
+    ) -> bool {
+        let peer_is_done = !socket.may_recv() && self.inbox.is_empty();
+        if !socket.is_open() {
+            self.kind = Kind::Discard; // aborted: whatever was behind it goes away
+            self.inbox.clear();
+            return false;
+        }
+        match &mut self.kind {
+            Kind::Http { .. } => self.work_http(cx, now, peer_is_done, faults),
+            Kind::Echo | Kind::Discard => {
+                let mut moved = false;
+                while self.outbox.len() < HOLD
+                    && let Some((_, bytes)) = self.inbox.pop_front_if(|(due, _)| *due <= now)
+                {
+                    if matches!(self.kind, Kind::Echo) {
+                        self.outbox.extend(bytes);
+                    }
+                    moved = true;
+                }
+                self.is_done |= peer_is_done && self.inbox.is_empty();
+                moved
+            }
+            Kind::Chargen { at } => {
+                self.inbox.clear();
+                self.is_done |= peer_is_done;
+                let room = HOLD.saturating_sub(self.outbox.len());
+                let text = PATTERN.iter().copied().cycle().skip(*at).take(room);
+                self.outbox.extend(text);
+                *at = (*at + room) % PATTERN.len();
+                room > 0 && !self.is_done
+            }
+        }
+    }
+
+    fn work_http(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Timestamp,
+        peer_is_done: bool,
+        faults: Faults,
+    ) -> bool {
+        let Kind::Http { pipe, is_shut, saw_first } = &mut self.kind else { return false };
+        let Some(stream) = pipe else { return false };
+        let mut moved = false;
+        while let Some((_, bytes)) = self.inbox.front_mut().filter(|(due, _)| *due <= now) {
+            if !std::mem::replace(saw_first, true) && faults.has(Fault::HeadHasBody) {
+                head_to_get(bytes);
+            }
+            match Pin::new(&mut *stream).poll_write(cx, bytes) {
+                Poll::Ready(Ok(n)) => drop(bytes.drain(..n)),
+                Poll::Ready(Err(_)) => bytes.clear(), // the server reads no more
+                Poll::Pending => break,
+            }
+            moved = true;
+            if bytes.is_empty() {
+                self.inbox.pop_front();
+            }
+        }
+        if peer_is_done && self.inbox.is_empty() && !*is_shut {
+            *is_shut = Pin::new(&mut *stream).poll_shutdown(cx).is_ready();
+        }
+        while self.outbox.len() < HOLD {
+            let mut space = [0; 2048];
+            let mut buffer = ReadBuf::new(&mut space);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.outbox.extend(buffer.filled());
+                    moved = true;
+                }
+                Poll::Ready(_) => {
+                    *pipe = None;
+                    self.is_done = true;
+                    return true;
+                }
+                Poll::Pending => break,
+            }
+        }
+        moved
+    }
+
+    /// From the outbox into the socket, and the end behind it.
+    fn give(&mut self, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
+        let is_cut = faults.has(Fault::TailLost) && matches!(self.kind, Kind::Http { .. });
+        let kept = if is_cut { TAIL } else { 0 };
+        let mut moved = false;
+        while socket.can_send() && self.outbox.len() > kept {
+            let (front, _) = self.outbox.as_slices();
+            let most = front.len().min(self.outbox.len() - kept);
+            let Ok(n @ 1..) = socket.send_slice(&front[..most]) else { break };
+            self.outbox.drain(..n);
+            moved = true;
+        }
+        if self.is_done && self.outbox.len() <= kept && socket.may_send() {
+            self.outbox.clear();
+            socket.close();
+            moved = true;
+        }
+        moved
+    }
+}
+
+/// Turns a HEAD request into a GET.
+fn head_to_get(bytes: &mut Vec<u8>) {
+    if bytes.starts_with(b"HEAD ") {
+        bytes.splice(..4, *b"GET");
+    }
+}
