@@ -13,7 +13,9 @@ use crate::record::{Body, Origin, Record};
 
 /// Records that wait for one watcher at most.
 pub const MAX_RECORDS: usize = 16 * 1024;
-/// Bytes that wait for one watcher at most.
+/// Pauses of a source that waits for a watcher with too many bytes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(1);
+/// Bytes that wait for one watcher at most, unless it is a single record.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Hands records to every watcher.
@@ -108,15 +110,17 @@ impl Bus {
         }
     }
 
-    /// Hands out `records` and empties the list, waiting for every watcher: for sources that do
-    /// not mind, such as files.
-    pub async fn publish_all(&mut self, records: &mut Vec<Record>) {
-        for record in records.drain(..) {
-            for watcher in &mut self.watchers {
-                watcher.meter.seen.fetch_add(1, Ordering::Relaxed);
-                watcher.meter.waiting.fetch_add(size(&record), Ordering::Relaxed);
-                let _ = watcher.queue.send(record.clone()).await; // a closed queue is retired below
+    /// Hands out `record`, waiting for every watcher: for sources that do not mind, such as files.
+    /// Cancelled, it has been handed to some watchers and not counted for the others.
+    pub async fn publish_patiently(&mut self, record: &Record) {
+        for watcher in &self.watchers {
+            while watcher.is_full(size(record)) && !watcher.queue.is_closed() {
+                tokio::time::sleep(PATIENCE).await;
             }
+            let Ok(place) = watcher.queue.reserve().await else { continue };
+            watcher.meter.seen.fetch_add(1, Ordering::Relaxed);
+            watcher.meter.waiting.fetch_add(size(record), Ordering::Relaxed);
+            place.send(record.clone());
         }
         self.watchers.retain(|watcher| !watcher.queue.is_closed());
     }
@@ -136,8 +140,7 @@ impl Watcher {
     /// Reports what was dropped before, in front of `next`, when there is room for both.
     fn make_good(&mut self, next: &Record) -> bool {
         let Some((bytes, origin)) = self.missing else { return true };
-        let full = self.meter.waiting.load(Ordering::Relaxed) + size(next) > MAX_BYTES;
-        if full || self.queue.capacity() < 2 {
+        if self.is_full(size(next)) || self.queue.capacity() < 2 {
             return false;
         }
         let gap = Record { time: next.time, origin, offset: None, body: Body::Gap(bytes) };
@@ -145,9 +148,15 @@ impl Watcher {
         self.try_send(gap)
     }
 
+    /// Whether `more` bytes are too many.
+    fn is_full(&self, more: usize) -> bool {
+        let waiting = self.meter.waiting.load(Ordering::Relaxed);
+        waiting > 0 && waiting + more > MAX_BYTES
+    }
+
     fn try_send(&self, record: Record) -> bool {
         let bytes = size(&record);
-        if self.meter.waiting.load(Ordering::Relaxed) + bytes > MAX_BYTES {
+        if self.is_full(bytes) {
             return false;
         }
         self.meter.waiting.fetch_add(bytes, Ordering::Relaxed);

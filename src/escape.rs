@@ -15,6 +15,13 @@ pub fn terminal(bytes: &[u8]) -> impl fmt::Display + '_ {
     Terminal(bytes)
 }
 
+/// Text of our own that may quote foreign text: every line of it is made safe as [`terminal`] does,
+/// but backslashes, which are escapes already, stay as they are.
+pub fn lines(text: &str) -> String {
+    let safe = |line: &str| terminal(line.as_bytes()).to_string().replace("\\\\", "\\");
+    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
+}
+
 struct Terminal<'a>(&'a [u8]);
 
 impl fmt::Display for Terminal<'_> {
@@ -78,6 +85,11 @@ mod tests {
         assert_eq!(shown(b"a\r\nb\tc\\"), "a\\r\\nb\\tc\\\\");
         assert_eq!(shown("\u{9b}31m".as_bytes()), "\\u{9b}31m");
         assert_eq!(shown("abc\u{202e}def".as_bytes()), "abc\\u{202e}def");
+    }
+
+    #[test]
+    fn lines_keep_their_ends_and_are_escaped_once() {
+        assert_eq!(lines("a\x1b[2J\n  b\\x1b"), "a\\x1b[2J\n  b\\x1b");
     }
 
     #[test]

@@ -6,16 +6,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use uarttool::command::CommandLine;
+use uarttool::error::Category;
+use uarttool::escape;
 
 fn main() -> ExitCode {
-    match CommandLine::parse().run() {
-        Ok(verdict) => ExitCode::from(verdict.exit_code()),
-        Err(error) => {
-            let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "uarttool: {}", error.chain()); // nobody else to tell
+    // A panic is our own fault, and has printed what it was.
+    let run = std::panic::catch_unwind(|| CommandLine::parse().run());
+    match run {
+        Err(_) => ExitCode::from(Category::Internal.exit_code()),
+        Ok(Ok(verdict)) => ExitCode::from(verdict.exit_code()),
+        Ok(Err(error)) => {
+            let mut text = format!("uarttool: {}\n", error.chain());
             if let Some(help) = error.help() {
-                let _ = writeln!(stderr, "  {}", help.replace('\n', "\n  "));
+                text.push_str(&format!("  {}\n", help.replace('\n', "\n  ")));
             }
+            let _ = std::io::stderr().write_all(escape::lines(&text).as_bytes()); // nobody else to tell
             ExitCode::from(error.category().exit_code())
         }
     }

@@ -163,6 +163,8 @@ pub enum Recovery {
     Searching,
     /// The stream ended before a frame was found.
     Ended,
+    /// We stopped listening in the middle; nothing is wrong with the line.
+    Stopped,
 }
 
 impl fmt::Display for Problem {
@@ -187,11 +189,18 @@ impl fmt::Display for Recovery {
             Recovery::Likely => "back in step (likely)",
             Recovery::Searching => "still searching",
             Recovery::Ended => "the stream ended",
+            Recovery::Stopped => "we stopped listening",
         })
     }
 }
 
 impl FramingError {
+    /// Whether it tells of something new that is wrong with the line: not the rest of an error that
+    /// was told before, and not the piece of a frame in which we stopped listening.
+    pub fn is_new(&self) -> bool {
+        self.problem != Problem::Continued && self.recovery != Recovery::Stopped
+    }
+
     /// The sentence that lines and capture comments show; `offset` is the record's.
     pub fn describe(&self, offset: Option<u64>) -> impl fmt::Display + '_ {
         struct Sentence<'a>(&'a FramingError, Option<u64>);

@@ -23,7 +23,7 @@ fn report(command: &mut Command) -> String {
         process.stdout(),
         process.stderr()
     );
-    text.replace(&std::process::id().to_string(), "PID")
+    text.replace(&format!("(pid {})", std::process::id()), "(pid PID)")
 }
 
 fn report_of(args: &[&str]) -> String {
@@ -274,4 +274,92 @@ fn listeners_bind_to_loopback_and_a_stale_socket_is_replaced() {
     let output = run(["sniff", "-d", &format!("unix-listen:{}", file.display())]);
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(std::fs::read_to_string(&file).expect("it is still there"), "precious");
+}
+
+#[test]
+fn a_third_client_of_a_server_with_a_short_queue_is_told_as_soon() {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .expect("a socket");
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    rustix::net::bind(&socket, &any).expect("a port");
+    rustix::net::listen(&socket, 1).expect("a listener"); // QEMU's backlog
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().expect("an address");
+    let _holder = std::net::TcpStream::connect(address).expect("a connection");
+    let (_served, _) = listener.accept().expect("it is waiting");
+    for attempt in 1..=4 {
+        let started = Instant::now();
+        let report = report_of(&["ping", "-d", &format!("tcp:{address}"), "-c", "1"]);
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(2), "attempt {attempt} took {took:?}");
+        assert!(report.contains("exit code: 3"), "{report}");
+        assert!(report.contains("is held by cli-"), "attempt {attempt}: {report}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_held_port_waits_in_its_queue_and_is_served_in_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = listener.local_addr().expect("an address");
+    let holder = std::net::TcpStream::connect(address).expect("a connection");
+    let (served, _) = listener.accept().expect("it is waiting");
+    let endpoint = format!("tcp:{address},reconnect=50ms");
+    let sniff = Process::start(uarttool().args(["sniff", "-d", &endpoint]));
+    sniff.err.wait_for(0, "waiting for tcp:");
+    std::thread::sleep(Duration::from_millis(500));
+    drop((holder, served));
+    let (_now_served, _) = listener.accept().expect("it has waited");
+    sniff.err.wait_for(0, "connected to tcp:");
+    listener.set_nonblocking(true).expect("a socket");
+    assert!(listener.accept().is_err(), "it has queued once only");
+    assert!(sniff.interrupt().success());
+    assert_eq!(sniff.stderr().matches("waiting for").count(), 1, "{}", sniff.stderr());
+}
+
+#[test]
+fn a_full_disk_leaves_a_capture_that_opens_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let raw = folder.path().join("raw");
+    let mut frame = vec![0, 60, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5];
+    frame.resize(62, 7);
+    std::fs::write(&raw, frame.repeat(40_000)).expect("a file");
+    let capture = folder.path().join("full.pcap");
+    // A file size limit of 1 MiB fails in the middle of a write, as a full disk does.
+    let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" sniff -qq -d \"$1\" -w \"$2\"";
+    let output = Command::new("bash")
+        .args(["-c", script, &support::binary(), &format!("file:{}", raw.display())])
+        .arg(&capture)
+        .output()
+        .expect("a shell");
+    let (_, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("cannot write to"), "{stderr}");
+    let length = std::fs::metadata(&capture).expect("there is one").len();
+    assert!(length > 900_000, "{length} bytes");
+    assert_eq!((length - 24) % 76, 0, "whole packets of 16 + 60 bytes behind the header of 24");
+}
+
+#[test]
+fn a_ping_that_nobody_answers_in_time_fails() {
+    let (_listener, endpoint) = silent_device();
+    let output = run(["ping", "-d", &endpoint, "-c", "1", "--deadline", "300ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    let (stdout, _) = text(&output);
+    assert!(stdout.contains("1 packets transmitted, 0 received, 100% packet loss"), "{stdout}");
+}
+
+#[test]
+fn a_capture_goes_on_under_nohup() {
+    let (_listener, endpoint) = silent_device();
+    let script = "trap '' HUP; exec \"$0\" sniff -d \"$1\"";
+    let sniff =
+        Process::start(Command::new("sh").args(["-c", script, &support::binary(), &endpoint]));
+    sniff.err.wait_for(0, "connected to");
+    sniff.signal(rustix::process::Signal::HUP);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(sniff.interrupt().success(), "it was still there");
 }

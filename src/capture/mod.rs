@@ -88,20 +88,36 @@ impl Target {
 
     /// Opens it, and writes what comes first. An existing file is replaced.
     pub fn create(&self, source: &Source) -> Result<CaptureFile> {
-        let sink: Box<dyn Write + Send> = match &self.path {
-            None => Box::new(io::stdout()),
-            Some(path) => Box::new(open(path)?),
+        let sink = match &self.path {
+            None => stdout()?,
+            Some(path) => open(path)?,
         };
         let mut spool = Vec::with_capacity(2 * SPOOL);
         let format: Box<dyn Format> = match self.kind {
             Kind::Pcap => Box::new(pcap::Pcap::new(&mut spool)),
             Kind::Pcapng => Box::new(pcapng::Pcapng::new(source, &mut spool)),
         };
-        let mut file =
-            CaptureFile { name: self.display(), format, sink, spool, written: 0, left_out: 0 };
+        let mut file = CaptureFile {
+            name: self.display(),
+            format,
+            sink,
+            spool,
+            good: 0,
+            is_broken: false,
+            written: 0,
+            left_out: 0,
+        };
         file.flush()?; // whoever reads along sees at once that there is a capture
         Ok(file)
     }
+}
+
+/// stdout without the buffer of the standard library, which would cut blocks at line ends.
+fn stdout() -> Result<File> {
+    let copy = rustix::io::dup(rustix::stdio::stdout());
+    copy.map(File::from).map_err(|error| {
+        Error::environment("cannot write to stdout").caused_by(io::Error::from(error))
+    })
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -125,8 +141,12 @@ fn open(path: &Path) -> Result<File> {
 pub struct CaptureFile {
     name: String,
     format: Box<dyn Format>,
-    sink: Box<dyn Write + Send>,
+    sink: File,
     spool: Vec<u8>,
+    /// Bytes in the file, all of them whole blocks.
+    good: u64,
+    /// A write has failed; nothing more is written.
+    is_broken: bool,
     written: u64,
     left_out: u64,
 }
@@ -148,12 +168,20 @@ impl CaptureFile {
         if self.spool.len() >= SPOOL { self.flush() } else { Ok(()) }
     }
 
-    /// Writes what has collected.
+    /// Writes what has collected. When that fails, what was written of it is taken back, so that
+    /// the file still opens, and nothing more is written.
     pub fn flush(&mut self) -> Result<()> {
-        if self.spool.is_empty() {
+        if self.spool.is_empty() || self.is_broken {
             return Ok(());
         }
-        let done = self.sink.write_all(&self.spool).and_then(|()| self.sink.flush());
+        let done = self.sink.write_all(&self.spool);
+        match &done {
+            Ok(()) => self.good += self.spool.len() as u64,
+            Err(_) => {
+                self.is_broken = true;
+                let _ = self.sink.set_len(self.good); // a pipe has no length to be set
+            }
+        }
         self.spool.clear();
         done.map_err(|error| cannot_write(&self.name, error))
     }

@@ -118,7 +118,9 @@ impl Format for Pcapng {
             }
             Body::Gap(bytes) => {
                 let comment = format!("gap: {bytes} bytes were seen but not kept");
-                self.packet(ERRORS, record, &[], Some(comment), out)
+                let held = self.packet(ERRORS, record, &[], Some(comment), out);
+                self.delivered[ERRORS as usize] -= 1; // nothing that was on the line
+                held
             }
             Body::Link(change) => {
                 self.packet(ERRORS, record, &[], Some(format!("link: {change}")), out)

@@ -1,9 +1,7 @@
 //! Arguments that several commands have.
 
-use std::net::Ipv4Addr;
-use std::time::Duration;
-
 use clap::Args;
+use std::net::Ipv4Addr;
 
 use crate::capture;
 use crate::endpoint::spec;
@@ -64,12 +62,4 @@ pub struct CaptureArgs {
 pub fn parse_mac(text: &str) -> Result<MacAddr, String> {
     text.parse()
         .map_err(|_| format!("'{text}' is not an Ethernet address such as 02:00:00:00:00:02"))
-}
-
-/// A duration longer than nothing.
-pub fn parse_positive(text: &str) -> Result<Duration, String> {
-    match spec::parse_duration(text)? {
-        Duration::ZERO => Err(format!("'{text}' is no time at all")),
-        duration => Ok(duration),
-    }
 }

@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP become the word to stop; a second one ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP become the word to stop; a second one ends the process at once. SIGHUP
+//! stays ignored where it was when we started, as under nohup.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,21 +24,19 @@ impl Interrupted {
 pub fn watch(stopper: Stopper) -> Result<Interrupted> {
     let interrupted = Interrupted::default();
     let flag = interrupted.0.clone();
-    let mut signals = Vec::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        signals.push(
-            signal(kind).map_err(|error| {
-                Error::environment("cannot listen for signals").caused_by(error)
-            })?,
-        );
-    }
+    let cannot = |error| Error::environment("cannot listen for signals").caused_by(error);
+    let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut hup = match is_ignored(SIGHUP) {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).map_err(cannot)?),
+    };
     tokio::spawn(async move {
         loop {
-            let [int, term, hup] = &mut signals[..] else { return };
             tokio::select! {
                 _ = int.recv() => {}
                 _ = term.recv() => {}
-                _ = hup.recv() => {}
+                Some(_) = async { hup.as_mut()?.recv().await } => {}
             }
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(Category::Interrupted.exit_code().into());
@@ -46,4 +45,14 @@ pub fn watch(stopper: Stopper) -> Result<Interrupted> {
         }
     });
     Ok(interrupted)
+}
+
+const SIGHUP: u32 = 1;
+
+/// Whether a signal is ignored; where the system does not tell, it is not.
+fn is_ignored(signal: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }

@@ -23,7 +23,7 @@ use crate::dissect::render::{hex, line};
 use crate::error::{Error, Result};
 use crate::proto::ethernet;
 use crate::proto::line::Line;
-use crate::record::{Body, Direction, FramingError, LinkChange, Record};
+use crate::record::{Body, Direction, LinkChange, Record, Recovery};
 use crate::stop::Stopper;
 
 /// Output is written when so much has collected, even if more is waiting.
@@ -118,6 +118,8 @@ pub struct Report {
     pub error: Option<Error>,
     /// Nobody reads our output any more.
     pub is_abandoned: bool,
+    /// As many frames were seen as were wanted.
+    pub is_complete: bool,
 }
 
 /// Starts a sink on `inbox`; it ends with the tap, and tells `stopper` when it is done earlier.
@@ -217,7 +219,7 @@ impl Sink {
                     Direction::Unknown => self.totals.unknown += 1,
                 }
             }
-            (Body::FramingError(error), _) if !is_continued(error) => self.totals.errors += 1,
+            (Body::FramingError(error), _) if error.is_new() => self.totals.errors += 1,
             _ => {}
         }
     }
@@ -246,13 +248,9 @@ impl Sink {
             Err(Ending::Abandoned) => (None, true),
             Err(Ending::Failed(error)) => (Some(error), false),
         };
-        Report { totals: self.totals, error, is_abandoned }
+        let is_complete = self.plan.count.is_some_and(|count| self.totals.frames() >= count);
+        Report { totals: self.totals, error, is_abandoned, is_complete }
     }
-}
-
-/// One error can be more than one record.
-fn is_continued(error: &FramingError) -> bool {
-    error.problem == crate::record::Problem::Continued
 }
 
 /// A capture on stdout whose reader has left is no failure.
@@ -291,6 +289,7 @@ impl Printer {
         let time = record.time.map(|span| span.last);
         match &record.body {
             Body::Frame(frame) => self.frame(frame, record.origin.direction, time),
+            Body::FramingError(error) if error.recovery == Recovery::Stopped => {}
             Body::FramingError(error) => {
                 self.start(time, "!!").display(error.describe(record.offset)).text("\n");
                 if self.style.dump.hex {

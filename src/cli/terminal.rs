@@ -26,11 +26,19 @@ pub fn events_beside_lines() -> Events {
 
 /// One line on stderr. Nothing is to be done if nobody reads it.
 pub fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", crate::escape::lines(text));
 }
 
+/// The same for news from a running tap: if nobody reads stderr and it is full, the news is dropped
+/// rather than the line held up.
 fn say(event: &Event) {
-    tell(&event.to_string());
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stderr = std::io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = rustix::event::Timespec::default();
+    if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
+        tell(&event.to_string());
+    }
 }
 
 /// A number of bytes as people read it: `24.1 KiB`.

@@ -9,16 +9,18 @@ use clap::{ArgAction, Args};
 
 use crate::bus::Bus;
 use crate::capture::Source;
-use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs, parse_positive};
+use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
 use crate::cli::sink::{self, Plan as SinkPlan};
 use crate::cli::{self, Verdict, signals, target, terminal};
 use crate::clock::Clock;
+use crate::craft;
+use crate::endpoint::spec::parse_positive;
 use crate::endpoint::{Options, Spec};
 use crate::error::{Error, Result};
 use crate::probe::ping::{Damage, Outcome, Plan, Reply, Statistics};
 use crate::probe::{Identity, Probe, ping};
 use crate::proto::{ethernet, icmp, ipv4};
-use crate::stop;
+use crate::stop::{self, Stopper};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,7 +46,7 @@ pub struct PingArgs {
     #[arg(short = 'i', long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
     interval: Duration,
     /// Bytes of data in each request
-    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 56)]
+    #[arg(short = 's', long, value_name = "BYTES", default_value = "56", value_parser = parse_size)]
     size: usize,
     /// One request of each size from A to B: 1..1472, or 0..1472/8 in steps of 8
     #[arg(long, value_name = "A..B", value_parser = parse_sweep, conflicts_with = "size")]
@@ -103,12 +105,20 @@ fn parse_sweep(text: &str) -> Result<Sweep, String> {
     let (range, step) = text.split_once('/').unwrap_or((text, "1"));
     let (from, to) = range.split_once("..").ok_or_else(bad)?;
     let to = to.strip_prefix('=').unwrap_or(to);
-    let number = |part: &str| part.parse::<usize>().map_err(|_| bad());
+    let number = |part: &str| parse_size(part).map_err(|_| bad());
     let (from, to, step) = (number(from)?, number(to)?, number(step)?);
     if from > to || step == 0 {
         return Err(bad());
     }
     Ok(Sweep { sizes: from..=to, step })
+}
+
+/// Bytes of data: what fits into an IPv4 packet.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| *size <= craft::MAX_ECHO_DATA);
+    size.ok_or_else(|| {
+        format!("'{text}' is not a number of bytes from 0 to {}", craft::MAX_ECHO_DATA)
+    })
 }
 
 fn parse_pattern(text: &str) -> Result<Pattern, String> {
@@ -214,24 +224,32 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
         });
     }
     let plan = args.plan();
-    let mut report_line = Reporter::new(&args, &plan);
+    let mut report_line = Reporter::new(&args, &plan, stopper);
     report_line.head(&identity, &spec);
     let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus);
-    let result =
+    let (mut statistics, error) =
         ping::run(&mut probe, &plan, &mut stop, |outcome| report_line.outcome(outcome)).await;
     drop(probe); // and with it the bus: the capture ends
-    if let Some(report) = report {
-        let report = report.await.ok();
-        if let Some(error) = report.and_then(|report| report.error) {
-            return Err(error);
-        }
+    if let Some(report) = report
+        && let Some(error) = report.await.ok().and_then(|report| report.error)
+    {
+        return Err(error);
     }
-    let statistics = result?;
+    if report_line.is_abandoned {
+        return Ok(Verdict::Done);
+    }
     if interrupted.is_set() && statistics.received == 0 && statistics.lost() == 0 {
         return Ok(Verdict::Interrupted);
     }
+    if !interrupted.is_set() {
+        statistics.give_up_in_flight();
+    }
     report_line.sum(&identity, &statistics);
-    Ok(if statistics.is_clean() { Verdict::Done } else { Verdict::Failed })
+    match error {
+        Some(error) => Err(error),
+        None if statistics.is_clean() && statistics.received > 0 => Ok(Verdict::Done),
+        None => Ok(Verdict::Failed),
+    }
 }
 
 /// Prints ping's report.
@@ -240,22 +258,33 @@ struct Reporter<'a> {
     is_sweep: bool,
     is_quiet: bool,
     out: Box<dyn Write>,
+    stopper: Stopper,
+    /// Nobody reads the report any more.
+    is_abandoned: bool,
 }
 
 impl<'a> Reporter<'a> {
-    fn new(args: &PingArgs, plan: &'a Plan) -> Self {
+    fn new(args: &PingArgs, plan: &'a Plan, stopper: Stopper) -> Self {
         let to_stdout = args.capture.pcap.as_ref().is_some_and(|target| target.path.is_none());
         let out: Box<dyn Write> =
             if to_stdout { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-        Reporter { plan, is_sweep: args.sweep.is_some(), is_quiet: args.quiet, out }
+        Reporter {
+            plan,
+            is_sweep: args.sweep.is_some(),
+            is_quiet: args.quiet,
+            out,
+            stopper,
+            is_abandoned: false,
+        }
     }
 
-    /// One line. A reader that has left ends the program quietly, as in any pipe.
+    /// One line. A reader that has left ends the run quietly, as in any pipe.
     fn say(&mut self, text: &str) {
         if let Err(error) = writeln!(self.out, "{text}").and_then(|()| self.out.flush())
             && error.kind() == std::io::ErrorKind::BrokenPipe
         {
-            std::process::exit(0);
+            self.is_abandoned = true;
+            self.stopper.stop();
         }
     }
 

@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use crate::cli::args::parse_positive;
 use crate::cli::connect::{SimOptions, parse_line_rate, parse_model};
 use crate::cli::ready::Ready;
 use crate::cli::{self, Verdict, signals, terminal};
 use crate::device::faults::{self, Fault, Layer};
 use crate::device::model::{self, Model};
 use crate::device::{Device, Settings};
+use crate::endpoint::spec::parse_positive;
 use crate::endpoint::{Link, Spec, spec};
 use crate::error::{Error, Result};
 use crate::event::Event;

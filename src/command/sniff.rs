@@ -7,12 +7,13 @@ use clap::{ArgAction, Args};
 
 use crate::bus::Bus;
 use crate::capture::Source;
-use crate::cli::args::{CaptureArgs, TunnelArgs, parse_positive};
+use crate::cli::args::{CaptureArgs, TunnelArgs};
 use crate::cli::ready::Ready;
 use crate::cli::sink::{self, Dump, Plan, Report, Style};
 use crate::cli::{self, Verdict, signals, target, terminal};
 use crate::clock::Clock;
 use crate::endpoint::Spec;
+use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::stop::{self, Stop, Stopper};
@@ -85,7 +86,12 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
 fn parse_listener(text: &str) -> Result<Spec> {
     let spec = Spec::parse(text)?;
     if matches!(spec.form.name, "tcp-listen" | "unix-listen") {
-        return Ok(spec);
+        let misplaced = ["framing=", "max-frame=", "reconnect="];
+        return match misplaced.iter().find(|option| text.contains(&format!(",{option}"))) {
+            None => Ok(spec),
+            Some(option) => Err(Error::usage(format!("'{option}' has no meaning for '--proxy'"))
+                .with_help("the line's options belong to the tunnel: '-d ENDPOINT,...'")),
+        };
     }
     Err(Error::usage(format!("'--proxy {text}' does not listen"))
         .with_help("give tcp-listen:127.0.0.1:5557 or unix-listen:PATH"))
@@ -179,6 +185,9 @@ fn conclude(end: Result<End>, report: Report, spec: &Spec) -> Result<Verdict> {
     }
     if let Some(error) = report.error {
         return Err(error);
+    }
+    if report.is_complete {
+        return Ok(Verdict::Done);
     }
     match end? {
         End::Stopped | End::Finished => Ok(Verdict::Done),

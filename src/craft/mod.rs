@@ -176,3 +176,22 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests_support {
+    //! Frames of any size for other tests.
+
+    use super::*;
+
+    /// An echo request whose frame is `length` bytes long.
+    pub fn echo(length: usize) -> Vec<u8> {
+        let mac = MacAddr(2, 0, 0, 0, 0, 1);
+        let address = Ipv4Addr::new(192, 168, 100, 1);
+        let route =
+            Route { source_mac: mac, destination_mac: mac, source: address, destination: address };
+        let data = vec![0x5a; length - ethernet::HEADER - ipv4::HEADER - icmp::HEADER];
+        let echo =
+            EchoRequest { identifier: 1, sequence: 1, ttl: 64, tos: 0, ip_id: 0, data: &data };
+        echo.frame(&route)
+    }
+}

@@ -133,7 +133,7 @@ impl FrameFaults {
         }
     }
 
-    fn received_segment(&mut self, frame: &mut Vec<u8>, out: &mut Received) {
+    fn received_segment(&mut self, frame: &mut [u8], out: &mut Received) {
         let Some(segment) = Segment::of(frame) else { return };
         let flow = Flow::of_received(&segment);
         let track = self.flows.get(&flow).copied().unwrap_or_default();
@@ -170,7 +170,7 @@ impl FrameFaults {
         }
         let is_ahead = track.expected.is_some_and(|expected| is_after(segment.seq, expected));
         if self.has(Fault::RxAlias) && segment.length() > 0 && is_ahead {
-            self.aliased.push(frame.clone());
+            self.aliased.push(frame.to_vec());
         }
         if self.has(Fault::AnyRstCloses) && segment.has(flag::RST) {
             packet::mend_transport(frame);

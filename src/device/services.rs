@@ -240,8 +240,9 @@ impl Conversation {
             Kind::Echo | Kind::Discard => {
                 let mut moved = false;
                 while self.outbox.len() < HOLD
-                    && let Some((_, bytes)) = self.inbox.pop_front_if(|(due, _)| *due <= now)
+                    && self.inbox.front().is_some_and(|(due, _)| *due <= now)
                 {
+                    let Some((_, bytes)) = self.inbox.pop_front() else { break };
                     if matches!(self.kind, Kind::Echo) {
                         self.outbox.extend(bytes);
                     }

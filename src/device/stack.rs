@@ -7,7 +7,7 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use crate::clock::Timestamp;
 
@@ -89,7 +89,7 @@ impl Stack {
         interface.update_ip_addrs(|addresses| {
             let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(ip), 24)); // there is room for one
         });
-        let _ = interface.routes_mut().add_default_ipv4_route(Ipv4Address::from(gateway));
+        let _ = interface.routes_mut().add_default_ipv4_route(gateway);
         Stack { interface, sockets: SocketSet::new(Vec::new()), queues }
     }
 

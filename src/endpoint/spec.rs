@@ -118,7 +118,7 @@ impl Options {
         match name {
             "framing" => self.framing = parse_framing(value)?,
             "max-frame" => self.max_frame = parse_max_frame(value)?,
-            "reconnect" => self.reconnect = Some(parse_duration(value)?),
+            "reconnect" => self.reconnect = Some(parse_positive(value)?),
             "quickack" => self.quickack = parse_switch(value)?,
             _ if form.options.contains(&name) => {
                 self.own.push((name.to_owned(), value.to_owned()));
@@ -179,7 +179,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .parse::<f64>()
         .ok()
         .and_then(|number| Duration::try_from_secs_f64(number * scale).ok())
+        .filter(|duration| *duration <= LONGEST)
         .ok_or_else(|| format!("'{text}' is not a duration such as 1s, 100ms or 0.2"))
+}
+
+/// A year: longer waits are mistakes, and their sums would not fit.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A duration longer than nothing.
+pub fn parse_positive(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("'{text}' is no time at all")),
+        duration => Ok(duration),
+    }
 }
 
 fn bad(text: &str, what: &str) -> Error {
@@ -246,7 +258,7 @@ mod tests {
         {
             assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
         }
-        for bad in ["", "s", "-1", "1 day", "inf", "1e400"] {
+        for bad in ["", "s", "-1", "1 day", "inf", "1e400", "1e19", "367000h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{About, Link, Pending, Receive, Received, Transmit};
-use crate::error::{Error, Result};
+use crate::error::{Category, Error, Result};
 use crate::framing::Framing;
 
 /// Room for one read. A read takes what is there, so that a small frame is not delayed; buffers
@@ -44,7 +44,14 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let endpoint = about.endpoint.clone();
-    let rx = Reader { reader, acknowledge, is_due: false, buffer: BytesMut::new() };
+    let rx = Reader {
+        reader,
+        acknowledge,
+        is_due: false,
+        buffer: BytesMut::new(),
+        endpoint: endpoint.clone(),
+        is_live: about.is_live,
+    };
     let tx = Writer { writer, framing, buffer: Vec::new(), endpoint };
     Link { rx: Box::new(rx), tx: Box::new(tx), about }
 }
@@ -54,6 +61,8 @@ struct Reader<R> {
     acknowledge: Acknowledge<R>,
     is_due: bool,
     buffer: BytesMut,
+    endpoint: String,
+    is_live: bool,
 }
 
 impl<R: AsyncRead + Unpin + Send> Receive for Reader<R> {
@@ -76,8 +85,11 @@ impl<R: AsyncRead + Unpin + Send> Receive for Reader<R> {
                     self.is_due = true;
                     Ok(Received::Bytes(self.buffer.split().freeze()))
                 }
-                Err(error) if is_gone(&error) => Ok(Received::End(said(&error))),
-                Err(error) => Err(Error::environment("cannot read").caused_by(error)),
+                Err(error) if self.is_live => Ok(Received::End(said(&error))),
+                Err(error) => {
+                    let text = format!("cannot read {}", self.endpoint);
+                    Err(Error::new(Category::InputFile, text).caused_by(error))
+                }
             }
         })
     }
@@ -121,13 +133,6 @@ impl<W: AsyncWrite + Unpin + Send> Transmit for Writer<W> {
 
 fn cannot_send(endpoint: &str, error: io::Error) -> Error {
     Error::environment(format!("cannot send to {endpoint}")).caused_by(error)
-}
-
-/// Errors by which the other end shows that it has vanished.
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
-    [ConnectionReset, ConnectionAborted, BrokenPipe, TimedOut, UnexpectedEof]
-        .contains(&error.kind())
 }
 
 fn said(error: &io::Error) -> String {

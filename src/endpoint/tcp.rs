@@ -8,7 +8,9 @@
 //! is not on this machine may be cut into segments as well, so that it counts as one that does.
 //! `quickack=off` leaves the kernel its habit.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
@@ -30,7 +32,7 @@ pub(super) static TCP: Form = Form {
         ("", _) => Err(format!("no host in '{address}'")),
         _ => Ok(()),
     },
-    open: |spec, _| Box::new(Tcp { spec: spec.clone() }),
+    open: |spec, events| Box::new(Tcp { spec: spec.clone(), events }),
 };
 
 /// The form `tcp-listen:`.
@@ -59,7 +61,12 @@ fn parts(spec: &Spec) -> (String, u16) {
 
 struct Tcp {
     spec: Spec,
+    events: Events,
 }
+
+/// How long a server may take to answer a SYN: on this machine, and elsewhere.
+const HERE: Duration = Duration::from_millis(1500);
+const ELSEWHERE: Duration = Duration::from_secs(10);
 
 impl Connector for Tcp {
     fn name(&self) -> &str {
@@ -68,23 +75,43 @@ impl Connector for Tcp {
 
     fn connect(&self) -> Pending<'_, Result<Link>> {
         Box::pin(async move {
-            let (host, port) = parts(&self.spec);
-            let stream = TcpStream::connect((host.as_str(), port))
-                .await
-                .map_err(|error| self.cannot_connect(error))?;
-            let (local, peer) = match (stream.local_addr(), stream.peer_addr()) {
-                (Ok(local), Ok(peer)) => (local, peer),
-                (Err(error), _) | (_, Err(error)) => return Err(self.cannot_connect(error)),
+            let stream = self.connect_in_time().await?;
+            let addresses = stream.local_addr().and_then(|a| stream.peer_addr().map(|b| (a, b)));
+            let (local, peer) = addresses.map_err(|error| self.cannot_connect(error))?;
+            if local == peer {
+                // The kernel has picked the very port as ours: nobody listens, and we hear ourselves.
+                return Err(self.cannot_connect(ErrorKind::ConnectionRefused.into()));
+            }
+            let waiting = held::Waiting {
+                endpoint: &self.spec.text,
+                again: self.spec.options.reconnect,
+                events: &self.events,
             };
-            let (standing, peer) = held::tcp(&self.spec.text, local, peer).await?;
+            let (standing, peer) = held::tcp(&waiting, local, peer).await?;
             link(&self.spec, stream, standing, peer)
         })
     }
 }
 
 impl Tcp {
+    /// A server whose queue is full does not even answer: it has more than one client too many.
+    async fn connect_in_time(&self) -> Result<TcpStream> {
+        let (host, port) = parts(&self.spec);
+        let cannot = |error| self.cannot_connect(error);
+        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(cannot)?.collect();
+        let is_here = addresses.iter().all(|address| address.ip().is_loopback());
+        let patience = if is_here { HERE } else { ELSEWHERE };
+        match tokio::time::timeout(patience, TcpStream::connect(&addresses[..])).await {
+            Ok(connected) => connected.map_err(cannot),
+            Err(_) => {
+                let held = addresses.iter().find_map(|a| held::tcp_full(&self.spec.text, *a));
+                Err(held.unwrap_or_else(|| cannot(ErrorKind::TimedOut.into())))
+            }
+        }
+    }
+
     fn cannot_connect(&self, error: std::io::Error) -> Error {
-        let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
+        let refused = error.kind() == ErrorKind::ConnectionRefused;
         let wrapped = Error::environment(format!("cannot connect to tcp:{}", self.spec.address))
             .caused_by(error);
         if !refused {

@@ -19,7 +19,7 @@ pub(super) static UNIX: Form = Form {
     help: "QEMU's '-serial unix:PATH,server=on'",
     options: &[],
     check,
-    open: |spec, _| Box::new(Unix { spec: spec.clone() }),
+    open: |spec, events| Box::new(Unix { spec: spec.clone(), events }),
 };
 
 /// The form `unix-listen:`.
@@ -42,6 +42,7 @@ fn check(path: &str) -> Result<(), String> {
 
 struct Unix {
     spec: Spec,
+    events: Events,
 }
 
 impl Connector for Unix {
@@ -59,7 +60,12 @@ impl Connector for Unix {
                 }
                 Err(error) => return Err(cannot_connect(path, error)),
             };
-            let (standing, peer) = held::unix(&self.spec.text, path, &stream).await?;
+            let waiting = held::Waiting {
+                endpoint: &self.spec.text,
+                again: self.spec.options.reconnect,
+                events: &self.events,
+            };
+            let (standing, peer) = held::unix(&waiting, path, &stream).await?;
             Ok(link(&self.spec, stream, standing, peer))
         })
     }
@@ -118,14 +124,19 @@ impl Listen {
     }
 }
 
-/// Whether `path` is a socket without a listener.
+/// Whether `path` is a socket without a listener. Asking must not wait: a listener whose queue is full
+/// is one.
 fn is_stale(path: &str) -> bool {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     use std::os::unix::fs::FileTypeExt;
-    let is_socket = std::fs::symlink_metadata(Path::new(path))
-        .is_ok_and(|metadata| metadata.file_type().is_socket());
-    let refused = std::os::unix::net::UnixStream::connect(path)
-        .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
-    is_socket && refused
+    let metadata = std::fs::symlink_metadata(Path::new(path));
+    if !metadata.is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        return false;
+    }
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let (Ok(socket), Ok(address)) = (socket, SocketAddrUnix::new(path)) else { return false };
+    rustix::net::connect(&socket, &address) == Err(rustix::io::Errno::CONNREFUSED)
 }
 
 impl Connector for Listen {

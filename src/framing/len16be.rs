@@ -1,7 +1,7 @@
 //! `len16be`: each frame behind its length, 2 bytes, big endian, which does not count itself.
 //!
 //! The line has no checksum, no escape and no sync mark. While the decoder is *in step* a header
-//! in range is believed, as the device believes it, and the frame comes out with its last byte.
+//! in range is believed, as the device believes it.
 //! It loses step in four ways, and each yields one record that owns the bytes concerned:
 //!
 //! - a length of 0 or beyond the limit: it searches for the next place where a frame plausibly
@@ -12,6 +12,9 @@
 //! - what a header in range announced is no frame, or one with a wrong checksum, and contains the
 //!   start of another: bytes were lost, the sender was reset, or we joined in mid-frame;
 //! - the stream ends in mid-frame.
+//!
+//! While in step a good frame comes out with its last byte. One that looks odd or damaged may have
+//! to wait for what follows, to tell it from the pieces of two.
 //!
 //! The search wants to look ahead, and so does the judgement of a frame that looks damaged; [`Decoder::idle`] and [`Decoder::finish`] decide with what is
 //! there, so that the last frame before a silence is never withheld.
@@ -324,6 +327,26 @@ impl Len16be {
         }
     }
 
+    /// Hands out everything that is left.
+    fn end(&mut self, recovery: Recovery, out: &mut Vec<Record>) {
+        if !self.pending.is_empty() {
+            self.decide(out);
+        }
+        let n = self.pending.len();
+        if n == 0 {
+            return;
+        }
+        let problem = match self.state {
+            State::Searching { problem, .. } => problem,
+            State::InStep => {
+                Problem::Cut { length: be16(&self.pending, 0).map(|length| length as u32) }
+            }
+        };
+        let mut pending = std::mem::take(&mut self.pending);
+        self.pass_over(&mut pending, n, problem, recovery, out);
+        self.state = State::InStep;
+    }
+
     /// Decides with what is there, as far as it can be decided.
     fn decide(&mut self, out: &mut Vec<Record>) {
         let mut pending = std::mem::take(&mut self.pending);
@@ -403,31 +426,15 @@ impl Decoder for Len16be {
     }
 
     fn finish(&mut self, _now: Timestamp, out: &mut Vec<Record>) {
-        if self.pending.is_empty() {
-            return;
-        }
-        self.decide(out);
-        if self.pending.is_empty() {
-            return;
-        }
-        let problem = match self.state {
-            State::Searching { problem, .. } => problem,
-            State::InStep => {
-                Problem::Cut { length: be16(&self.pending, 0).map(|length| length as u32) }
-            }
-        };
-        let mut pending = std::mem::take(&mut self.pending);
-        let n = pending.len();
-        self.pass_over(&mut pending, n, problem, Recovery::Ended, out);
-        self.state = State::InStep;
+        self.end(Recovery::Ended, out);
     }
 
-    fn until_boundary(&self) -> Option<usize> {
-        match (self.state, self.pending.len()) {
-            (State::InStep, 0) => Some(0),
-            (State::InStep, 1) | (State::Searching { .. }, _) => None,
-            (State::InStep, _) => Some(self.wanted()),
-        }
+    fn stop(&mut self, _now: Timestamp, out: &mut Vec<Record>) {
+        self.end(Recovery::Stopped, out);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pending.is_empty()
     }
 }
 

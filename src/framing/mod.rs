@@ -85,9 +85,11 @@ pub trait Decoder: Send {
     /// The stream has ended: everything that is left comes out.
     fn finish(&mut self, now: Timestamp, out: &mut Vec<Record>);
 
-    /// How many bytes are missing until the next frame begins: 0 between frames, `None` when
-    /// that cannot be told.
-    fn until_boundary(&self) -> Option<usize>;
+    /// We stop listening, although the stream goes on: what is left comes out, and is no error.
+    fn stop(&mut self, now: Timestamp, out: &mut Vec<Record>);
+
+    /// Whether every byte so far is in a record: the stream is between two frames.
+    fn is_empty(&self) -> bool;
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ use crate::record::{Body, Direction, Origin, Record, Span};
 const LISTEN_FIRST: Duration = Duration::from_millis(300);
 /// Silence after which the decoder decides with what it has.
 const QUIET: Duration = Duration::from_millis(100);
+/// Bytes that may come while we are sending, until we read no more.
+const MAX_ARRIVED: usize = 4 * 1024 * 1024;
+/// Answers that we owe at most.
+const MAX_ANSWERS: usize = 64;
 
 /// The addresses of both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,13 @@ pub struct Probe {
     watchers: RefCell<Bus>,
     may_send: bool,
     last_arrival: Option<Instant>,
+    /// Bytes that came while we were sending, and when.
+    arrived: Vec<(Timestamp, Bytes)>,
+    arrived_bytes: usize,
+    /// How the link ended, once everything in front of that has been taken.
+    ended: Option<String>,
+    /// Frames that we owe somebody.
+    answers: VecDeque<Vec<u8>>,
 }
 
 impl Probe {
@@ -89,6 +100,10 @@ impl Probe {
             watchers: RefCell::new(watchers),
             may_send: link.about.standing == Standing::Served,
             last_arrival: None,
+            arrived: Vec::new(),
+            arrived_bytes: 0,
+            ended: None,
+            answers: VecDeque::new(),
             link,
         }
     }
@@ -98,20 +113,10 @@ impl Probe {
         &self.identity
     }
 
-    /// Sends one frame; says when it went.
+    /// Sends one frame; says when it went. Cancelled, it may leave half of it on the line.
     pub async fn send(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
         self.wait_for_standing().await?;
-        let frame = Bytes::from(frame);
-        let now = self.clock.now();
-        self.link.tx.send(std::slice::from_ref(&frame)).await?;
-        let record = Record {
-            time: Some(Span::at(now)),
-            origin: Origin::new(Direction::ToDevice),
-            offset: None,
-            body: Body::Frame(frame),
-        };
-        self.watchers.borrow_mut().publish(&mut vec![record]);
-        Ok(now)
+        self.put(frame).await
     }
 
     /// Sends bytes as they are.
@@ -122,66 +127,110 @@ impl Probe {
         Ok(now)
     }
 
+    /// Puts a frame on the line. Meanwhile what comes is taken in: two sides that each wait until
+    /// the other reads would wait for ever.
+    async fn put(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
+        let frame = Bytes::from(frame);
+        let now = self.clock.now();
+        let Link { tx, rx, .. } = &mut self.link;
+        let mut sending = tx.send(std::slice::from_ref(&frame));
+        loop {
+            let has_room = self.arrived_bytes < MAX_ARRIVED && self.ended.is_none();
+            let received = tokio::select! {
+                biased;
+                sent = &mut sending => break sent?,
+                received = rx.receive(), if has_room => received?,
+            };
+            match received {
+                Received::End(how) => self.ended = Some(how),
+                Received::Bytes(bytes) => {
+                    self.arrived_bytes += bytes.len();
+                    self.arrived.push((self.clock.now(), bytes));
+                }
+            }
+        }
+        drop(sending);
+        let record = Record {
+            time: Some(Span::at(now)),
+            origin: Origin::new(Direction::ToDevice),
+            offset: None,
+            body: Body::Frame(frame),
+        };
+        self.watchers.borrow_mut().publish(&mut vec![record]);
+        Ok(now)
+    }
+
     /// The next record from the device, or `None` when there is none until `deadline`. Cancelling
-    /// it loses nothing.
+    /// it loses no record.
     pub async fn receive(&mut self, deadline: Instant) -> Result<Option<Record>> {
         loop {
+            for (time, bytes) in std::mem::take(&mut self.arrived) {
+                self.take(time, &bytes);
+            }
+            self.arrived_bytes = 0;
+            while let Some(answer) = self.answers.pop_front() {
+                self.put(answer).await?;
+            }
             if let Some(record) = self.queue.pop_front() {
                 return Ok(Some(record));
+            }
+            if !self.arrived.is_empty() {
+                continue;
+            }
+            if let Some(how) = &self.ended {
+                return Err(self.gone(how));
             }
             let quiet = self.last_arrival.map_or(deadline, |last| (last + QUIET).min(deadline));
             match tokio::time::timeout_at(quiet, self.link.rx.receive()).await {
                 Ok(received) => match received? {
-                    Received::End(how) => return Err(self.gone(&how)),
-                    Received::Bytes(bytes) => {
-                        self.last_arrival = Some(Instant::now());
-                        self.decoder.push(self.clock.now(), &bytes, &mut self.decoded);
-                        self.sort().await?;
+                    Received::End(how) => {
+                        self.ended = Some(how);
+                        self.decoder.finish(self.clock.now(), &mut self.decoded);
+                        self.sort();
                     }
+                    Received::Bytes(bytes) => self.take(self.clock.now(), &bytes),
                 },
                 Err(_) if self.last_arrival.is_some() && quiet < deadline => {
                     self.last_arrival = None;
                     self.decoder.idle(self.clock.now(), &mut self.decoded);
-                    self.sort().await?;
+                    self.sort();
                 }
-                Err(_) => return Ok(self.queue.pop_front()),
+                Err(_) => return Ok(None),
             }
         }
+    }
+
+    /// Every record that has come already.
+    pub fn drain(&mut self) -> Vec<Record> {
+        for (time, bytes) in std::mem::take(&mut self.arrived) {
+            self.take(time, &bytes);
+        }
+        self.queue.drain(..).collect()
+    }
+
+    fn take(&mut self, time: Timestamp, bytes: &Bytes) {
+        self.last_arrival = Some(Instant::now());
+        self.decoder.push(time, bytes, &mut self.decoded);
+        self.sort();
     }
 
     fn gone(&self, how: &str) -> Error {
         Error::environment(format!("{} went away: {how}", self.link.about.endpoint))
     }
 
-    /// Shows what was decoded, learns from it, answers ARP, and queues it.
-    async fn sort(&mut self) -> Result<()> {
+    /// Shows what was decoded, learns from it, notes whom to answer, and queues it.
+    fn sort(&mut self) {
         self.watchers.borrow_mut().publish(&mut self.decoded.clone());
         for record in std::mem::take(&mut self.decoded) {
             if let Body::Frame(frame) = &record.body {
+                self.may_send = true; // the device speaks to us: it is us whom it serves
                 self.learn(frame);
-                if let Some(reply) = self.arp_reply(frame) {
-                    self.send_unasked(reply).await?;
+                if self.answers.len() < MAX_ANSWERS {
+                    self.answers.extend(self.arp_reply(frame));
                 }
             }
             self.queue.push_back(record);
         }
-        Ok(())
-    }
-
-    /// The device speaks to us, so that it is safe to speak to it.
-    async fn send_unasked(&mut self, frame: Vec<u8>) -> Result<()> {
-        self.may_send = true;
-        let record = Record {
-            time: Some(Span::at(self.clock.now())),
-            origin: Origin::new(Direction::ToDevice),
-            offset: None,
-            body: Body::Frame(Bytes::from(frame)),
-        };
-        if let Body::Frame(frame) = &record.body {
-            self.link.tx.send(std::slice::from_ref(frame)).await?;
-        }
-        self.watchers.borrow_mut().publish(&mut vec![record]);
-        Ok(())
     }
 
     /// The answer to a request for our own address (RFC 826).
@@ -236,15 +285,17 @@ impl Probe {
         if self.may_send {
             return Ok(());
         }
-        self.may_send = true;
         let deadline = Instant::now() + LISTEN_FIRST;
-        match self.receive(deadline).await? {
+        let heard = self.receive(deadline).await?;
+        match heard {
             Some(record) => self.queue.push_front(record),
+            None if self.may_send => {}
             None => self.events.note(format!(
                 "cannot tell whether {} serves us or another client: sending unverified",
                 self.link.about.endpoint
             )),
         }
+        self.may_send = true;
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use super::Probe;
 use crate::clock::Timestamp;
 use crate::craft::{EchoRequest, Route};
 use crate::dissect::Dissector;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::proto::{NoteKind, Stack, be16, icmp, ipv4, ipv4_at};
 use crate::record::{Body, Record};
 use crate::stop::Stop;
@@ -159,6 +159,11 @@ impl Statistics {
         self.transmitted.saturating_sub(self.received + self.in_flight)
     }
 
+    /// Time is up: what is still in flight counts as lost.
+    pub fn give_up_in_flight(&mut self) {
+        self.in_flight = 0;
+    }
+
     /// Whether every request was answered, once and intact.
     pub fn is_clean(&self) -> bool {
         self.lost() == 0 && self.duplicates == 0 && self.damaged == 0 && self.errors == 0
@@ -185,16 +190,19 @@ impl Statistics {
     }
 }
 
-/// Runs `plan` on `probe` until it is done or told to stop, telling each outcome.
+/// Runs `plan` on `probe` until it is done, told to stop, or the line is gone, telling each outcome;
+/// the sum, and what ended the line.
 pub async fn run(
     probe: &mut Probe,
     plan: &Plan,
     stop: &mut Stop,
     mut tell: impl FnMut(Outcome),
-) -> Result<Statistics> {
+) -> (Statistics, Option<Error>) {
+    let start = Instant::now();
     let mut run = Run {
         plan,
-        start: Instant::now(),
+        start,
+        next_departure: start,
         next_size: *plan.sizes.start(),
         sent: HashMap::new(),
         open: VecDeque::new(),
@@ -202,30 +210,22 @@ pub async fn run(
         dissector: Dissector::default(),
         asked: false,
     };
-    loop {
-        let now = Instant::now();
-        let departure = run.next_departure();
-        if departure.is_some_and(|at| at <= now) {
-            run.depart(probe).await?;
-            continue;
-        }
-        run.expire(probe, now, &mut tell).await?;
-        let Some(deadline) = run.next_deadline(departure) else { break };
-        let record = tokio::select! {
-            biased;
-            () = stop.wait() => break,
-            record = probe.receive(deadline) => record?,
-        };
-        if let Some(record) = record {
-            run.arrive(&record, probe, &mut tell);
-        }
+    let result = tokio::select! {
+        biased;
+        () = stop.wait() => Ok(()),
+        result = run.go(probe, &mut tell) => result,
+    };
+    for record in probe.drain() {
+        run.arrive(&record, probe, &mut tell);
     }
-    Ok(run.finish())
+    (run.finish(), result.err())
 }
 
 struct Run<'a> {
     plan: &'a Plan,
     start: Instant,
+    /// When the next request leaves, if one does.
+    next_departure: Instant,
     next_size: usize,
     /// By sequence number, which wraps: an old request gives way to the new one.
     sent: HashMap<u16, Sent>,
@@ -238,14 +238,31 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// When the next request leaves; `None` when all have left.
-    fn next_departure(&self) -> Option<Instant> {
-        let n = self.statistics.transmitted;
-        if self.plan.count.is_some_and(|count| n >= count) {
-            return None;
+    /// Until every request has left and has been answered or given up.
+    async fn go(&mut self, probe: &mut Probe, tell: &mut impl FnMut(Outcome)) -> Result<()> {
+        loop {
+            // What has come goes before what is due: a late reply is not told as missing.
+            while let Some(record) = probe.receive(Instant::now()).await? {
+                self.arrive(&record, probe, tell);
+            }
+            let now = Instant::now();
+            self.expire(probe, now, tell).await?;
+            let departure = self.departure();
+            if departure.is_some_and(|at| at <= now) {
+                self.depart(probe).await?;
+                continue;
+            }
+            let Some(deadline) = self.next_deadline(departure) else { return Ok(()) };
+            if let Some(record) = probe.receive(deadline).await? {
+                self.arrive(&record, probe, tell);
+            }
         }
-        let nanos = self.plan.interval.as_nanos().saturating_mul(u128::from(n));
-        Some(self.start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 4)))
+    }
+
+    /// When the next request leaves; `None` when all have left.
+    fn departure(&self) -> Option<Instant> {
+        let n = self.statistics.transmitted;
+        self.plan.count.is_none_or(|count| n < count).then_some(self.next_departure)
     }
 
     /// The oldest request that still has time, after forgetting those that need it no more.
@@ -297,6 +314,8 @@ impl Run<'_> {
         }
         self.open.push_back(number);
         self.statistics.transmitted = number;
+        // Departures keep their schedule; where the line is slower than that, it decides.
+        self.next_departure = (self.next_departure + self.plan.interval).max(Instant::now());
         Ok(())
     }
 
@@ -354,7 +373,7 @@ impl Run<'_> {
         let (ip, header, data) = (stack.header(1), stack.header(2), stack.payload(2));
         let kind = *header.first()?;
         if kind != icmp::ECHO_REPLY {
-            return self.judge_error(stack, kind, header, data);
+            return self.judge_error(stack, kind, data);
         }
         let ours = be16(header, 4)? == self.plan.identifier
             && ipv4_at(ip, 12)? == probe.identity().device_ip;
@@ -383,13 +402,7 @@ impl Run<'_> {
     }
 
     /// An ICMP error that quotes one of our requests.
-    fn judge_error(
-        &mut self,
-        stack: &Stack<'_>,
-        kind: u8,
-        header: &[u8],
-        quoted: &[u8],
-    ) -> Option<Outcome> {
+    fn judge_error(&mut self, stack: &Stack<'_>, kind: u8, quoted: &[u8]) -> Option<Outcome> {
         let is_error = matches!(kind, icmp::UNREACHABLE | 4 | 5 | 11 | 12);
         let inner = quoted.get(usize::from(quoted.first()? & 15) * 4..)?;
         let ours = is_error
@@ -402,7 +415,6 @@ impl Run<'_> {
         let mut line = crate::proto::line::Line::new(false);
         stack.summarise(2, &mut line);
         let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
-        debug_assert!(!header.is_empty());
         Some(Outcome::Error { number: sent.number, text })
     }
 

@@ -26,7 +26,7 @@ impl Receive for Near {
 struct Far {
     device: Device,
     out: mpsc::UnboundedSender<(Instant, Bytes)>,
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    seen: Seen,
 }
 
 impl Transmit for Far {
@@ -113,8 +113,10 @@ async fn ping(plan: &Plan, device: Device) -> (Statistics, Vec<Outcome>, Seen) {
     let (mut probe, seen) = probe(Standing::Served, device);
     let mut outcomes = Vec::new();
     let (_stopper, mut stop) = stop::pair();
-    let statistics = super::ping::run(&mut probe, plan, &mut stop, |o| outcomes.push(o)).await;
-    (statistics.expect("the link stays up"), outcomes, seen)
+    let (statistics, error) =
+        super::ping::run(&mut probe, plan, &mut stop, |o| outcomes.push(o)).await;
+    assert!(error.is_none(), "the link stays up");
+    (statistics, outcomes, seen)
 }
 
 const FAST: Duration = Duration::from_millis(3);
@@ -241,7 +243,7 @@ async fn a_device_elsewhere_is_found_by_asking_and_then_addressed_there() {
         }),
     )
     .await;
-    assert!(statistics.received >= 1, "{statistics:?}");
+    assert_eq!((statistics.received, statistics.lost()), (1, 2), "found after the first second");
     let seen = seen.lock().expect("no panic");
     assert_eq!(seen.iter().filter(|frame| arp::Message::in_frame(frame).is_some()).count(), 1);
 }
@@ -280,4 +282,55 @@ async fn where_it_cannot_be_told_whether_we_are_served_nothing_is_sent_for_300_m
     probe.send(vec![1; 60]).await.expect("it is sent in the end");
     assert_eq!(started.elapsed(), LISTEN_FIRST);
     assert_eq!(seen.lock().expect("no panic").len(), 1);
+    let (mut probe, seen) = self::probe(Standing::Unverified, Box::new(|_| vec![]));
+    let soon = tokio::time::timeout(LISTEN_FIRST - FAST, probe.send(vec![1; 60])).await;
+    assert!(soon.is_err() && seen.lock().expect("no panic").is_empty(), "nothing before that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_takes_a_second_for_each_request_is_waited_for_and_heard_meanwhile() {
+    // Each send takes a second, the interval is a millisecond, and there are replies all the time.
+    let (mut probe, _) = probe(Standing::Served, Box::new(|frame| vec![(FAST, echoed(frame))]));
+    probe.link.tx = Box::new(Slow(std::mem::replace(&mut probe.link.tx, Box::new(Nowhere))));
+    let plan = Plan { interval: Duration::from_millis(1), count: None, ..plan(1) };
+    let (stopper, mut stop) = stop::pair();
+    let started = Instant::now();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(5500)).await;
+        stopper.stop();
+    });
+    let (statistics, _) = super::ping::run(&mut probe, &plan, &mut stop, |_| {}).await;
+    assert_eq!(started.elapsed(), Duration::from_millis(5500), "it stops in the middle of a send");
+    assert_eq!((statistics.transmitted, statistics.received), (5, 5));
+}
+
+/// A line on which every frame takes a second.
+struct Slow(Box<dyn Transmit>);
+struct Nowhere;
+
+impl Transmit for Slow {
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.0.send(frames).await
+        })
+    }
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
+        self.0.send_raw(bytes)
+    }
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        self.0.close()
+    }
+}
+
+impl Transmit for Nowhere {
+    fn send<'a>(&'a mut self, _: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn send_raw<'a>(&'a mut self, _: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 }

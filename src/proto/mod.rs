@@ -115,8 +115,8 @@ pub struct Layer {
     pub end: usize,
 }
 
-/// Something about a layer that a reader should know; all but [`NoteKind::Padding`] mean that the
-/// frame is not as it should be.
+/// Something about a layer that a reader should know; [`Note::is_malformed`] tells whether the frame
+/// is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The name of the protocol concerned.

@@ -77,7 +77,10 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         line.text("tcp ").dec(length as u64);
         return;
     }
-    line.text("Flags [").text(&flag_letters(flags)).text("], seq ").dec(seq);
+    line.text("Flags [").text(&flag_letters(flags)).text("]");
+    if length > 0 || flags & 0x07 != 0 {
+        line.text(", seq ").dec(seq);
+    }
     if length > 0 {
         line.text(":").dec(seq.wrapping_add(length as u32));
     }

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::leg::Leg;
-use super::{End, Tap};
+use super::{End, Tap, recording};
 use crate::bus::Bus;
 use crate::endpoint::{Connector, Link};
 use crate::error::Result;
@@ -42,13 +44,13 @@ pub async fn run(
         if let Some(ready) = ready.take() {
             ready();
         }
-        let is_live = link.about.is_live;
+        if !link.about.is_live {
+            let is_whole = recording::read(tap, link, bus, &mut stop).await?;
+            return Ok(if is_whole { End::Finished } else { End::Stopped });
+        }
         let Some(how) = listen(tap, link, connection, bus, &mut stop).await? else {
             return Ok(End::Stopped);
         };
-        if !is_live {
-            return Ok(End::Finished);
-        }
         let record = tap.lost(connector.name(), connection, Direction::Unknown, &how);
         bus.borrow_mut().publish(&mut vec![record]);
         if !connector.is_persistent() {
@@ -67,33 +69,33 @@ async fn listen(
     stop: &mut Stop,
 ) -> Result<Option<String>> {
     let origin = Origin { tap: 0, connection, direction: Direction::FromDevice };
-    let is_live = link.about.is_live;
-    let mut leg = Leg::new(tap, bus, origin, is_live);
+    let mut leg = Leg::new(tap, bus, origin);
     let ended = tokio::select! {
         biased;
-        ended = leg.observe(&mut *link.rx) => Some(ended?),
+        ended = leg.observe(&mut *link.rx) => Some(ended),
         () = stop.wait() => None,
     };
-    if ended.is_none() && is_live {
-        drain(&mut leg, &mut link).await?;
+    match ended {
+        Some(ended) => {
+            leg.finish();
+            ended.map(Some)
+        }
+        None => {
+            drain(&mut leg, &mut link).await;
+            leg.stop();
+            Ok(None)
+        }
     }
-    if is_live {
-        leg.finish();
-    } else {
-        leg.finish_all().await;
-    }
-    Ok(ended)
 }
 
-/// Reads what is there already.
-async fn drain(leg: &mut Leg<'_>, link: &mut Link) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + DRAIN_AT_MOST;
+/// Reads what is there already, and the frame that has begun, for a while.
+async fn drain(leg: &mut Leg<'_>, link: &mut Link) {
+    let deadline = Instant::now() + DRAIN_AT_MOST;
     loop {
-        let quiet = (tokio::time::Instant::now() + DRAIN).min(deadline);
+        let quiet = (Instant::now() + DRAIN).min(deadline);
         match tokio::time::timeout_at(quiet, leg.observe_once(&mut *link.rx)).await {
-            Ok(Ok(None)) if tokio::time::Instant::now() < deadline => {}
-            Ok(result) => return result.map(|_| ()),
-            Err(_) => return Ok(()),
+            Ok(Ok(None)) if Instant::now() < deadline => {}
+            _ => return, // silence, the end, or time is up
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One direction of a tapped connection: its decoder, and the bytes that are on their way.
+//! One direction of a live connection: its decoder, and the bytes that are on their way.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::Tap;
 use crate::bus::Bus;
+use crate::clock::Timestamp;
 use crate::endpoint::{Receive, Received, Transmit};
 use crate::error::{Error, Result};
 use crate::framing::Decoder;
-use crate::record::{Origin, Record};
+use crate::record::{Body, Origin, Record};
 
 /// When the decoder is told that nothing came: soon, so that the last frame behind an error is
 /// shown, and after receivers have discarded what they had.
@@ -22,13 +23,11 @@ pub(super) struct Leg<'a> {
     bus: &'a RefCell<Bus>,
     decoder: Box<dyn Decoder>,
     records: Vec<Record>,
-    /// Bytes that are being passed on and are not framed yet.
-    in_flight: Option<Bytes>,
+    /// Bytes that are being passed on and are not framed yet, and when they arrived.
+    in_flight: Option<(Timestamp, Bytes)>,
     last: Instant,
     /// How many of [`QUIET`] have passed since `last`.
     quiet: usize,
-    /// Whether arrival times mean anything.
-    is_timed: bool,
 }
 
 /// How passing on ended.
@@ -40,8 +39,17 @@ pub(super) enum Ended {
     Sink(Error),
 }
 
+/// What a receiver that joins is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    /// Every byte as it comes.
+    Bytes,
+    /// Whole frames, until the line is between two of them; every byte from then on.
+    WholeFrames,
+}
+
 impl<'a> Leg<'a> {
-    pub(super) fn new(tap: &'a Tap, bus: &'a RefCell<Bus>, origin: Origin, is_timed: bool) -> Self {
+    pub(super) fn new(tap: &'a Tap, bus: &'a RefCell<Bus>, origin: Origin) -> Self {
         Leg {
             tap,
             bus,
@@ -50,7 +58,6 @@ impl<'a> Leg<'a> {
             in_flight: None,
             last: Instant::now(),
             quiet: QUIET.len(),
-            is_timed,
         }
     }
 
@@ -74,19 +81,14 @@ impl<'a> Leg<'a> {
         }
     }
 
-    /// Frames `bytes` and hands the records out.
-    fn frame(&mut self, bytes: &Bytes) {
-        self.decoder.push(self.tap.clock.now(), bytes, &mut self.records);
+    /// Frames `bytes`, which arrived at `time`.
+    fn frame(&mut self, time: Timestamp, bytes: &Bytes) {
+        self.decoder.push(time, bytes, &mut self.records);
         self.last = Instant::now();
-        self.quiet = if self.decoder.until_boundary() == Some(0) { QUIET.len() } else { 0 };
+        self.quiet = if self.decoder.is_empty() { QUIET.len() } else { 0 };
     }
 
     fn publish(&mut self) {
-        if !self.is_timed {
-            for record in &mut self.records {
-                record.time = None;
-            }
-        }
         if !self.records.is_empty() {
             self.bus.borrow_mut().publish(&mut self.records);
         }
@@ -105,59 +107,63 @@ impl<'a> Leg<'a> {
     pub(super) async fn observe_once(&mut self, rx: &mut dyn Receive) -> Result<Option<String>> {
         match self.receive(rx).await? {
             Received::End(how) => return Ok(Some(how)),
-            Received::Bytes(bytes) => self.frame(&bytes),
+            Received::Bytes(bytes) => self.frame(self.tap.clock.now(), &bytes),
         }
-        if self.is_timed {
-            self.publish();
-        } else {
-            self.publish_all().await;
-        }
+        self.publish();
         Ok(None)
     }
 
-    /// A recording waits for its watchers instead of losing anything.
-    async fn publish_all(&mut self) {
-        for record in &mut self.records {
-            record.time = None;
-        }
-        let mut bus = std::mem::take(&mut *self.bus.borrow_mut());
-        bus.publish_all(&mut self.records).await;
-        *self.bus.borrow_mut() = bus;
+    /// What a receiver that joins now has to be sent.
+    pub(super) fn joining(&self) -> Joining {
+        if self.decoder.is_empty() { Joining::Bytes } else { Joining::WholeFrames }
     }
 
-    /// Passes on everything but the first `skip` bytes, until either side is gone.
+    /// Passes everything on, until either side is gone.
     pub(super) async fn forward(
         &mut self,
         rx: &mut dyn Receive,
         tx: &mut dyn Transmit,
-        mut skip: usize,
+        mut joining: Joining,
     ) -> Result<Ended> {
         loop {
             let bytes = match self.receive(rx).await? {
                 Received::End(how) => return Ok(Ended::Source(how)),
                 Received::Bytes(bytes) => bytes,
             };
-            let wanted = bytes.slice(skip.min(bytes.len())..);
-            skip -= bytes.len() - wanted.len();
-            // Kept here rather than on the stack: should we be cancelled while the other side
-            // does not take it, it still was on the line.
-            self.in_flight = Some(bytes);
-            if !wanted.is_empty()
-                && let Err(error) = tx.send_raw(&wanted).await
-            {
-                self.settle();
+            let sent = match joining {
+                Joining::Bytes => {
+                    // Kept here rather than on the stack: should we be cancelled while the other
+                    // side does not take it, it still was on the line.
+                    self.in_flight = Some((self.tap.clock.now(), bytes.clone()));
+                    let sent = tx.send_raw(&bytes).await;
+                    self.settle();
+                    sent
+                }
+                Joining::WholeFrames => {
+                    self.frame(self.tap.clock.now(), &bytes);
+                    let frames = frames(&self.records);
+                    joining = self.joining();
+                    self.publish();
+                    tx.send(&frames).await
+                }
+            };
+            if let Err(error) = sent {
                 return Ok(Ended::Sink(error));
             }
-            self.settle();
         }
     }
 
     /// Frames what was being passed on.
     pub(super) fn settle(&mut self) {
-        if let Some(bytes) = self.in_flight.take() {
-            self.frame(&bytes);
+        if let Some((time, bytes)) = self.in_flight.take() {
+            self.frame(time, &bytes);
             self.publish();
         }
+    }
+
+    /// Whether the line is between two frames.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.in_flight.is_none() && self.decoder.is_empty()
     }
 
     /// The connection is over: everything that is left comes out.
@@ -167,15 +173,18 @@ impl<'a> Leg<'a> {
         self.publish();
     }
 
-    /// The same at the end of a recording.
-    pub(super) async fn finish_all(&mut self) {
+    /// The connection goes on without us.
+    pub(super) fn stop(&mut self) {
         self.settle();
-        self.decoder.finish(self.tap.clock.now(), &mut self.records);
-        self.publish_all().await;
+        self.decoder.stop(self.tap.clock.now(), &mut self.records);
+        self.publish();
     }
+}
 
-    /// Bytes until the next frame begins; `None` when that cannot be told.
-    pub(super) fn until_boundary(&self) -> Option<usize> {
-        self.decoder.until_boundary()
-    }
+fn frames(records: &[Record]) -> Vec<Bytes> {
+    let frame = |record: &Record| match &record.body {
+        Body::Frame(frame) if !frame.is_empty() => Some(frame.clone()),
+        _ => None,
+    };
+    records.iter().filter_map(frame).collect()
 }

@@ -9,6 +9,7 @@
 pub mod direct;
 mod leg;
 pub mod proxy;
+mod recording;
 
 use crate::clock::Clock;
 use crate::endpoint::{About, Options};
@@ -65,3 +66,6 @@ impl Tap {
         self.link_record(connection, direction, LinkChange::Lost(format!("{endpoint}: {how}")))
     }
 }
+
+#[cfg(test)]
+mod tests;

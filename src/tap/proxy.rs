@@ -2,13 +2,14 @@
 //!
 //! We are the device's client and serve the real client ourselves, one at a time, as QEMU does.
 //! Each direction is pumped on its own, so that one that is held up never holds up the other.
-//! The device stays connected while clients come and go, and is listened to all the time; a new
-//! client starts at a frame boundary even if it comes while the device is in mid-frame.
+//! The device stays connected while clients come and go, and is listened to all the time; a client
+//! that comes while the device is in mid-frame is sent whole frames until the line is between two,
+//! and every byte as it comes from then on.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::leg::{Ended, Leg};
+use super::leg::{Ended, Joining, Leg};
 use super::{End, Tap};
 use crate::bus::Bus;
 use crate::endpoint::{Connector, Link};
@@ -18,6 +19,10 @@ use crate::stop::Stop;
 
 /// After the word to stop, both directions go on for so long, so that nothing is left half done.
 const DRAIN: Duration = Duration::from_millis(50);
+/// A client that takes no more may have sent something before it left: so long that is passed on.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Pauses after a client that could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What one device connection ended with.
 enum Session {
@@ -97,28 +102,45 @@ impl<'a> Proxy<'a> {
     async fn serve(&mut self, mut device: Link, stop: &mut Stop) -> Result<Session> {
         let direction = Direction::FromDevice;
         let origin = Origin { tap: 0, connection: self.connection, direction };
-        let mut from_device = Leg::new(self.tap, self.bus, origin, true);
+        let mut from_device = Leg::new(self.tap, self.bus, origin);
         let session = loop {
             let client = tokio::select! {
                 biased;
                 how = from_device.observe(&mut *device.rx) => break Session::DeviceLost(how?),
                 () = stop.wait() => break Session::Stopped,
-                client = self.listener.connect() => client?,
+                client = self.accept() => client,
             };
             self.clients += 1;
             let record = self.tap.connected(&client.about, self.clients, Direction::ToDevice);
             publish(self.bus, record);
             let endpoint = client.about.endpoint.clone();
             let stay = self.stay(&mut from_device, &mut device, client, stop).await?;
-            let how = match stay {
+            let how = match &stay {
                 Stay::Stopped => break Session::Stopped,
-                Stay::DeviceLost(how) => break Session::DeviceLost(how),
+                Stay::DeviceLost(_) => "the device is gone",
                 Stay::ClientLeft(how) => how,
             };
-            publish(self.bus, self.tap.lost(&endpoint, self.clients, Direction::ToDevice, &how));
+            publish(self.bus, self.tap.lost(&endpoint, self.clients, Direction::ToDevice, how));
+            if let Stay::DeviceLost(how) = stay {
+                break Session::DeviceLost(how);
+            }
         };
-        from_device.finish();
+        match session {
+            Session::Stopped => from_device.stop(),
+            Session::DeviceLost(_) => from_device.finish(),
+        }
         Ok(session)
+    }
+
+    /// The next client. One that cannot be accepted is no reason to give up the line.
+    async fn accept(&self) -> Link {
+        loop {
+            match self.listener.connect().await {
+                Ok(client) => return client,
+                Err(error) => self.tap.events.warn(error.chain()),
+            }
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+        }
     }
 
     /// One client, from its first byte to its last.
@@ -130,25 +152,12 @@ impl<'a> Proxy<'a> {
         stop: &mut Stop,
     ) -> Result<Stay> {
         let origin = Origin { tap: 0, connection: self.clients, direction: Direction::ToDevice };
-        let mut to_device = Leg::new(self.tap, self.bus, origin, true);
-        let skip = from_device.until_boundary().unwrap_or(0);
+        let mut to_device = Leg::new(self.tap, self.bus, origin);
+        let joining = from_device.joining();
         let stay = {
-            let mut down =
-                std::pin::pin!(from_device.forward(&mut *device.rx, &mut *client.tx, skip));
-            let mut up = std::pin::pin!(to_device.forward(&mut *client.rx, &mut *device.tx, 0));
-            let mut both = std::pin::pin!(async {
-                tokio::select! {
-                    biased;
-                    ended = &mut down => Ok::<_, crate::error::Error>(match ended? {
-                        Ended::Source(how) => Stay::DeviceLost(how),
-                        Ended::Sink(error) => Stay::ClientLeft(error.chain()),
-                    }),
-                    ended = &mut up => Ok(match ended? {
-                        Ended::Source(how) => Stay::ClientLeft(how),
-                        Ended::Sink(error) => Stay::DeviceLost(error.chain()),
-                    }),
-                }
-            });
+            let down = from_device.forward(&mut *device.rx, &mut *client.tx, joining);
+            let up = to_device.forward(&mut *client.rx, &mut *device.tx, Joining::Bytes);
+            let mut both = std::pin::pin!(both_ways(down, up));
             let stay = tokio::select! {
                 biased;
                 stay = &mut both => Some(stay?),
@@ -164,13 +173,42 @@ impl<'a> Proxy<'a> {
         };
         from_device.settle();
         to_device.settle();
-        if let (Stay::ClientLeft(_), Some(1..) | None) = (&stay, to_device.until_boundary()) {
-            self.tap.events.warn(
-                "the client left in the middle of a frame: the device discards it after its read \
-                 timeout (1 s in the known drivers), and what is sent before that is lost",
-            );
+        match stay {
+            Stay::Stopped => to_device.stop(),
+            Stay::ClientLeft(_) | Stay::DeviceLost(_) => {
+                if matches!(stay, Stay::ClientLeft(_)) && !to_device.is_between_frames() {
+                    self.tap.events.warn(
+                        "the client left in the middle of a frame: the device discards it after \
+                         its read timeout (1 s in the known drivers), and what is sent before \
+                         that is lost",
+                    );
+                }
+                to_device.finish();
+            }
         }
-        to_device.finish();
         Ok(stay)
+    }
+}
+
+/// Pumps both directions until one side is gone.
+async fn both_ways(
+    down: impl Future<Output = Result<Ended>>,
+    up: impl Future<Output = Result<Ended>>,
+) -> Result<Stay> {
+    let (mut down, mut up) = (std::pin::pin!(down), std::pin::pin!(up));
+    let error = tokio::select! {
+        biased;
+        ended = &mut down => match ended? {
+            Ended::Source(how) => return Ok(Stay::DeviceLost(how)),
+            Ended::Sink(error) => error,
+        },
+        ended = &mut up => return Ok(match ended? {
+            Ended::Source(how) => Stay::ClientLeft(how),
+            Ended::Sink(error) => Stay::DeviceLost(error.chain()),
+        }),
+    };
+    match tokio::time::timeout(LAST_WORDS, up).await {
+        Ok(Ok(Ended::Sink(error))) => Ok(Stay::DeviceLost(error.chain())),
+        _ => Ok(Stay::ClientLeft(error.chain())),
     }
 }

@@ -6,8 +6,10 @@
 //! knows: until a server accepts, its end of the connection has no socket, hence inode 0, in
 //! `/proc/net/tcp` and in the socket diagnostics for unix sockets.
 //!
-//! The server is given a second to accept; then the holder is looked up and named. Where the
-//! other end is not on this machine, nothing can be told: [`Standing::Unverified`].
+//! The server is given a second to accept; then the holder is looked up and named. Who wants to wait
+//! (`reconnect=`) waits in the queue rather than leaving and coming again, since each connection that
+//! leaves would stay behind in the server's short queue. Where the other end is not on this machine,
+//! nothing can be told: [`Standing::Unverified`].
 
 #[cfg(target_os = "linux")]
 mod diag;
@@ -23,6 +25,7 @@ use tokio::net::UnixStream;
 
 use super::Standing;
 use crate::error::{Error, Result};
+use crate::event::{Event, Events};
 
 /// How long a server may take to accept before it counts as busy with somebody else.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,48 +42,78 @@ enum Accepted {
     Unknown,
 }
 
+/// Who waits, and for how long.
+pub(super) struct Waiting<'a> {
+    /// The endpoint as the user wrote it.
+    pub endpoint: &'a str,
+    /// Whether to wait for as long as it takes, and how often the user was told to look.
+    pub again: Option<Duration>,
+    /// Where to tell it.
+    pub events: &'a Events,
+}
+
 /// Waits until the server at `peer` has accepted the connection from `local`.
 pub(super) async fn tcp(
-    endpoint: &str,
+    waiting: &Waiting<'_>,
     local: SocketAddr,
     peer: SocketAddr,
 ) -> Result<(Standing, Option<String>)> {
-    settle(endpoint, || tcp_accepted(local, peer), || tcp_holders(local, peer)).await
+    let (local, peer) = (canonical(local), canonical(peer));
+    settle(waiting, || tcp_accepted(local, peer), || tcp_holders(Some(local), peer)).await
+}
+
+/// The error for a listener on this machine that does not even queue us.
+pub(super) fn tcp_full(endpoint: &str, peer: SocketAddr) -> Option<Error> {
+    let holders = tcp_holders(None, canonical(peer));
+    (!holders.is_empty()).then(|| held(endpoint, &holders))
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Waits until the server at `path` has accepted `stream`.
 pub(super) async fn unix(
-    endpoint: &str,
+    waiting: &Waiting<'_>,
     path: &str,
     stream: &UnixStream,
 ) -> Result<(Standing, Option<String>)> {
-    settle(endpoint, || unix_accepted(stream), || unix_holders(path, stream)).await
+    settle(waiting, || unix_accepted(stream), || unix_holders(path, stream)).await
 }
 
 async fn settle(
-    endpoint: &str,
+    waiting: &Waiting<'_>,
     accepted: impl Fn() -> Accepted,
     holders: impl Fn() -> Vec<String>,
 ) -> Result<(Standing, Option<String>)> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut told = false;
     loop {
         match accepted() {
             Accepted::Yes(peer) => return Ok((Standing::Served, peer)),
             Accepted::Unknown => return Ok((Standing::Unverified, None)),
-            Accepted::No if tokio::time::Instant::now() >= deadline => {
-                return Err(held(endpoint, &holders()));
+            Accepted::No if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
             }
-            Accepted::No => tokio::time::sleep(LOOK).await,
+            Accepted::No => {
+                let error = held(waiting.endpoint, &holders());
+                let Some(again_in) = waiting.again else { return Err(error) };
+                if !std::mem::replace(&mut told, true) {
+                    let (endpoint, why) = (waiting.endpoint.to_owned(), error.chain());
+                    waiting.events.tell(Event::Waiting { endpoint, why, again_in });
+                }
+                tokio::time::sleep(again_in.min(PATIENCE)).await;
+            }
         }
     }
 }
 
 fn held(endpoint: &str, holders: &[String]) -> Error {
-    let by = match holders {
-        [] => "another client".to_owned(),
-        holders => holders.join(" and "),
+    let text = match holders {
+        [] => format!("{endpoint} has not accepted us: it serves another client, or is stopped"),
+        holders => format!("{endpoint} is held by {}", holders.join(" and ")),
     };
-    Error::environment(format!("{endpoint} is held by {by}")).with_help(
+    Error::environment(text).with_help(
         "it serves one client at a time, and nothing was sent; end that client, or put uarttool in \
          between: start 'uarttool sniff --proxy tcp-listen:127.0.0.1:5557' in its place and point \
          the client at port 5557",
@@ -108,7 +141,8 @@ pub(super) fn unix_peer(stream: &UnixStream) -> Option<String> {
 pub fn listening(port: u16) -> Option<bool> {
     let here = |row: &&tables::Row| {
         let ip = row.local.ip();
-        row.is_listening && row.local.port() == port && (ip.is_unspecified() || ip.is_loopback())
+        let is_here = ip.is_unspecified() || ip == std::net::Ipv4Addr::LOCALHOST;
+        row.is_listening && row.local.port() == port && is_here
     };
     Some(tables::tcp().iter().find(here).is_some())
 }
@@ -131,10 +165,10 @@ fn tcp_accepted(local: SocketAddr, peer: SocketAddr) -> Accepted {
 }
 
 #[cfg(target_os = "linux")]
-fn tcp_holders(local: SocketAddr, peer: SocketAddr) -> Vec<String> {
+fn tcp_holders(local: Option<SocketAddr>, peer: SocketAddr) -> Vec<String> {
     let rows = tables::tcp();
     let served = rows.iter().filter(|row| {
-        row.local == peer && row.remote != local && row.inode != 0 && row.is_established
+        row.local == peer && Some(row.remote) != local && row.inode != 0 && row.is_established
     });
     served
         .map(|row| {
@@ -180,7 +214,7 @@ fn tcp_accepted(_: SocketAddr, _: SocketAddr) -> Accepted {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn tcp_holders(_: SocketAddr, _: SocketAddr) -> Vec<String> {
+fn tcp_holders(_: Option<SocketAddr>, _: SocketAddr) -> Vec<String> {
     Vec::new()
 }
 
