@@ -1,4 +1,7 @@
-//! The faults that sit on frames, around a good device, and the manners of the stacks it stands for.
+//! The faults that sit on frames, around a good device, and what is mended in front of the stack.
+//!
+//! smoltcp resets a connection for any RST in the window; RFC 9293 section 3.5.3 (from RFC 5961) wants
+//! an exact sequence number, and a challenge ACK otherwise: those RSTs stop here.
 //!
 //! What comes from the line passes [`FrameFaults::received`], what goes there
 //! [`FrameFaults::sent`]. Between the two it follows each TCP connection as far as the faults need.
@@ -12,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::faults::{Fault, Faults};
 use super::packet::{self, Flow, IP, Parts, Segment, flag, is_after};
-use crate::checksum;
+use crate::checksum::{self, Sum};
 use crate::clock::Timestamp;
 use crate::proto::icmp;
 
@@ -32,6 +35,8 @@ pub struct Received {
     pub answer: Vec<Vec<u8>>,
     /// The device has died of it.
     pub death: bool,
+    /// The frame itself is not for the device.
+    is_stopped: bool,
 }
 
 /// The state of the frame layer.
@@ -92,7 +97,9 @@ impl FrameFaults {
                 _ => {}
             }
         }
-        out.deliver.push(frame);
+        if !out.is_stopped {
+            out.deliver.push(frame);
+        }
         out
     }
 
@@ -151,10 +158,10 @@ impl FrameFaults {
         if self.has(Fault::MssIgnored) && segment.has(flag::SYN) {
             raise_mss(frame, &segment);
         }
-        if self.has(Fault::AnyRstCloses)
-            && let (true, Some(expected)) = (segment.has(flag::RST), track.expected)
+        if let (true, Some(expected)) = (segment.has(flag::RST), track.expected)
+            && segment.seq != expected
         {
-            put32(frame, segment.ip.transport + 4, expected);
+            self.inexact_rst(frame, &segment, expected, track.sent, out);
         }
         let control = segment.flags & (flag::SYN | flag::RST | flag::ACK);
         if let (0, Some(sent)) = (control, track.sent)
@@ -172,8 +179,27 @@ impl FrameFaults {
         if self.has(Fault::RxAlias) && segment.length() > 0 && is_ahead {
             self.aliased.push(frame.to_vec());
         }
-        if self.has(Fault::AnyRstCloses) && segment.has(flag::RST) {
+    }
+
+    /// An RST for a connection whose sequence number is not exactly the expected one.
+    fn inexact_rst(
+        &self,
+        frame: &mut [u8],
+        segment: &Segment,
+        expected: u32,
+        sent: Option<u32>,
+        out: &mut Received,
+    ) {
+        if self.has(Fault::AnyRstCloses) {
+            put32(frame, segment.ip.transport + 4, expected);
             packet::mend_transport(frame);
+            return;
+        }
+        out.is_stopped = true;
+        let is_in_window = segment.seq.wrapping_sub(expected) < WINDOW;
+        let is_sound = checksum_is_right(frame, segment);
+        if let (true, true, Some(sent)) = (is_in_window, is_sound, sent) {
+            out.answer.push(reply_segment(frame, segment, sent, expected, flag::ACK));
         }
     }
 
@@ -358,15 +384,32 @@ fn back(frame: &[u8], protocol: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The stack's receive window, in bytes.
+const WINDOW: u32 = 5840;
+
+fn checksum_is_right(frame: &[u8], segment: &Segment) -> bool {
+    let ip = &segment.ip;
+    let start = Sum::pseudo(ip.source, ip.destination, 6, ip.end - ip.transport);
+    start.plus(&frame[ip.transport..ip.end]).finish() == 0
+}
+
 /// The RST that a segment without ACK would get if it were not for a listener.
 fn rst_for(frame: &[u8], segment: &Segment) -> Vec<u8> {
     let takes = segment.length() as u32 + u32::from(segment.has(flag::FIN));
+    let ack = segment.seq.wrapping_add(takes);
+    reply_segment(frame, segment, 0, ack, flag::RST | flag::ACK)
+}
+
+/// A segment without data back to the sender of `frame`.
+fn reply_segment(frame: &[u8], segment: &Segment, seq: u32, ack: u32, flags: u8) -> Vec<u8> {
     let mut tcp = Vec::with_capacity(20);
     tcp.extend(segment.destination_port.to_be_bytes());
     tcp.extend(segment.source_port.to_be_bytes());
-    tcp.extend([0; 4]);
-    tcp.extend(segment.seq.wrapping_add(takes).to_be_bytes());
-    tcp.extend([0x50, flag::RST | flag::ACK, 0, 0, 0, 0, 0, 0]);
+    tcp.extend(seq.to_be_bytes());
+    tcp.extend(ack.to_be_bytes());
+    tcp.extend([0x50, flags]);
+    tcp.extend((WINDOW as u16).to_be_bytes());
+    tcp.extend([0, 0, 0, 0]);
     back(frame, 6, &tcp)
 }
 

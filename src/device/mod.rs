@@ -35,7 +35,7 @@ use faults::{Fault, Faults};
 use frame_faults::FrameFaults;
 use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
-use receiver::Receiver;
+use receiver::{Flush, Receiver};
 use services::Services;
 use stack::Stack;
 use uart::Uart;
@@ -195,11 +195,13 @@ impl Device {
     }
 
     fn driver_reads(&mut self, arrived: Timestamp, bytes: &[u8]) {
-        let mut flush = false;
+        let mut flush = Flush::Nothing;
         let frame = self.receiver.push(arrived, bytes, &mut self.counters, &mut flush);
-        if flush {
-            self.counters.flushed += self.uart.flush(arrived) as u64;
-        }
+        self.counters.flushed += match flush {
+            Flush::Nothing => 0,
+            Flush::Arrived => self.uart.flush(arrived) as u64,
+            Flush::Everything => self.uart.flush(Timestamp(u64::MAX)) as u64,
+        };
         if let Some(frame) = frame.filter(|_| !self.is_dead) {
             self.frame_arrives(arrived, frame);
         }
@@ -305,3 +307,6 @@ async fn until(deadline: Option<Timestamp>, now: Timestamp) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

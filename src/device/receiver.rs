@@ -20,6 +20,18 @@ pub struct Receiver {
     state: State,
 }
 
+/// What is thrown away together with what was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What has arrived.
+    Arrived,
+    /// What is on its way as well.
+    Everything,
+}
+
 #[derive(Debug)]
 enum State {
     /// Waits for a header; has perhaps its first byte, since then.
@@ -97,13 +109,13 @@ impl Receiver {
     }
 
     /// Takes bytes, at most as many as are [`Receiver::wanted`], of which the last arrived at
-    /// `now`; a frame, if they complete one. `flush` throws away what else has arrived.
+    /// `now`; a frame, if they complete one. `flush` says what else is thrown away.
     pub fn push(
         &mut self,
         now: Timestamp,
         input: &[u8],
         counters: &mut Counters,
-        flush: &mut bool,
+        flush: &mut Flush,
     ) -> Option<Vec<u8>> {
         match &mut self.state {
             State::Dead | State::Deaf(_) => {
@@ -138,7 +150,9 @@ impl Receiver {
                 }
                 let (frame, too_long) = (std::mem::take(bytes), *length > self.model.max_frame);
                 self.state = State::Header(None);
-                *flush |= self.faults.has(Fault::OneFramePerRead);
+                if self.faults.has(Fault::OneFramePerRead) {
+                    *flush = Flush::Everything;
+                }
                 (!too_long).then_some(frame)
             }
         }
@@ -149,7 +163,7 @@ impl Receiver {
         length: usize,
         now: Timestamp,
         counters: &mut Counters,
-        flush: &mut bool,
+        flush: &mut Flush,
     ) {
         if (1..=self.model.max_frame).contains(&length) {
             self.state = State::Body { length, bytes: Vec::with_capacity(length), since: now };
@@ -164,7 +178,7 @@ impl Receiver {
             Policy::Discard if length > 0 => State::Discard { left: length, since: now },
             Policy::Skip | Policy::Discard => State::Header(None),
             Policy::Flush => {
-                *flush = true;
+                *flush = Flush::Arrived;
                 State::Deaf(now + self.model.resync)
             }
         };
