@@ -492,3 +492,20 @@ fn a_client_that_comes_while_the_device_is_sending_starts_at_a_frame() {
     assert!(tap.interrupt().success());
     assert!(tap.stderr().contains("0 framing errors, 0 dropped"), "{}", tap.stderr());
 }
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn a_ping_faster_than_the_line_neither_hangs_nor_costs_the_next_one_anything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unix = Setup { unix: Some(folder.path().join("t.sock")), ..Setup::default() };
+    for setup in [Setup::default(), unix] {
+        let firmware = Firmware::start_with(&setup);
+        let flood = ["-c", "150", "-i", "1ms", "-s", "1400", "-q", "--deadline", "500ms"];
+        let started = Instant::now();
+        let (_, report) = ping(&firmware.endpoint, &flood);
+        assert!(started.elapsed() < Duration::from_secs(8), "{report}");
+        assert!(report.contains("packets transmitted"), "{report}");
+        let (code, report) = ping(&firmware.endpoint, &["-c", "3", "-i", "0.1", "-W", "10s"]);
+        assert_eq!(code, 0, "{report}");
+    }
+}

@@ -30,8 +30,6 @@ pub struct Source {
 /// What a tap counted, for the statistics at the end of a capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records that the tap saw.
-    pub seen: u64,
     /// Records that it had to drop because we were too slow.
     pub dropped: u64,
 }
@@ -86,6 +84,20 @@ impl Target {
         self.path.as_deref().map_or("stdout".to_owned(), |path| path.display().to_string())
     }
 
+    /// Whether it can be created, as far as that can be told without touching it: what is there is
+    /// replaced only when there is something to write.
+    pub fn check(&self) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        match folder {
+            Some(folder) if !folder.is_dir() => {
+                Err(Error::environment(format!("cannot create {}: no such folder", path.display()))
+                    .with_help(format!("make it first: mkdir -p {}", folder.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens it, and writes what comes first. An existing file is replaced.
     pub fn create(&self, source: &Source) -> Result<CaptureFile> {
         let sink = match &self.path {
@@ -122,17 +134,12 @@ fn stdout() -> Result<File> {
 
 fn open(path: &Path) -> Result<File> {
     File::create(path).map_err(|error| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let missing = folder.filter(|folder| !folder.exists());
         let denied = error.kind() == io::ErrorKind::PermissionDenied;
         let wrapped =
             Error::environment(format!("cannot create {}", path.display())).caused_by(error);
-        match missing {
-            Some(folder) => {
-                wrapped.with_help(format!("make the folder first: mkdir -p {}", folder.display()))
-            }
-            None if denied => wrapped.with_help("choose another file with '-w', or another folder"),
-            None => wrapped,
+        match denied {
+            true => wrapped.with_help("choose another file with '-w', or another folder"),
+            false => wrapped,
         }
     })
 }

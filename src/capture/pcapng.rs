@@ -135,7 +135,7 @@ impl Format for Pcapng {
     fn finish(&mut self, now: Timestamp, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let line = [
-            InterfaceStatisticsOption::IsbIfRecv(counts.seen - self.delivered[1].min(counts.seen)),
+            InterfaceStatisticsOption::IsbIfRecv(self.delivered[0] + counts.dropped),
             InterfaceStatisticsOption::IsbIfDrop(counts.dropped),
             InterfaceStatisticsOption::IsbUsrDeliv(self.delivered[0]),
         ];
@@ -182,7 +182,7 @@ mod tests {
         ] {
             assert!(format.record(&record, &mut out).expect("a Vec takes everything"));
         }
-        let counts = Counts { seen: 5, dropped: 3 };
+        let counts = Counts { dropped: 3 };
         format.finish(Timestamp(1), counts, &mut out).expect("a Vec takes everything");
 
         let mut reader = PcapNgReader::new(&out[..]).expect("a section header");

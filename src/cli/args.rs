@@ -58,6 +58,13 @@ pub struct CaptureArgs {
     pub pcap: Option<capture::Target>,
 }
 
+impl CaptureArgs {
+    /// Whether the capture can be created, before anything else is begun.
+    pub fn check(&self) -> crate::error::Result<()> {
+        self.pcap.as_ref().map_or(Ok(()), capture::Target::check)
+    }
+}
+
 /// An Ethernet address.
 pub fn parse_mac(text: &str) -> Result<MacAddr, String> {
     text.parse()

@@ -68,11 +68,24 @@ impl Config {
         let text = std::fs::read_to_string(&path).map_err(|error| {
             Error::usage(format!("cannot read {}", path.display())).caused_by(error)
         })?;
-        let target = parse(&text).map_err(|what| {
+        let mut target = parse(&text).map_err(|what| {
             Error::usage(format!("bad configuration in {}: {what}", path.display()))
         })?;
+        if let (Some(device), Some(folder)) = (&mut target.device, path.parent()) {
+            *device = relative_to(device, folder);
+        }
         Ok(Config { path: Some(path), target })
     }
+}
+
+/// A relative path in an endpoint is one from the file's folder.
+fn relative_to(device: &str, folder: &Path) -> String {
+    for form in ["unix:", "unix-listen:", "file:"] {
+        if let Some(path) = device.strip_prefix(form).filter(|path| !path.starts_with('/')) {
+            return format!("{form}{}", folder.join(path).display());
+        }
+    }
+    device.to_owned()
 }
 
 /// Parses and checks; the error names the line and the part that is wrong.
@@ -136,7 +149,8 @@ mod tests {
         std::fs::write(root.path().join(NAME), text).expect("a file");
         let config = Config::find(&deep).expect("a good file");
         assert_eq!(config.path, Some(root.path().join(NAME)));
-        assert_eq!(config.target.device.as_deref(), Some("unix:x.sock"));
+        let socket = format!("unix:{}", root.path().join("x.sock").display());
+        assert_eq!(config.target.device, Some(socket), "from the file's folder");
         assert_eq!(config.target.max_frame, Some(1500));
         assert_eq!(config.target.device_mac(), Some(MacAddr(2, 0, 0, 0, 0, 9)));
     }

@@ -13,7 +13,7 @@ impl Ready {
     /// Opens descriptor `fd`, if one was named.
     pub fn open(fd: Option<u32>) -> Result<Ready> {
         let Some(fd) = fd else { return Ok(Ready(None)) };
-        let file = OpenOptions::new().write(true).open(format!("/dev/fd/{fd}"));
+        let file = OpenOptions::new().append(true).open(format!("/dev/fd/{fd}"));
         let file = file.map_err(|error| {
             Error::usage(format!("cannot write to file descriptor {fd}"))
                 .caused_by(error)

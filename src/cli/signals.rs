@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Category, Error, Result};
 use crate::stop::Stopper;
@@ -20,31 +20,44 @@ impl Interrupted {
     }
 }
 
-/// Listens for signals from now on. Must run inside the event loop.
+/// Listens for signals from now on, on a thread of its own: whatever the others are stuck in, a second
+/// signal ends the process.
 pub fn watch(stopper: Stopper) -> Result<Interrupted> {
     let interrupted = Interrupted::default();
     let flag = interrupted.0.clone();
     let cannot = |error| Error::environment("cannot listen for signals").caused_by(error);
-    let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut hup = match is_ignored(SIGHUP) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(cannot)?;
+    let guard = runtime.enter();
+    let int = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let term = signal(SignalKind::terminate()).map_err(cannot)?;
+    let hup = match is_ignored(SIGHUP) {
         true => None,
         false => Some(signal(SignalKind::hangup()).map_err(cannot)?),
     };
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = int.recv() => {}
-                _ = term.recv() => {}
-                Some(_) = async { hup.as_mut()?.recv().await } => {}
-            }
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(Category::Interrupted.exit_code().into());
-            }
-            stopper.stop();
-        }
-    });
+    drop(guard);
+    std::thread::spawn(move || runtime.block_on(obey(int, term, hup, &flag, &stopper)));
     Ok(interrupted)
+}
+
+async fn obey(
+    mut int: Signal,
+    mut term: Signal,
+    mut hup: Option<Signal>,
+    flag: &AtomicBool,
+    stopper: &Stopper,
+) {
+    loop {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            Some(_) = async { hup.as_mut()?.recv().await } => {}
+        }
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(Category::Interrupted.exit_code().into());
+        }
+        stopper.stop();
+    }
 }
 
 const SIGHUP: u32 = 1;

@@ -97,8 +97,10 @@ impl Totals {
 
     /// The sentence at the end.
     pub fn summary(&self) -> String {
-        let directions =
-            format!("({} to the device, {} from it)", self.to_device, self.from_device);
+        let directions = match self.unknown {
+            0 => format!("({} to the device, {} from it)", self.to_device, self.from_device),
+            _ => "(direction unknown)".to_owned(),
+        };
         format!(
             "{} {directions}, {}, {}, {} dropped",
             terminal::count(self.frames(), "frame"),
@@ -169,6 +171,9 @@ impl Sink {
         if result.is_ok() {
             while self.inbox.wait().is_some() {}
         }
+        if result.is_err() && self.capture.is_none() {
+            return result; // it could not be created
+        }
         let finished = self.finish();
         result.and(finished)
     }
@@ -232,8 +237,11 @@ impl Sink {
     }
 
     fn finish(&mut self) -> Result<(), Ending> {
+        if let (None, Some(target)) = (&self.capture, &self.plan.capture) {
+            self.capture = Some(target.create(&self.plan.source)?); // an empty one is one, too
+        }
         if let Some(capture) = &mut self.capture {
-            let counts = Counts { seen: self.meter.seen(), dropped: self.meter.dropped() };
+            let counts = Counts { dropped: self.meter.dropped() };
             let done = capture.finish(self.plan.clock.now(), counts);
             done.or_else(abandoned_if_stdout(capture.name()))?;
         }
@@ -301,7 +309,9 @@ impl Printer {
                 line.text(" bytes were dropped, because this output was too slow\n");
             }
             // The first connection is news of the start, told on stderr.
-            Body::Link(LinkChange::Connected(_)) if record.origin.connection <= 1 => {}
+            Body::Link(LinkChange::Connected(_))
+                if record.origin.connection <= 1
+                    && record.origin.direction != Direction::ToDevice => {}
             Body::Link(change) => {
                 let change = change.to_string();
                 let change = crate::escape::terminal(change.as_bytes());

@@ -32,7 +32,8 @@ pub fn config() -> Result<Config> {
 /// Merges what the user gave with the configuration. `args.device` holds the environment's value
 /// when the flag was not given.
 pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
-    let (text, why) = match (&args.device, &config.target.device) {
+    let given = args.device.as_ref().filter(|text| !text.is_empty());
+    let (text, why) = match (given, &config.target.device) {
         (Some(text), _) if text != "auto" => (text.clone(), None),
         (None, Some(text)) if text != "auto" => {
             let path = config.path.as_deref().unwrap_or(Path::new(super::config::NAME));

@@ -187,6 +187,7 @@ pub fn run(args: PingArgs) -> Result<Verdict> {
     let mut identity = target::identity(&args.addresses, &config);
     identity.device_ip = args.address.unwrap_or(identity.device_ip);
     args.check_size(&args.plan(), &tunnel.spec.options)?;
+    args.capture.check()?;
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
@@ -196,13 +197,20 @@ pub fn run(args: PingArgs) -> Result<Verdict> {
 async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict> {
     let (stopper, mut stop) = stop::pair();
     let interrupted = signals::watch(stopper.clone())?;
+    if let Some(deadline) = args.deadline {
+        let stopper = stopper.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(deadline).await;
+            stopper.stop();
+        });
+    }
     let clock = Clock::system();
     let events = terminal::events_beside_lines();
     let connector = cli::connect::open(&spec, &events)?;
     connector.prepare().await?;
     let link = tokio::select! {
         biased;
-        () = stop.wait() => return Ok(Verdict::Interrupted),
+        () = stop.wait() => return not_there_in_time(&spec, interrupted.is_set()),
         link = connector.connect() => link?,
     };
     let mut bus = Bus::default();
@@ -216,39 +224,40 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
         };
         sink::start(plan, bus.watch(), stopper.clone())
     });
-    if let Some(deadline) = args.deadline {
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(deadline).await;
-            stopper.stop();
-        });
-    }
     let plan = args.plan();
     let mut report_line = Reporter::new(&args, &plan, stopper);
     report_line.head(&identity, &spec);
     let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus);
     let (mut statistics, error) =
         ping::run(&mut probe, &plan, &mut stop, |outcome| report_line.outcome(outcome)).await;
+    probe.leave().await;
     drop(probe); // and with it the bus: the capture ends
-    if let Some(report) = report
-        && let Some(error) = report.await.ok().and_then(|report| report.error)
-    {
-        return Err(error);
-    }
-    if report_line.is_abandoned {
-        return Ok(Verdict::Done);
-    }
+    let capture = match report {
+        Some(report) => report.await.ok().and_then(|report| report.error),
+        None => None,
+    };
     if interrupted.is_set() && statistics.received == 0 && statistics.lost() == 0 {
         return Ok(Verdict::Interrupted);
     }
-    if !interrupted.is_set() {
+    if !interrupted.is_set() && !report_line.is_abandoned {
         statistics.give_up_in_flight();
     }
     report_line.sum(&identity, &statistics);
-    match error {
+    if report_line.is_abandoned {
+        return Ok(Verdict::Done);
+    }
+    match error.or(capture).or(report_line.failure) {
         Some(error) => Err(error),
         None if statistics.is_clean() && statistics.received > 0 => Ok(Verdict::Done),
         None => Ok(Verdict::Failed),
+    }
+}
+
+/// The word to stop came before there was a connection.
+fn not_there_in_time(spec: &Spec, is_interrupted: bool) -> Result<Verdict> {
+    match is_interrupted {
+        true => Ok(Verdict::Interrupted),
+        false => Err(Error::environment(format!("{} was not there in time", spec.text))),
     }
 }
 
@@ -261,6 +270,8 @@ struct Reporter<'a> {
     stopper: Stopper,
     /// Nobody reads the report any more.
     is_abandoned: bool,
+    /// Why it cannot be written.
+    failure: Option<Error>,
 }
 
 impl<'a> Reporter<'a> {
@@ -275,17 +286,26 @@ impl<'a> Reporter<'a> {
             out,
             stopper,
             is_abandoned: false,
+            failure: None,
         }
     }
 
     /// One line. A reader that has left ends the run quietly, as in any pipe.
     fn say(&mut self, text: &str) {
-        if let Err(error) = writeln!(self.out, "{text}").and_then(|()| self.out.flush())
-            && error.kind() == std::io::ErrorKind::BrokenPipe
-        {
-            self.is_abandoned = true;
-            self.stopper.stop();
+        if self.is_abandoned || self.failure.is_some() {
+            return;
         }
+        let Err(error) = writeln!(self.out, "{text}").and_then(|()| self.out.flush()) else {
+            return;
+        };
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => self.is_abandoned = true,
+            _ => {
+                let error = Error::environment("cannot write the report").caused_by(error);
+                self.failure = Some(error);
+            }
+        }
+        self.stopper.stop();
     }
 
     fn head(&mut self, identity: &Identity, spec: &Spec) {
@@ -297,7 +317,9 @@ impl<'a> Reporter<'a> {
         };
         self.say(&format!(
             "PING {} ({}) through {}: {size} bytes of data",
-            identity.device_ip, identity.device_mac, spec.text
+            identity.device_ip,
+            identity.device_mac,
+            crate::escape::lines(&spec.text)
         ));
     }
 
@@ -314,7 +336,12 @@ impl<'a> Reporter<'a> {
                 let waited = self.plan.timeout;
                 self.say(&format!("no reply to icmp_seq={number}{of} within {waited:?}"));
             }
-            Outcome::Error { number, text } => self.say(&format!("icmp_seq={number}: {text}")),
+            Outcome::Error { number, from, text } => {
+                self.say(&format!("from {from}, icmp_seq={number}: {text}"));
+            }
+            Outcome::Misdirected { number, what } => {
+                self.say(&format!("reply to icmp_seq={number} {what}: not counted"));
+            }
             Outcome::BadChecksum { number } => {
                 self.say(&format!("reply to icmp_seq={number} with a bad checksum, not counted"));
             }

@@ -77,6 +77,7 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
     let ready = Ready::open(args.ready_fd)?;
+    args.capture.check()?;
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }

@@ -38,6 +38,7 @@ impl Connector for RawFile {
                 peer: None,
                 standing: Standing::Served,
                 is_live: false,
+                has_left: false,
             };
             let framing = self.spec.options.framing;
             let mut link =

@@ -48,6 +48,7 @@ pub fn pair(name: &str, peer: &str, framing: &'static Framing) -> (Link, Link) {
             peer: Some(peer.to_owned()),
             standing: Standing::Served,
             is_live: true,
+            has_left: false,
         };
         let (reader, writer) = tokio::io::split(stream);
         stream::link(reader, writer, Acknowledge::Never, framing, about)

@@ -68,6 +68,21 @@ pub struct About {
     pub standing: Standing,
     /// Whether the arrival of bytes says when they were on the line; a file does not.
     pub is_live: bool,
+    /// Whether a client had closed its side already when it was accepted.
+    pub has_left: bool,
+}
+
+/// Whether the peer of a socket has closed its side.
+#[cfg(target_os = "linux")]
+fn has_left(socket: impl std::os::fd::AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(&socket, PollFlags::RDHUP)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_left(_: impl std::os::fd::AsFd) -> bool {
+    false
 }
 
 /// Whether the other end serves us, or may have put us into a queue.

@@ -50,9 +50,16 @@ fn split(address: &str) -> Result<(&str, u16), String> {
     let Some((host, port)) = address.rsplit_once(':') else {
         return Err(format!("'{address}' has no port"));
     };
-    let port = port.parse().map_err(|_| format!("'{port}' is not a port (0 to 65535)"))?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok((host, port))
+    let number = port.parse().ok().filter(|_| !port.starts_with('+'));
+    let number = number.ok_or_else(|| format!("'{port}' is not a port (0 to 65535)"))?;
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match inner {
+        Some(host) => Ok((host, number)),
+        None if host.contains(['[', ']']) => {
+            Err(format!("the brackets in '{address}' do not match"))
+        }
+        None => Ok((host, number)),
+    }
 }
 
 fn parts(spec: &Spec) -> (String, u16) {
@@ -171,7 +178,13 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
     stream.set_nodelay(true).map_err(|error| {
         Error::environment(format!("cannot set TCP_NODELAY on {}", spec.text)).caused_by(error)
     })?;
-    let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
+    let about = About {
+        endpoint: spec.text.clone(),
+        peer,
+        standing,
+        is_live: true,
+        has_left: super::has_left(&stream),
+    };
     let is_here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
     let (reader, writer) = stream.into_split();
     let acknowledge = match (spec.options.quickack, is_here) {

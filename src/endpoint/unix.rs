@@ -124,19 +124,19 @@ impl Listen {
     }
 }
 
-/// Whether `path` is a socket without a listener. Asking must not wait: a listener whose queue is full
-/// is one.
+/// Whether `path` is a socket on which nobody listens any more. Connecting would tell, too, but a
+/// listener would take it for a client.
 fn is_stale(path: &str) -> bool {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    is_socket(path) && held::unix_listening(path) == Some(false)
+}
+
+fn is_socket(path: &str) -> bool {
     use std::os::unix::fs::FileTypeExt;
-    let metadata = std::fs::symlink_metadata(Path::new(path));
-    if !metadata.is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        return false;
-    }
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-    let (Ok(socket), Ok(address)) = (socket, SocketAddrUnix::new(path)) else { return false };
-    rustix::net::connect(&socket, &address) == Err(rustix::io::Errno::CONNREFUSED)
+    std::fs::symlink_metadata(Path::new(path))
+        .and_then(
+            |metadata| if metadata.is_symlink() { std::fs::metadata(path) } else { Ok(metadata) },
+        )
+        .is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 impl Connector for Listen {
@@ -161,7 +161,13 @@ impl Connector for Listen {
 }
 
 fn link(spec: &Spec, stream: UnixStream, standing: Standing, peer: Option<String>) -> Link {
-    let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
+    let about = About {
+        endpoint: spec.text.clone(),
+        peer,
+        standing,
+        is_live: true,
+        has_left: super::has_left(&stream),
+    };
     let (reader, writer) = stream.into_split();
     stream::link(reader, writer, Acknowledge::Never, spec.options.framing, about)
 }

@@ -30,6 +30,10 @@ const LISTEN_FIRST: Duration = Duration::from_millis(300);
 const QUIET: Duration = Duration::from_millis(100);
 /// Bytes that may come while we are sending, until we read no more.
 const MAX_ARRIVED: usize = 4 * 1024 * 1024;
+/// Silence after which nothing more is to be expected when we leave.
+const LEAVE: Duration = Duration::from_millis(50);
+/// And how long we stay in any case.
+const LEAVE_AT_MOST: Duration = Duration::from_secs(5);
 /// Answers that we owe at most.
 const MAX_ANSWERS: usize = 64;
 
@@ -196,6 +200,30 @@ impl Probe {
                     self.sort();
                 }
                 Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Leaves the line as it should be left: says that nothing more will be sent, and hears out the
+    /// answers to what was. A connection that is closed with unread bytes is reset, and the reset
+    /// cuts what is still on its way to the device, in the middle of a frame.
+    pub async fn leave(&mut self) {
+        let end = Instant::now() + LEAVE_AT_MOST;
+        let _ = tokio::time::timeout(LEAVE, self.link.tx.close()).await; // we go in any case
+        loop {
+            let quiet = (Instant::now() + LEAVE).min(end);
+            match tokio::time::timeout_at(quiet, self.link.rx.receive()).await {
+                Ok(Ok(Received::Bytes(bytes))) if Instant::now() < end => {
+                    self.take(self.clock.now(), &bytes);
+                }
+                Ok(Ok(Received::Bytes(_))) => {
+                    self.events.warn(
+                        "the device is still busy with what was sent: it may be cut in mid-frame now, \
+                         and what is sent to it within its read timeout (1 s) may be lost",
+                    );
+                    return;
+                }
+                _ => return, // silence, or the end
             }
         }
     }

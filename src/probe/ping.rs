@@ -5,17 +5,18 @@
 //! ping. The outcome of each is told as it happens; [`Statistics`] sums up.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Probe;
+use super::{Identity, Probe};
 use crate::clock::Timestamp;
 use crate::craft::{EchoRequest, Route};
 use crate::dissect::Dissector;
 use crate::error::{Error, Result};
-use crate::proto::{NoteKind, Stack, be16, icmp, ipv4, ipv4_at};
+use crate::proto::{MacAddr, NoteKind, Stack, be16, icmp, ipv4, ipv4_at, mac_at};
 use crate::record::{Body, Record};
 use crate::stop::Stop;
 
@@ -56,12 +57,21 @@ pub enum Outcome {
         /// Bytes of data it carried.
         size: usize,
     },
-    /// The device answered with an ICMP error.
+    /// Somebody answered with an ICMP error, which need not be the last word.
     Error {
         /// Number of the request, from 1.
         number: u64,
+        /// Who.
+        from: Ipv4Addr,
         /// What the error says.
         text: String,
+    },
+    /// A reply that goes to somebody else, or comes from there; it counts as none.
+    Misdirected {
+        /// Number of the request, from 1.
+        number: u64,
+        /// What is wrong with it.
+        what: String,
     },
     /// A reply whose checksum is wrong; it counts as none.
     BadChecksum {
@@ -166,7 +176,7 @@ impl Statistics {
 
     /// Whether every request was answered, once and intact.
     pub fn is_clean(&self) -> bool {
-        self.lost() == 0 && self.duplicates == 0 && self.damaged == 0 && self.errors == 0
+        self.lost() == 0 && self.duplicates == 0 && self.damaged == 0
     }
 
     /// Round-trip times in milliseconds: minimum, average, maximum, mean deviation as ping
@@ -210,15 +220,19 @@ pub async fn run(
         dissector: Dissector::default(),
         asked: false,
     };
-    let result = tokio::select! {
-        biased;
-        () = stop.wait() => Ok(()),
-        result = run.go(probe, &mut tell) => result,
-    };
+    let result = run.go(probe, stop, &mut tell).await;
     for record in probe.drain() {
         run.arrive(&record, probe, &mut tell);
     }
     (run.finish(), result.err())
+}
+
+/// How long a frame that has begun may take after the word to stop.
+const FINISH: Duration = Duration::from_millis(500);
+
+async fn long_after(stop: &mut Stop) {
+    stop.wait().await;
+    tokio::time::sleep(FINISH).await;
 }
 
 struct Run<'a> {
@@ -239,8 +253,13 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Until every request has left and has been answered or given up.
-    async fn go(&mut self, probe: &mut Probe, tell: &mut impl FnMut(Outcome)) -> Result<()> {
-        loop {
+    async fn go(
+        &mut self,
+        probe: &mut Probe,
+        stop: &mut Stop,
+        tell: &mut impl FnMut(Outcome),
+    ) -> Result<()> {
+        while !stop.is_stopped() {
             // What has come goes before what is due: a late reply is not told as missing.
             while let Some(record) = probe.receive(Instant::now()).await? {
                 self.arrive(&record, probe, tell);
@@ -249,14 +268,26 @@ impl Run<'_> {
             self.expire(probe, now, tell).await?;
             let departure = self.departure();
             if departure.is_some_and(|at| at <= now) {
-                self.depart(probe).await?;
+                // A frame that has begun is finished if the line takes it at all: half of one would
+                // cost whoever comes next.
+                tokio::select! {
+                    biased;
+                    departed = self.depart(probe) => departed?,
+                    () = long_after(stop) => return Ok(()),
+                }
                 continue;
             }
             let Some(deadline) = self.next_deadline(departure) else { return Ok(()) };
-            if let Some(record) = probe.receive(deadline).await? {
+            let record = tokio::select! {
+                biased;
+                () = stop.wait() => return Ok(()),
+                record = probe.receive(deadline) => record?,
+            };
+            if let Some(record) = record {
                 self.arrive(&record, probe, tell);
             }
         }
+        Ok(())
     }
 
     /// When the next request leaves; `None` when all have left.
@@ -339,7 +370,9 @@ impl Run<'_> {
                 sent.told = true;
             }
             tell(Outcome::Timeout { number: sent.number, size: sent.size });
-            if self.statistics.received == 0 && !std::mem::replace(&mut self.asked, true) {
+            let goes_on = self.departure().is_some();
+            let is_lost = self.statistics.received == 0 && goes_on;
+            if is_lost && !std::mem::replace(&mut self.asked, true) {
                 probe.ask_for_device().await?;
             }
         }
@@ -373,12 +406,14 @@ impl Run<'_> {
         let (ip, header, data) = (stack.header(1), stack.header(2), stack.payload(2));
         let kind = *header.first()?;
         if kind != icmp::ECHO_REPLY {
-            return self.judge_error(stack, kind, data);
+            return self.judge_error(stack, kind, ipv4_at(ip, 12)?, data);
         }
-        let ours = be16(header, 4)? == self.plan.identifier
-            && ipv4_at(ip, 12)? == probe.identity().device_ip;
+        let ours = be16(header, 4)? == self.plan.identifier;
         let sequence = be16(header, 6)?;
         let mut sent = *self.sent.get(&sequence).filter(|_| ours)?;
+        if let Some(what) = misdirection(stack, probe.identity()) {
+            return Some(Outcome::Misdirected { number: sent.number, what });
+        }
         if stack.notes.iter().any(|note| matches!(note.kind, NoteKind::Checksum { .. })) {
             return Some(Outcome::BadChecksum { number: sent.number });
         }
@@ -402,20 +437,25 @@ impl Run<'_> {
     }
 
     /// An ICMP error that quotes one of our requests.
-    fn judge_error(&mut self, stack: &Stack<'_>, kind: u8, quoted: &[u8]) -> Option<Outcome> {
+    fn judge_error(
+        &mut self,
+        stack: &Stack<'_>,
+        kind: u8,
+        from: Ipv4Addr,
+        quoted: &[u8],
+    ) -> Option<Outcome> {
         let is_error = matches!(kind, icmp::UNREACHABLE | 4 | 5 | 11 | 12);
         let inner = quoted.get(usize::from(quoted.first()? & 15) * 4..)?;
         let ours = is_error
             && quoted.get(9) == Some(&1)
             && inner.first() == Some(&icmp::ECHO_REQUEST)
             && be16(inner, 4)? == self.plan.identifier;
-        let sent = self.sent.get_mut(&be16(inner, 6)?).filter(|_| ours)?;
-        sent.told = true;
+        let sent = self.sent.get(&be16(inner, 6)?).filter(|_| ours)?;
         self.statistics.errors += 1;
         let mut line = crate::proto::line::Line::new(false);
         stack.summarise(2, &mut line);
         let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
-        Some(Outcome::Error { number: sent.number, text })
+        Some(Outcome::Error { number: sent.number, from, text })
     }
 
     fn finish(mut self) -> Statistics {
@@ -430,6 +470,21 @@ impl Run<'_> {
         self.statistics.elapsed = self.start.elapsed();
         self.statistics
     }
+}
+
+/// What is wrong with the addresses of a reply.
+fn misdirection(stack: &Stack<'_>, identity: &Identity) -> Option<String> {
+    let (ethernet, ip) = (stack.header(0), stack.header(1));
+    let (from, to) = (ipv4_at(ip, 12)?, ipv4_at(ip, 16)?);
+    let mac = MacAddr::from(mac_at(ethernet, 0)?);
+    if from != identity.device_ip {
+        return Some(format!("comes from {from}"));
+    }
+    if to != identity.host_ip {
+        return Some(format!("goes to {to}, not to {}", identity.host_ip));
+    }
+    let is_ours = mac == identity.host_mac || mac.is_broadcast();
+    (!is_ours).then(|| format!("goes to {mac}, not to {}", identity.host_mac))
 }
 
 /// Where `got` differs from `sent`.

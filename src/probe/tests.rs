@@ -63,7 +63,13 @@ type Seen = Arc<Mutex<Vec<Vec<u8>>>>;
 fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
     let (out, near) = mpsc::unbounded_channel();
     let seen = Seen::default();
-    let about = About { endpoint: "test:".to_owned(), peer: None, standing, is_live: true };
+    let about = About {
+        endpoint: "test:".to_owned(),
+        peer: None,
+        standing,
+        is_live: true,
+        has_left: false,
+    };
     let far = Far { device, out, seen: seen.clone() };
     let link = Link { rx: Box::new(Near(near)), tx: Box::new(far), about };
     let started = Instant::now();
@@ -300,8 +306,8 @@ async fn a_line_that_takes_a_second_for_each_request_is_waited_for_and_heard_mea
         stopper.stop();
     });
     let (statistics, _) = super::ping::run(&mut probe, &plan, &mut stop, |_| {}).await;
-    assert_eq!(started.elapsed(), Duration::from_millis(5500), "it stops in the middle of a send");
-    assert_eq!((statistics.transmitted, statistics.received), (5, 5));
+    assert_eq!(started.elapsed(), Duration::from_secs(6), "the frame that has begun is finished");
+    assert_eq!((statistics.transmitted, statistics.received), (6, 5));
 }
 
 /// A line on which every frame takes a second.
@@ -333,4 +339,34 @@ impl Transmit for Nowhere {
     fn close(&mut self) -> Pending<'_, Result<()>> {
         Box::pin(async { Ok(()) })
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_not_the_last_word_and_a_reply_to_somebody_else_is_none() {
+    let unreachable = |frame: &[u8]| {
+        let mut error = echoed(frame);
+        error.truncate(34);
+        error.extend([3, 1, 0, 0, 0, 0, 0, 0]);
+        error.extend_from_slice(&frame[14..42]);
+        let length = (error.len() - 14) as u16;
+        error[16..18].copy_from_slice(&length.to_be_bytes());
+        error
+    };
+    let (statistics, outcomes, _) = ping(
+        &plan(2),
+        Box::new(move |frame| match (is_echo(frame), sequence(frame)) {
+            (true, 1) => vec![(FAST, unreachable(frame)), (FAST * 30, echoed(frame))],
+            (true, 2) => {
+                let mut elsewhere = echoed(frame);
+                elsewhere[5] = 0x77;
+                vec![(FAST, elsewhere)]
+            }
+            _ => vec![],
+        }),
+    )
+    .await;
+    assert!(outcomes.iter().any(|o| matches!(o, Outcome::Error { number: 1, .. })), "{outcomes:?}");
+    assert!(outcomes.iter().any(|o| matches!(o, Outcome::Reply(reply) if reply.number == 1)));
+    assert!(outcomes.iter().any(|o| matches!(o, Outcome::Misdirected { number: 2, .. })));
+    assert_eq!((statistics.received, statistics.lost(), statistics.errors), (1, 1, 1));
 }

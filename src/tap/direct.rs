@@ -13,9 +13,10 @@ use crate::error::Result;
 use crate::record::{Direction, Origin};
 use crate::stop::Stop;
 
-/// After the word to stop, what has arrived already is read: until so long nothing comes.
+/// After the word to stop, what has arrived already is read, and the rest of a frame that has begun is
+/// waited for so long.
 const DRAIN: Duration = Duration::from_millis(30);
-/// And no longer than this.
+/// And no longer than this in all.
 const DRAIN_AT_MOST: Duration = Duration::from_millis(500);
 
 /// Listens until told to stop or until the line is gone; if the connector is persistent, connects
@@ -40,7 +41,9 @@ pub async fn run(
             link = connector.connect() => link?,
         };
         let record = tap.connected(&link.about, connection, Direction::Unknown);
-        bus.borrow_mut().publish(&mut vec![record]);
+        if link.about.is_live {
+            bus.borrow_mut().publish(&mut vec![record]);
+        }
         if let Some(ready) = ready.take() {
             ready();
         }
@@ -92,7 +95,8 @@ async fn listen(
 async fn drain(leg: &mut Leg<'_>, link: &mut Link) {
     let deadline = Instant::now() + DRAIN_AT_MOST;
     loop {
-        let quiet = (Instant::now() + DRAIN).min(deadline);
+        let wait = if leg.is_between_frames() { Duration::ZERO } else { DRAIN };
+        let quiet = (Instant::now() + wait).min(deadline);
         match tokio::time::timeout_at(quiet, leg.observe_once(&mut *link.rx)).await {
             Ok(Ok(None)) if Instant::now() < deadline => {}
             _ => return, // silence, the end, or time is up

@@ -51,8 +51,12 @@ impl Tap {
 
     /// Tells that a link is up; the record for it.
     fn connected(&self, about: &About, connection: u32, direction: Direction) -> Record {
-        self.events
-            .tell(Event::Connected { endpoint: about.endpoint.clone(), peer: about.peer.clone() });
+        if about.is_live {
+            let (endpoint, peer) = (about.endpoint.clone(), about.peer.clone());
+            self.events.tell(Event::Connected { endpoint, peer });
+        } else {
+            self.events.note(format!("reading {}", about.endpoint));
+        }
         let with = match &about.peer {
             Some(peer) => format!("{}, {peer}", about.endpoint),
             None => about.endpoint.clone(),

@@ -4,7 +4,8 @@
 //! Each direction is pumped on its own, so that one that is held up never holds up the other.
 //! The device stays connected while clients come and go, and is listened to all the time; a client
 //! that comes while the device is in mid-frame is sent whole frames until the line is between two,
-//! and every byte as it comes from then on.
+//! and every byte as it comes from then on. A client that closes its sending side has left, as for
+//! QEMU. One that waited behind another and has left again is not served: what it sent is stale.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -136,6 +137,13 @@ impl<'a> Proxy<'a> {
     async fn accept(&self) -> Link {
         loop {
             match self.listener.connect().await {
+                Ok(client) if client.about.has_left && self.clients > 0 => {
+                    self.tap.events.warn(
+                        "a client that waited behind another has left again: what it sent was stale \
+                         and is dropped",
+                    );
+                    continue;
+                }
                 Ok(client) => return client,
                 Err(error) => self.tap.events.warn(error.chain()),
             }

@@ -17,7 +17,7 @@ pub(super) async fn read(
     bus: &RefCell<Bus>,
     stop: &mut Stop,
 ) -> Result<bool> {
-    let origin = Origin::new(Direction::FromDevice);
+    let origin = Origin::new(Direction::Unknown);
     let mut decoder = (tap.options.framing.decoder)(origin, tap.options.max_frame);
     let mut records = Vec::new();
     loop {

@@ -67,6 +67,7 @@ impl End {
             peer: None,
             standing: Standing::Served,
             is_live: true,
+            has_left: false,
         };
         let link = Link { rx: Box::new(Rx(received)), tx: Box::new(Tx(end.clone())), about };
         (end, link)

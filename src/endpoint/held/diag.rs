@@ -14,6 +14,8 @@ pub(super) struct Row {
     pub peer: Option<u32>,
     /// The path it is bound to.
     pub name: Option<String>,
+    /// Whether it listens.
+    pub is_listening: bool,
 }
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -22,6 +24,8 @@ const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const AF_UNIX: u8 = 1;
+/// Unix sockets use TCP's numbers for states.
+const TCP_LISTEN: u8 = 10;
 const UDIAG_SHOW_NAME: u32 = 1;
 const UDIAG_SHOW_PEER: u32 = 4;
 const UNIX_DIAG_NAME: u16 = 0;
@@ -84,7 +88,8 @@ fn messages(mut bytes: &[u8], rows: &mut Vec<Row>) -> io::Result<bool> {
 }
 
 fn row(message: &[u8]) -> Option<Row> {
-    let mut row = Row { inode: ne32(message, 4)?, ..Row::default() };
+    let is_listening = message.get(2) == Some(&TCP_LISTEN);
+    let mut row = Row { inode: ne32(message, 4)?, is_listening, ..Row::default() };
     let mut attributes = message.get(DIAG_HEADER..)?;
     while let (Some(length), Some(kind)) = (ne16(attributes, 0), ne16(attributes, 2)) {
         let Some(value) = attributes.get(4..usize::from(length)) else { break };
@@ -132,6 +137,7 @@ mod tests {
         let listener = UnixListener::bind(&path).expect("a listener");
         let client = UnixStream::connect(&path).expect("a connection");
         assert_eq!(row_of(inode(&client)).peer.unwrap_or_default(), 0);
+        assert!(row_of(inode(&listener)).is_listening && !row_of(inode(&client)).is_listening);
         let (server, _) = listener.accept().expect("it is waiting");
         assert_eq!(row_of(inode(&client)).peer, Some(inode(&server)));
         assert_eq!(row_of(inode(&server)).name.as_deref(), path.to_str());

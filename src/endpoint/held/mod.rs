@@ -159,7 +159,8 @@ fn tcp_accepted(local: SocketAddr, peer: SocketAddr) -> Accepted {
     let rows = tables::tcp();
     match rows.iter().find(|row| row.local == peer && row.remote == local) {
         None => Accepted::Unknown,
-        Some(row) if row.inode == 0 => Accepted::No,
+        Some(row) if row.inode == 0 && row.is_established => Accepted::No,
+        Some(row) if row.inode == 0 => Accepted::Unknown, // accepted and closed already
         Some(row) => Accepted::Yes(process::holding(row.inode)),
     }
 }
@@ -167,13 +168,17 @@ fn tcp_accepted(local: SocketAddr, peer: SocketAddr) -> Accepted {
 #[cfg(target_os = "linux")]
 fn tcp_holders(local: Option<SocketAddr>, peer: SocketAddr) -> Vec<String> {
     let rows = tables::tcp();
+    let same = |address: SocketAddr| {
+        let loopback = address.ip().is_loopback() && peer.ip().is_loopback();
+        address.port() == peer.port() && (address.ip() == peer.ip() || loopback)
+    };
     let served = rows.iter().filter(|row| {
-        row.local == peer && Some(row.remote) != local && row.inode != 0 && row.is_established
+        same(row.local) && Some(row.remote) != local && row.inode != 0 && row.is_established
     });
     served
         .map(|row| {
             let client =
-                rows.iter().find(|other| other.local == row.remote && other.remote == peer);
+                rows.iter().find(|other| other.local == row.remote && other.remote == row.local);
             let name = client.and_then(|client| process::holding(client.inode));
             name.unwrap_or_else(|| row.remote.to_string())
         })
@@ -192,12 +197,38 @@ fn unix_accepted(stream: &UnixStream) -> Accepted {
     }
 }
 
+/// Whether a socket that was bound as `name` is the one at `path`. A relative name belongs to a folder
+/// that is not known: the last part decides.
+#[cfg(target_os = "linux")]
+fn is_same_socket(name: &str, path: &str) -> bool {
+    use std::path::Path;
+    let (name, path) = (Path::new(name), Path::new(path));
+    if name.is_relative() {
+        return name.file_name() == path.file_name();
+    }
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    whole(name) == whole(path)
+}
+
+/// Whether somebody listens on the unix socket at `path`; `None` where the system does not tell.
+#[cfg(target_os = "linux")]
+pub(super) fn unix_listening(path: &str) -> Option<bool> {
+    let rows = diag::unix_sockets().ok()?;
+    let same = |name: &str| is_same_socket(name, path);
+    Some(rows.iter().any(|row| row.is_listening && row.name.as_deref().is_some_and(same)))
+}
+
+/// Whether somebody listens on the unix socket at `path`; `None` where the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn unix_listening(_: &str) -> Option<bool> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 fn unix_holders(path: &str, stream: &UnixStream) -> Vec<String> {
     use std::os::fd::AsFd;
     let own = rustix::fs::fstat(stream.as_fd()).map(|own| own.st_ino).unwrap_or_default();
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let same = |name: &str| std::fs::canonicalize(name).unwrap_or_else(|_| name.into()) == path;
+    let same = |name: &str| is_same_socket(name, path);
     let rows = diag::unix_sockets().unwrap_or_default();
     let served = rows.iter().filter(|row| row.name.as_deref().is_some_and(same) && row.inode != 0);
     served
