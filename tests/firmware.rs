@@ -509,3 +509,45 @@ fn a_ping_faster_than_the_line_neither_hangs_nor_costs_the_next_one_anything() {
         assert_eq!(code, 0, "{report}");
     }
 }
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn the_console_stands_beside_the_line_and_a_crash_is_recognised() {
+    let mut firmware = Firmware::start();
+    let console = format!("tcp:{}", firmware.release_console());
+    let (folder, path) = capture("console.pcapng");
+    let tap =
+        sniff(&firmware.endpoint, &["--console", &console, "-w", path.to_str().expect("UTF-8")]);
+    tap.err.wait_for(0, "console at tcp:");
+    // Nobody can type a command while we listen: a bad frame makes the device say something.
+    drop(tap);
+    let tap =
+        sniff(&firmware.endpoint, &["--console", &console, "-w", path.to_str().expect("UTF-8")]);
+    tap.err.wait_for(0, "console at tcp:");
+    firmware.qmp("system_reset", serde_json::json!({}));
+    tap.out.wait_for(0, "main: ready");
+    tap.out.wait_for(0, "ARP, Announcement 192.168.100.2");
+    assert!(tap.interrupt().success());
+    let stdout = tap.stdout();
+    assert_eq!(lines_with(&stdout, ":: I (").len(), lines_with(&stdout, " I (").len());
+    assert!(tap.stderr().contains("console: "), "{}", tap.stderr());
+    let lines =
+        tshark(&path, &["-Y", "frame.interface_id == 2", "-T", "fields", "-e", "frame.comment"]);
+    assert!(lines.contains("main: ready"), "{lines}");
+    assert_wireshark_is_happy(&path);
+
+    // A crash, asked for through the console that is then handed over.
+    firmware.attach_console();
+    firmware.say("stall 400");
+    firmware.log.wait_for(0, "stalled for 400 ms");
+    firmware.say("crash");
+    let console = format!("tcp:{}", firmware.release_console());
+    let tap = sniff(&firmware.endpoint, &["--console", &console, "-q"]);
+    tap.out.wait_for(0, "!! panic: Guru Meditation Error");
+    tap.out.wait_for(0, "!! reboot: Rebooting...");
+    tap.out.wait_for(0, "main: ready");
+    assert!(tap.interrupt().success());
+    assert!(tap.stderr().contains("1 panic"), "{}", tap.stderr());
+    assert!(tap.stderr().contains("1 reboot"), "{}", tap.stderr());
+    drop(folder);
+}

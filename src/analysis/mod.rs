@@ -1,3 +1,4 @@
 //! What a stream of records says beyond the single record.
 
+pub mod console;
 pub mod replies;

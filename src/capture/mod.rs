@@ -25,6 +25,8 @@ pub struct Source {
     pub name: String,
     /// How it was tapped; becomes the description of the interface.
     pub description: String,
+    /// The endpoint of the device's console, if it is listened to; becomes an interface of its own.
+    pub console: Option<String>,
 }
 
 /// What a tap counted, for the statistics at the end of a capture.

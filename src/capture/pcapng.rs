@@ -1,5 +1,6 @@
 //! pcapng: the line as interface 0, with directions; what is no frame as packets of interface 1,
-//! raw bytes with a comment that says what they are; counters at the end.
+//! raw bytes with a comment that says what they are; the device's console, if it was listened to, as
+//! interface 2, a line a packet; counters at the end.
 //!
 //! Directions are the host's: what the device sent came in, what went to the device went out.
 
@@ -26,14 +27,19 @@ use crate::record::{Body, Direction, Record};
 const LINE: u32 = 0;
 /// The interface of everything else: framing errors, gaps, link changes.
 const ERRORS: u32 = 1;
+/// The interface of console lines.
+const CONSOLE: u32 = 2;
 /// LINKTYPE_USER0: bytes that are no frame.
 const USER0: u32 = 147;
+/// LINKTYPE_USER1: text.
+const USER1: u32 = 148;
 /// Nanoseconds.
 const RESOLUTION: u8 = 9;
 
 pub(super) struct Pcapng {
     writer: Option<PcapNgWriter<Vec<u8>>>,
-    delivered: [u64; 2],
+    delivered: [u64; 3],
+    has_console: bool,
 }
 
 impl Pcapng {
@@ -51,9 +57,13 @@ impl Pcapng {
             let errors = interface(DataLink::from(USER0), &name, "bytes that make no frame");
             let _ = writer.write_pcapng_block(line);
             let _ = writer.write_pcapng_block(errors);
+            if let Some(console) = &source.console {
+                let console = interface(DataLink::from(USER1), console, "the device's console");
+                let _ = writer.write_pcapng_block(console);
+            }
             out.append(writer.get_mut());
         }
-        Pcapng { writer, delivered: [0; 2] }
+        Pcapng { writer, delivered: [0; 3], has_console: source.console.is_some() }
     }
 
     fn packet(
@@ -126,8 +136,9 @@ impl Format for Pcapng {
                 self.packet(ERRORS, record, &[], Some(format!("link: {change}")), out)
             }
             Body::Console(line) => {
-                let comment = format!("console: {}", crate::escape::terminal(line));
-                self.packet(ERRORS, record, line, Some(comment), out)
+                let interface = if self.has_console { CONSOLE } else { ERRORS };
+                let text = crate::escape::terminal(line);
+                self.packet(interface, record, line, Some(format!("console: {text}")), out)
             }
         }
     }
@@ -143,7 +154,13 @@ impl Format for Pcapng {
             InterfaceStatisticsOption::IsbIfRecv(self.delivered[1]),
             InterfaceStatisticsOption::IsbUsrDeliv(self.delivered[1]),
         ];
-        for (interface_id, options) in [(LINE, line.to_vec()), (ERRORS, errors.to_vec())] {
+        let console = [
+            InterfaceStatisticsOption::IsbIfRecv(self.delivered[2]),
+            InterfaceStatisticsOption::IsbUsrDeliv(self.delivered[2]),
+        ];
+        let mut all = vec![(LINE, line.to_vec()), (ERRORS, errors.to_vec())];
+        all.extend(self.has_console.then(|| (CONSOLE, console.to_vec())));
+        for (interface_id, options) in all {
             let timestamp = now.since_epoch();
             let block = InterfaceStatisticsBlock { interface_id, timestamp, options };
             writer.write_pcapng_block(block).map_err(io::Error::other)?;
@@ -168,7 +185,11 @@ mod tests {
     #[test]
     fn everything_that_goes_in_is_read_back() {
         let mut out = Vec::new();
-        let source = Source { name: "tcp:h:1".to_owned(), description: "direct tap".to_owned() };
+        let source = Source {
+            name: "tcp:h:1".to_owned(),
+            description: "direct tap".to_owned(),
+            console: None,
+        };
         let mut format = Pcapng::new(&source, &mut out);
         let frame = Bytes::from_static(&[9; 60]);
         let error = FramingError {

@@ -4,6 +4,7 @@
 //! disk never delays the line. Output is written whenever the queue is empty, so that a line
 //! appears as soon as its frame does, and in large pieces when there is much.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::thread;
@@ -14,6 +15,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::terminal;
+use crate::analysis::console::{self, Finding};
 use crate::analysis::replies::Replies;
 use crate::bus::{Inbox, Meter};
 use crate::capture::{CaptureFile, Counts, Source, Target};
@@ -87,9 +89,26 @@ pub struct Totals {
     pub dropped: u64,
     /// Records that the capture's format cannot hold.
     pub left_out: u64,
+    /// Lines of the device's console.
+    pub console_lines: u64,
+    /// What they told.
+    pub findings: BTreeMap<Finding, u64>,
 }
 
 impl Totals {
+    /// What the console told, if it was listened to and said anything.
+    pub fn console_summary(&self) -> Option<String> {
+        let lines = terminal::count(self.console_lines, "line");
+        let findings: String = self
+            .findings
+            .iter()
+            .map(|(finding, n)| {
+                format!(", {n} {}{}", finding.name(), if *n == 1 { "" } else { "s" })
+            })
+            .collect();
+        (self.console_lines > 0).then(|| format!("console: {lines}{findings}"))
+    }
+
     /// All frames.
     pub fn frames(&self) -> u64 {
         self.to_device + self.from_device + self.unknown
@@ -225,6 +244,12 @@ impl Sink {
                 }
             }
             (Body::FramingError(error), _) if error.is_new() => self.totals.errors += 1,
+            (Body::Console(line), _) => {
+                self.totals.console_lines += 1;
+                if let Some(finding) = console::judge(line) {
+                    *self.totals.findings.entry(finding).or_default() += 1;
+                }
+            }
             _ => {}
         }
     }
@@ -318,7 +343,12 @@ impl Printer {
                 self.start(time, "**").text("link ").display(change).text("\n");
             }
             Body::Console(text) => {
-                self.start(time, "::").display(crate::escape::terminal(text)).text("\n");
+                let finding = console::judge(text);
+                let line = self.start(time, if finding.is_some() { "!!" } else { "::" });
+                if let Some(finding) = finding {
+                    line.text(finding.name()).text(": ");
+                }
+                line.display(crate::escape::terminal(text)).text("\n");
             }
         }
         if self.line.as_bytes().len() >= BUFFER { self.flush() } else { Ok(()) }

@@ -218,7 +218,11 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
         let plan = SinkPlan {
             lines: None,
             capture: Some(target),
-            source: Source { name: spec.text.clone(), description: "uarttool ping".to_owned() },
+            source: Source {
+                name: spec.text.clone(),
+                description: "uarttool ping".to_owned(),
+                console: None,
+            },
             count: None,
             clock: clock.clone(),
         };

@@ -15,9 +15,8 @@ use crate::clock::Clock;
 use crate::endpoint::Spec;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
-use crate::event::Events;
 use crate::stop::{self, Stop, Stopper};
-use crate::tap::{End, Tap, direct, proxy};
+use crate::tap::{End, Tap, console, direct, proxy};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +25,7 @@ Examples:
   uarttool sniff -c 100 -x
   uarttool sniff -w - | wireshark -k -i -
   uarttool sniff --proxy tcp-listen:127.0.0.1:5557 -qq -w out.pcapng
+  uarttool sniff --console tcp:127.0.0.1:5555 -w out.pcapng
 
 QEMU serves one client. Without '--proxy' uarttool is that client and sees what the device sends;
 with it, start uarttool first and point the real client at the proxy's port: both directions are
@@ -56,6 +56,10 @@ pub struct SniffArgs {
     /// Shorter lines; twice: no lines, only the summary
     #[arg(short = 'q', action = ArgAction::Count)]
     quiet: u8,
+    /// The device's console (QEMU's first -serial), beside the line: its log lines in the output and
+    /// in .pcapng; panics, aborts, watchdogs and reboots are counted
+    #[arg(long, value_name = "ENDPOINT")]
+    console: Option<String>,
     /// Write 'ready' to this file descriptor when the tap is in place
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
@@ -76,12 +80,22 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
     let config = target::config()?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
+    let console = args.console.as_deref().map(Spec::parse).transpose()?;
     let ready = Ready::open(args.ready_fd)?;
     args.capture.check()?;
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    cli::block_on(sniff(args, tunnel.spec, listen, ready))
+    let lines = Lines { tunnel: tunnel.spec, listen, console };
+    cli::block_on(sniff(args, lines, ready))
+}
+
+/// Everything that is listened to.
+struct Lines {
+    tunnel: Spec,
+    /// Where the tunnel's client is waited for.
+    listen: Option<Spec>,
+    console: Option<Spec>,
 }
 
 fn parse_listener(text: &str) -> Result<Spec> {
@@ -98,19 +112,14 @@ fn parse_listener(text: &str) -> Result<Spec> {
         .with_help("give tcp-listen:127.0.0.1:5557 or unix-listen:PATH"))
 }
 
-async fn sniff(
-    args: SniffArgs,
-    spec: Spec,
-    listen: Option<Spec>,
-    mut ready: Ready,
-) -> Result<Verdict> {
+async fn sniff(args: SniffArgs, lines: Lines, mut ready: Ready) -> Result<Verdict> {
     let (stopper, stop) = stop::pair();
     signals::watch(stopper.clone())?;
     if let Some(duration) = args.duration {
         stop_after(duration, stopper.clone());
     }
     let clock = Clock::system();
-    let plan = plan(&args, &spec, listen.is_some(), clock.clone());
+    let plan = plan(&args, &lines, clock.clone());
     let events = match plan.lines {
         Some(_) => terminal::events_beside_lines(),
         None => terminal::events(),
@@ -118,44 +127,68 @@ async fn sniff(
     let bus = RefCell::new(Bus::default());
     let inbox = bus.borrow_mut().watch();
     let report = sink::start(plan, inbox, stopper);
-    let tap = Tap { clock, events: events.clone(), options: spec.options.clone() };
-    let end = run_tap(&tap, &spec, listen.as_ref(), &events, &bus, stop, || ready.tell()).await;
+    let options = lines.tunnel.options.clone();
+    let tap = Tap { clock, events, options };
+    let end = run_taps(&tap, &lines, &bus, stop, || ready.tell()).await;
     drop(bus); // the sink ends when it has taken everything
     let report = report.await.map_err(|_| internal())?;
-    conclude(end, report, &spec)
+    conclude(end, report, &lines.tunnel)
 }
 
-fn plan(args: &SniffArgs, spec: &Spec, is_proxy: bool, clock: Clock) -> Plan {
+fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Plan {
     let to_stdout = args.capture.pcap.as_ref().is_some_and(|target| target.path.is_none());
     let dump = Dump {
         hex: args.hex > 0 || args.hex_and_characters > 0,
         link: args.hex > 1 || args.hex_and_characters > 1,
         characters: args.hex_and_characters > 0,
     };
-    let how = if is_proxy { "proxy, both directions" } else { "direct, from the device" };
+    let how = match lines.listen {
+        Some(_) => "proxy, both directions",
+        None => "direct, from the device",
+    };
     Plan {
         lines: (args.quiet < 2 && !to_stdout).then_some(Style { brief: args.quiet == 1, dump }),
         capture: args.capture.pcap.clone(),
-        source: Source { name: spec.text.clone(), description: format!("uarttool tap: {how}") },
+        source: Source {
+            name: lines.tunnel.text.clone(),
+            description: format!("uarttool tap: {how}"),
+            console: lines.console.as_ref().map(|console| console.text.clone()),
+        },
         count: args.count,
         clock,
     }
 }
 
-async fn run_tap(
+/// Taps the line until it ends, and the console beside it.
+async fn run_taps(
     tap: &Tap,
-    spec: &Spec,
-    listen: Option<&Spec>,
-    events: &Events,
+    lines: &Lines,
     bus: &RefCell<Bus>,
     stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
-    let device = cli::connect::open(spec, events)?;
-    match listen {
+    let line = run_tap(tap, lines, bus, stop, ready);
+    let Some(console) = &lines.console else { return line.await };
+    let console = cli::connect::open(console, &tap.events)?;
+    tokio::select! {
+        biased;
+        end = line => end,
+        end = console::run(tap, &*console, bus) => end.map(|()| End::Finished),
+    }
+}
+
+async fn run_tap(
+    tap: &Tap,
+    lines: &Lines,
+    bus: &RefCell<Bus>,
+    stop: Stop,
+    ready: impl FnOnce(),
+) -> Result<End> {
+    let device = cli::connect::open(&lines.tunnel, &tap.events)?;
+    match &lines.listen {
         None => direct::run(tap, &*device, bus, stop, ready).await,
         Some(listen) => {
-            let listener = listen.open(events);
+            let listener = listen.open(&tap.events);
             proxy::run(tap, &*device, &*listener, bus, stop, ready).await
         }
     }
@@ -177,6 +210,9 @@ fn conclude(end: Result<End>, report: Report, spec: &Spec) -> Result<Verdict> {
     let is_whole = end.is_ok() && report.error.is_none();
     if is_whole || totals.frames() + totals.errors > 0 {
         terminal::tell(&totals.summary());
+    }
+    if let Some(console) = totals.console_summary() {
+        terminal::tell(&console);
     }
     if totals.left_out > 0 && totals.errors > 0 {
         let errors = terminal::count(totals.errors, "framing error");

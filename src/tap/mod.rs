@@ -5,7 +5,9 @@
 //!
 //! - [`direct`]: we are the tunnel's client and only listen.
 //! - [`proxy`]: we stand between the tunnel and its client.
+//! - [`console`]: beside either, the device's console.
 
+pub mod console;
 pub mod direct;
 mod leg;
 pub mod proxy;

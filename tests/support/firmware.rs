@@ -133,8 +133,23 @@ impl Firmware {
         let devices = self.qmp("query-chardev", json!({}));
         let device = devices.as_array().into_iter().flatten().find(|d| d["label"] == label);
         let name = device.and_then(|d| d["filename"].as_str()).expect("the device is listed");
-        let address = name.split("tcp:").nth(1).and_then(|rest| rest.split(',').next());
+        let address = name.split("tcp:").nth(1).and_then(|rest| rest.split([',', ' ']).next());
         address.unwrap_or_else(|| panic!("no address in {name}")).to_owned()
+    }
+
+    /// Gives the console up, for somebody else to listen; its address.
+    pub fn release_console(&mut self) -> String {
+        let address = self.address("serial0");
+        let console = self.console.lock().expect("no panic");
+        let _ = console.shutdown(std::net::Shutdown::Both);
+        address
+    }
+
+    /// Listens to the console again.
+    pub fn attach_console(&mut self) {
+        let console = TcpStream::connect(self.address("serial0")).expect("the console");
+        self.log = Lines::collect(console.try_clone().expect("a second handle"));
+        self.console = Mutex::new(console);
     }
 
     /// Sends a console command and waits for its answer; returns what it said in front of `ok`.
