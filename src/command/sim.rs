@@ -1,6 +1,7 @@
 //! `uarttool sim`: the reference device on its own.
 
 use clap::Args;
+use tokio::sync::mpsc;
 
 use crate::cli::connect::{SimOptions, parse_line_rate, parse_model};
 use crate::cli::ready::Ready;
@@ -9,7 +10,7 @@ use crate::device::faults::{self, Fault, Layer};
 use crate::device::model::{self, Model};
 use crate::device::{Device, Settings};
 use crate::endpoint::spec::parse_positive;
-use crate::endpoint::{Link, Spec, spec};
+use crate::endpoint::{Connector, Link, Received, Spec, spec};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::stop::{self, Stop};
@@ -48,6 +49,9 @@ pub struct SimArgs {
     /// Decides what chance decides
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Where to listen for who wants to read the device's console
+    #[arg(long, value_name = "ENDPOINT")]
+    console: Option<String>,
     /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = parse_positive)]
     duration: Option<std::time::Duration>,
@@ -61,11 +65,9 @@ pub fn run(args: SimArgs) -> Result<Verdict> {
     if args.list_faults {
         return Ok(list_faults());
     }
-    let spec = Spec::parse(&args.listen)?;
-    if !matches!(spec.form.name, "tcp-listen" | "unix-listen") {
-        return Err(Error::usage(format!("'--listen {}' does not listen", args.listen))
-            .with_help("give tcp-listen:127.0.0.1:5556 or unix-listen:PATH"));
-    }
+    let spec = parse_listener("--listen", &args.listen)?;
+    let console =
+        args.console.as_deref().map(|text| parse_listener("--console", text)).transpose()?;
     let options = SimOptions {
         model: args.model,
         faults: args.fault.clone(),
@@ -74,7 +76,16 @@ pub fn run(args: SimArgs) -> Result<Verdict> {
         max_frame: args.max_frame,
     };
     let ready = Ready::open(args.ready_fd)?;
-    cli::block_on(serve(spec, options.settings(), args.duration, ready))
+    cli::block_on(serve(spec, console, options.settings(), args.duration, ready))
+}
+
+fn parse_listener(flag: &str, text: &str) -> Result<Spec> {
+    let spec = Spec::parse(text)?;
+    if matches!(spec.form.name, "tcp-listen" | "unix-listen") {
+        return Ok(spec);
+    }
+    Err(Error::usage(format!("'{flag} {text}' does not listen"))
+        .with_help("give tcp-listen:127.0.0.1:PORT or unix-listen:PATH"))
 }
 
 fn list_faults() -> Verdict {
@@ -100,6 +111,7 @@ fn list_faults() -> Verdict {
 
 async fn serve(
     spec: Spec,
+    console: Option<Spec>,
     settings: Settings,
     duration: Option<std::time::Duration>,
     mut ready: Ready,
@@ -116,10 +128,17 @@ async fn serve(
     let events = terminal::events();
     let listener = spec.open(&events);
     listener.prepare().await?;
-    ready.tell();
     let model = settings.model.name;
     terminal::tell(&format!("reference device, model {model}, at 192.168.100.2"));
     let mut device = Device::new(settings, cli::tokio_clock());
+    if let Some(console) = console {
+        let listener = console.open(&events);
+        listener.prepare().await?;
+        let (lines, coming) = mpsc::channel(CONSOLE_LINES);
+        device.attach_console(lines);
+        tokio::spawn(serve_console(listener, coming));
+    }
+    ready.tell();
     loop {
         let mut link = tokio::select! {
             biased;
@@ -133,6 +152,30 @@ async fn serve(
             return Ok(Verdict::Done);
         };
         events.tell(Event::Lost { endpoint: spec.text.clone(), how });
+    }
+}
+
+/// Console lines that wait for a reader at most.
+const CONSOLE_LINES: usize = 256;
+
+/// Shows the console to one reader after the other.
+async fn serve_console(listener: Box<dyn Connector>, mut lines: mpsc::Receiver<String>) {
+    while let Ok(mut link) = listener.connect().await {
+        loop {
+            tokio::select! {
+                biased;
+                received = link.rx.receive() => match received {
+                    Ok(Received::Bytes(_)) => {} // nobody types on this console
+                    Ok(Received::End(_)) | Err(_) => break,
+                },
+                line = lines.recv() => {
+                    let Some(line) = line else { return };
+                    if link.tx.send_raw(format!("{line}\r\n").as_bytes()).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
     }
 }
 

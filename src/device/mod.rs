@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
@@ -40,6 +41,9 @@ use services::Services;
 use stack::Stack;
 use uart::Uart;
 use web::Web;
+
+/// The driver's tag in the console.
+const TAG: &str = "netif_uart_tunnel";
 
 /// Which device.
 #[derive(Clone, Debug)]
@@ -91,6 +95,8 @@ pub struct Device {
     counters: Counters,
     max_frame: usize,
     is_dead: bool,
+    console: Option<mpsc::Sender<String>>,
+    started: Timestamp,
 }
 
 impl Device {
@@ -125,12 +131,42 @@ impl Device {
             counters: Counters { boots: 1, ..Counters::default() },
             max_frame: model.max_frame,
             is_dead: false,
+            console: None,
+            started: now,
             settings,
             clock,
         };
         let announcement = device.neighbours.announcement();
         device.transmit(now, announcement);
         device
+    }
+
+    /// Sends the lines of the device's console to `console`, from its boot on; what there is no room
+    /// for is lost.
+    pub fn attach_console(&mut self, console: mpsc::Sender<String>) {
+        self.console = Some(console);
+        let name = self.settings.model.name;
+        self.log(self.started, 'I', "boot", &format!("uarttool reference device, model {name}"));
+        self.log(self.started, 'I', "main", "ready");
+    }
+
+    /// A line in ESP-IDF's manner: level, milliseconds since boot, tag, text.
+    fn log(&self, now: Timestamp, level: char, tag: &str, text: &str) {
+        if let Some(console) = &self.console {
+            let ms = now.since(self.started).as_millis();
+            let _ = console.try_send(format!("{level} ({ms}) {tag}: {text}")); // or it is lost
+        }
+    }
+
+    /// The device dies: nothing is heard of it any more but this.
+    fn die(&mut self, now: Timestamp) {
+        if !std::mem::replace(&mut self.is_dead, true)
+            && let Some(console) = &self.console
+        {
+            let text = "Guru Meditation Error: Core  0 panic'ed (LoadProhibited).";
+            let _ = console.try_send(text.to_owned());
+        }
+        self.log(now, 'E', "main", "halted");
     }
 
     /// Lives with `link` until that ends; says how it did. Without a link, forever: what the device
@@ -183,7 +219,11 @@ impl Device {
             if let Some((arrived, bytes)) = self.uart.receive(limit, self.receiver.wanted()) {
                 self.driver_reads(arrived, &bytes);
             } else if gives_up.is_some() {
+                let given_up = (self.counters.header_timeouts, self.counters.body_timeouts);
                 self.receiver.give_up(&mut self.counters);
+                if given_up != (self.counters.header_timeouts, self.counters.body_timeouts) {
+                    self.log(limit, 'W', TAG, "Failed to read complete frame");
+                }
             } else {
                 break;
             }
@@ -196,12 +236,16 @@ impl Device {
 
     fn driver_reads(&mut self, arrived: Timestamp, bytes: &[u8]) {
         let mut flush = Flush::Nothing;
+        let bad = self.counters.bad_length;
         let frame = self.receiver.push(arrived, bytes, &mut self.counters, &mut flush);
         self.counters.flushed += match flush {
             Flush::Nothing => 0,
             Flush::Arrived => self.uart.flush(arrived) as u64,
             Flush::Everything => self.uart.flush(Timestamp(u64::MAX)) as u64,
         };
+        if self.counters.bad_length > bad {
+            self.log(arrived, 'W', TAG, "Invalid frame length");
+        }
         if let Some(frame) = frame.filter(|_| !self.is_dead) {
             self.frame_arrives(arrived, frame);
         }
@@ -217,7 +261,9 @@ impl Device {
             self.services.overwrite(now, &frame);
         }
         let received = self.frames.received(frame);
-        self.is_dead |= received.death;
+        if received.death {
+            self.die(now);
+        }
         for frame in received.deliver {
             self.deliver(now, &frame);
         }
@@ -229,7 +275,7 @@ impl Device {
     fn deliver(&mut self, now: Timestamp, frame: &[u8]) {
         match self.neighbours.receive(frame, &mut self.counters) {
             Taken::Ignored => {}
-            Taken::Death => self.is_dead = true,
+            Taken::Death => self.die(now),
             Taken::Frames(frames) => {
                 for frame in frames {
                     self.transmit(now, frame);
