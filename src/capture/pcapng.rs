@@ -116,7 +116,7 @@ impl Format for Pcapng {
                 let comment = error.describe(record.offset).to_string();
                 self.packet(ERRORS, record, &error.bytes, Some(comment), out)
             }
-            Body::Gap(bytes) => {
+            Body::Gap { bytes, .. } => {
                 let comment = format!("gap: {bytes} bytes were seen but not kept");
                 self.packet(ERRORS, record, &[], Some(comment), out)
             }
