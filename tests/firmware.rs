@@ -379,7 +379,7 @@ fn behind_another_client_it_says_who_within_two_seconds_and_sends_nothing() {
         let firmware = Firmware::start_with(&setup);
         let holder = sniff(&firmware.endpoint, &[]);
         let started = Instant::now();
-        let output = run(["ping", "-d", &firmware.endpoint, "-c", "1"]);
+        let output = run(["ping", "-d", &firmware.endpoint, "-c", "1", "--no-attach"]);
         let (stdout, stderr) = text(&output);
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         assert_eq!(output.status.code(), Some(3), "{stdout}{stderr}");
@@ -432,6 +432,7 @@ fn a_capture_into_a_pipe_is_read_along() {
     let reader = Process::start(
         std::process::Command::new("sh")
             .args(["-c", script, &support::binary(), &firmware.endpoint])
+            .env("XDG_RUNTIME_DIR", support::runtime_folder())
             .env_remove("UARTTOOL_DEVICE"),
     );
     reader.err.wait_for(0, "connected to");
@@ -453,6 +454,7 @@ fn count_duration_hex_and_ready_do_what_they_say() {
         std::process::Command::new("sh")
             .args(["-c", script, &support::binary(), &firmware.endpoint])
             .arg(&ready)
+            .env("XDG_RUNTIME_DIR", support::runtime_folder())
             .env_remove("UARTTOOL_DEVICE"),
     );
     let deadline = Instant::now() + support::SOON;

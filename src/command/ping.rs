@@ -11,8 +11,10 @@ use crate::bus::Bus;
 use crate::capture::Source;
 use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs, parse_positive};
 use crate::cli::sink::{self, Plan as SinkPlan};
-use crate::cli::{self, Verdict, signals, target, terminal};
+use crate::cli::target::{self, Tunnel};
+use crate::cli::{self, Verdict, signals, terminal};
 use crate::clock::Clock;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::{Options, Spec};
 use crate::error::{Error, Result};
 use crate::probe::ping::{Damage, Outcome, Plan, Reply, Statistics};
@@ -180,15 +182,18 @@ pub fn run(args: PingArgs) -> Result<Verdict> {
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    cli::block_on(send(args, tunnel.spec, identity))
+    cli::block_on(send(args, tunnel, identity))
 }
 
-async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict> {
+async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verdict> {
+    let spec = &tunnel.spec;
     let (stopper, mut stop) = stop::pair();
     let interrupted = signals::watch(stopper.clone())?;
     let clock = Clock::system();
     let events = terminal::events_beside_lines();
-    let connector = spec.open(&events);
+    let mut sharing = Sharing::new(tunnel.folder.clone(), "ping", spec, &clock, &events).await;
+    sharing.set_busy(Some(format!("ping (pid {}) is sending itself", std::process::id())));
+    let connector = spec.open(&events, tunnel.attach("ping"));
     connector.prepare().await?;
     let link = tokio::select! {
         biased;
@@ -215,8 +220,8 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
     }
     let plan = args.plan();
     let mut report_line = Reporter::new(&args, &plan);
-    report_line.head(&identity, &spec);
-    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus);
+    report_line.head(&identity, spec);
+    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
     let result =
         ping::run(&mut probe, &plan, &mut stop, |outcome| report_line.outcome(outcome)).await;
     drop(probe); // and with it the bus: the capture ends

@@ -10,11 +10,12 @@ use crate::capture::Source;
 use crate::cli::args::{CaptureArgs, TunnelArgs, parse_positive};
 use crate::cli::ready::Ready;
 use crate::cli::sink::{self, Dump, Plan, Report, Style};
-use crate::cli::{self, Verdict, signals, target, terminal};
+use crate::cli::target::{self, Tunnel};
+use crate::cli::{self, Verdict, signals, terminal};
 use crate::clock::Clock;
 use crate::endpoint::Spec;
+use crate::endpoint::sharing::Sharing;
 use crate::error::{Error, Result};
-use crate::event::Events;
 use crate::stop::{self, Stop, Stopper};
 use crate::tap::{End, Tap, direct, proxy};
 
@@ -79,7 +80,7 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    cli::block_on(sniff(args, tunnel.spec, listen, ready))
+    cli::block_on(sniff(args, tunnel, listen, ready))
 }
 
 fn parse_listener(text: &str) -> Result<Spec> {
@@ -93,17 +94,18 @@ fn parse_listener(text: &str) -> Result<Spec> {
 
 async fn sniff(
     args: SniffArgs,
-    spec: Spec,
+    tunnel: Tunnel,
     listen: Option<Spec>,
     mut ready: Ready,
 ) -> Result<Verdict> {
+    let spec = &tunnel.spec;
     let (stopper, stop) = stop::pair();
     signals::watch(stopper.clone())?;
     if let Some(duration) = args.duration {
         stop_after(duration, stopper.clone());
     }
     let clock = Clock::system();
-    let plan = plan(&args, &spec, listen.is_some(), clock.clone());
+    let plan = plan(&args, spec, listen.is_some(), clock.clone());
     let events = match plan.lines {
         Some(_) => terminal::events_beside_lines(),
         None => terminal::events(),
@@ -112,10 +114,10 @@ async fn sniff(
     let inbox = bus.borrow_mut().watch();
     let report = sink::start(plan, inbox, stopper);
     let tap = Tap { clock, events: events.clone(), options: spec.options.clone() };
-    let end = run_tap(&tap, &spec, listen.as_ref(), &events, &bus, stop, || ready.tell()).await;
+    let end = run_tap(&tap, &tunnel, listen.as_ref(), &bus, stop, || ready.tell()).await;
     drop(bus); // the sink ends when it has taken everything
     let report = report.await.map_err(|_| internal())?;
-    conclude(end, report, &spec)
+    conclude(end, report, spec)
 }
 
 fn plan(args: &SniffArgs, spec: &Spec, is_proxy: bool, clock: Clock) -> Plan {
@@ -137,19 +139,25 @@ fn plan(args: &SniffArgs, spec: &Spec, is_proxy: bool, clock: Clock) -> Plan {
 
 async fn run_tap(
     tap: &Tap,
-    spec: &Spec,
+    tunnel: &Tunnel,
     listen: Option<&Spec>,
-    events: &Events,
     bus: &RefCell<Bus>,
     stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
-    let device = spec.open(events);
+    let (spec, events) = (&tunnel.spec, &tap.events);
+    let folder = tunnel.folder.clone();
     match listen {
-        None => direct::run(tap, &*device, bus, stop, ready).await,
+        None => {
+            let mut sharing = Sharing::new(folder, "sniff", spec, &tap.clock, events).await;
+            let device = spec.open(events, tunnel.attach("sniff"));
+            direct::run(tap, &*device, bus, &mut sharing, stop, ready).await
+        }
         Some(listen) => {
-            let listener = listen.open(events);
-            proxy::run(tap, &*device, &*listener, bus, stop, ready).await
+            let mut sharing = Sharing::new(folder, "sniff --proxy", spec, &tap.clock, events).await;
+            let device = spec.open(events, None); // bytes are passed on, and an attached one has none
+            let listener = listen.open(events, None);
+            proxy::run(tap, &*device, &*listener, bus, &mut sharing, stop, ready).await
         }
     }
 }

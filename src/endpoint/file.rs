@@ -14,6 +14,7 @@ pub(super) static FILE: Form = Form {
     address: "PATH",
     help: "a recorded raw stream",
     check: |path| if path.is_empty() { Err("no path behind 'file:'".to_owned()) } else { Ok(()) },
+    identities: |_| Vec::new(), // everybody can read it
     open: |spec, _| Box::new(RawFile { spec: spec.clone() }),
 };
 
@@ -37,6 +38,7 @@ impl Connector for RawFile {
                 peer: None,
                 standing: Standing::Served,
                 is_live: false,
+                shared: None,
             };
             let framing = self.spec.options.framing;
             let mut link =

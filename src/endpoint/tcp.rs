@@ -29,6 +29,7 @@ pub(super) static TCP: Form = Form {
         ("", _) => Err(format!("no host in '{address}'")),
         _ => Ok(()),
     },
+    identities: |address| identities("tcp", address),
     open: |spec, _| Box::new(Tcp { spec: spec.clone() }),
 };
 
@@ -38,6 +39,7 @@ pub(super) static TCP_LISTEN: Form = Form {
     address: "[HOST]:PORT",
     help: "waiting for a connection; the host is 127.0.0.1 unless given",
     check: |address| split(address).map(|_| ()),
+    identities: |address| identities("tcp-listen", address),
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
 };
 
@@ -49,6 +51,25 @@ fn split(address: &str) -> Result<(&str, u16), String> {
     let port = port.parse().map_err(|_| format!("'{port}' is not a port (0 to 65535)"))?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     Ok((host, port))
+}
+
+/// Every address that `address` resolves to, behind `form`; without a host it is this one, and port
+/// 0 is a different one each time.
+fn identities(form: &str, address: &str) -> Vec<String> {
+    use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+    let Ok((host, port @ 1..)) = split(address) else { return Vec::new() };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let mut addresses: Vec<_> = (host, port).to_socket_addrs().into_iter().flatten().collect();
+    for address in &mut addresses {
+        match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => v4.set_ip(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => v6.set_ip(Ipv6Addr::LOCALHOST),
+            _ => {}
+        }
+    }
+    addresses.sort();
+    addresses.dedup();
+    addresses.iter().map(|address| format!("{form}:{address}")).collect()
 }
 
 fn parts(spec: &Spec) -> (String, u16) {
@@ -142,7 +163,7 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
     stream.set_nodelay(true).map_err(|error| {
         Error::environment(format!("cannot set TCP_NODELAY on {}", spec.text)).caused_by(error)
     })?;
-    let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true };
+    let about = About { endpoint: spec.text.clone(), peer, standing, is_live: true, shared: None };
     let is_here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
     let (reader, writer) = stream.into_split();
     let acknowledge = match (spec.options.quickack, is_here) {
@@ -161,3 +182,21 @@ fn acknowledge_at_once(reader: &OwnedReadHalf) {
 
 #[cfg(not(target_os = "linux"))]
 fn acknowledge_at_once(_: &OwnedReadHalf) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_the_same_however_it_is_written() {
+        let v4 = "tcp:127.0.0.1:5556".to_owned();
+        assert!(identities("tcp", "localhost:5556").contains(&v4));
+        for address in ["127.0.0.1:5556", "0.0.0.0:5556", ":5556"] {
+            assert_eq!(identities("tcp", address), [v4.clone()], "{address}");
+        }
+        assert_eq!(identities("tcp", "[::]:5556"), ["tcp:[::1]:5556"]);
+        assert_eq!(identities("tcp", "[::1]:5556"), ["tcp:[::1]:5556"]);
+        assert_ne!(identities("tcp", "127.0.0.1:5556"), identities("tcp", "127.0.0.1:5557"));
+        assert!(identities("tcp-listen", ":0").is_empty());
+    }
+}

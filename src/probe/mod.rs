@@ -2,7 +2,9 @@
 //!
 //! A [`Probe`] owns a link. It answers ARP requests for the host's address, since not every
 //! firmware has a static entry; it shows everything that it sends and receives to watchers, for
-//! captures; and it keeps the rule never to send while somebody else may be served.
+//! captures; and it keeps the rule never to send while somebody else may be served. While it has the
+//! line, it shares it with other processes; on a line that another process shares, what it sends
+//! comes back like everything else and is shown then, with the time at which it went.
 
 pub mod ping;
 
@@ -17,12 +19,15 @@ use tokio::time::Instant;
 use crate::bus::Bus;
 use crate::clock::{Clock, Timestamp};
 use crate::craft;
+use crate::endpoint::sharing::{Deliverer, Sharing};
 use crate::endpoint::{Link, Options, Received, Standing};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::framing::Decoder;
 use crate::proto::{MacAddr, arp, be16, ethernet, ipv4_at};
 use crate::record::{Body, Direction, Origin, Record, Span};
+use crate::share::server::Outgoing;
+use crate::share::wire::Host;
 
 /// How long to wait for a frame before sending, where nothing else tells whether we are served.
 const LISTEN_FIRST: Duration = Duration::from_millis(300);
@@ -66,6 +71,14 @@ pub struct Probe {
     watchers: RefCell<Bus>,
     may_send: bool,
     last_arrival: Option<Instant>,
+    sharing: Sharing,
+    deliverer: Deliverer,
+}
+
+/// What came first while we waited.
+enum Came {
+    Received(Received),
+    Outgoing(Outgoing),
 }
 
 impl Probe {
@@ -84,13 +97,25 @@ impl Probe {
             decoded: Vec::new(),
             queue: VecDeque::new(),
             identity,
-            clock,
             events,
             watchers: RefCell::new(watchers),
             may_send: link.about.standing == Standing::Served,
             last_arrival: None,
+            sharing: Sharing::none(),
+            deliverer: Deliverer::new(origin.connection, options, &clock),
+            clock,
             link,
         }
+    }
+
+    /// Shares the line as long as the probe has it.
+    #[must_use]
+    pub fn sharing(mut self, mut sharing: Sharing) -> Self {
+        let identity = &self.identity;
+        sharing.set_host(Host { ip: identity.host_ip.octets(), mac: identity.host_mac.octets() });
+        sharing.up(&self.link.about);
+        self.sharing = sharing;
+        self
     }
 
     /// The addresses, as given or as learned since.
@@ -101,9 +126,18 @@ impl Probe {
     /// Sends one frame; says when it went.
     pub async fn send(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
         self.wait_for_standing().await?;
+        self.check_turn()?;
+        self.put(frame).await
+    }
+
+    /// Sends a frame and shows it, unless it comes back and is shown then.
+    async fn put(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
         let frame = Bytes::from(frame);
         let now = self.clock.now();
         self.link.tx.send(std::slice::from_ref(&frame)).await?;
+        if self.link.about.shared.is_some() {
+            return Ok(self.link.tx.sent_at().unwrap_or(now));
+        }
         let record = Record {
             time: Some(Span::at(now)),
             origin: Origin::new(Direction::ToDevice),
@@ -114,12 +148,22 @@ impl Probe {
         Ok(now)
     }
 
+    /// While somebody has the line alone, we send nothing of our own.
+    fn check_turn(&self) -> Result<()> {
+        if self.sharing.is_taken() {
+            return Err(Error::environment("another uarttool has the line alone")
+                .with_help("try again when it has given it back"));
+        }
+        Ok(())
+    }
+
     /// Sends bytes as they are.
     pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<Timestamp> {
         self.wait_for_standing().await?;
+        self.check_turn()?;
         let now = self.clock.now();
         self.link.tx.send_raw(bytes).await?;
-        Ok(now)
+        Ok(self.link.tx.sent_at().unwrap_or(now))
     }
 
     /// The next record from the device, or `None` when there is none until `deadline`. Cancelling
@@ -130,23 +174,49 @@ impl Probe {
                 return Ok(Some(record));
             }
             let quiet = self.last_arrival.map_or(deadline, |last| (last + QUIET).min(deadline));
-            match tokio::time::timeout_at(quiet, self.link.rx.receive()).await {
-                Ok(received) => match received? {
-                    Received::End(how) => return Err(self.gone(&how)),
-                    Received::Bytes(bytes) => {
+            match tokio::time::timeout_at(quiet, self.wait()).await {
+                Ok(came) => match came? {
+                    Came::Received(Received::End(how)) => {
+                        self.sharing.down(&how);
+                        return Err(self.gone(&how));
+                    }
+                    Came::Received(Received::Bytes(bytes)) => {
                         self.last_arrival = Some(Instant::now());
                         self.decoder.push(self.clock.now(), &bytes, &mut self.decoded);
                         self.sort().await?;
                     }
+                    Came::Received(Received::Records(mut records)) => {
+                        self.decoded.append(&mut records);
+                        self.sort().await?;
+                    }
+                    Came::Outgoing(outgoing) => self.deliver(outgoing).await?,
                 },
                 Err(_) if self.last_arrival.is_some() && quiet < deadline => {
                     self.last_arrival = None;
                     self.decoder.idle(self.clock.now(), &mut self.decoded);
+                    self.deliverer.idle(&mut self.decoded);
                     self.sort().await?;
                 }
                 Err(_) => return Ok(self.queue.pop_front()),
             }
         }
+    }
+
+    /// Something from the link, or something that another process wants to be sent.
+    async fn wait(&mut self) -> Result<Came> {
+        tokio::select! {
+            received = self.link.rx.receive() => received.map(Came::Received),
+            outgoing = self.sharing.next(&self.watchers) => Ok(Came::Outgoing(outgoing)),
+        }
+    }
+
+    /// Sends what another process wants to be sent.
+    async fn deliver(&mut self, outgoing: Outgoing) -> Result<()> {
+        let mut records = Vec::new();
+        let delivered = self.deliverer.deliver(outgoing, &mut *self.link.tx, &mut records).await;
+        self.last_arrival = Some(Instant::now());
+        self.watchers.borrow_mut().publish(&mut records);
+        delivered
     }
 
     fn gone(&self, how: &str) -> Error {
@@ -157,6 +227,12 @@ impl Probe {
     async fn sort(&mut self) -> Result<()> {
         self.watchers.borrow_mut().publish(&mut self.decoded.clone());
         for record in std::mem::take(&mut self.decoded) {
+            if record.origin.direction == Direction::ToDevice {
+                continue; // shown, and that is all
+            }
+            if let (Some(ear), Body::Frame(_)) = (self.sharing.ear(), &record.body) {
+                ear.heard();
+            }
             if let Body::Frame(frame) = &record.body {
                 self.learn(frame);
                 if let Some(reply) = self.arp_reply(frame) {
@@ -171,23 +247,20 @@ impl Probe {
     /// The device speaks to us, so that it is safe to speak to it.
     async fn send_unasked(&mut self, frame: Vec<u8>) -> Result<()> {
         self.may_send = true;
-        let record = Record {
-            time: Some(Span::at(self.clock.now())),
-            origin: Origin::new(Direction::ToDevice),
-            offset: None,
-            body: Body::Frame(Bytes::from(frame)),
-        };
-        if let Body::Frame(frame) = &record.body {
-            self.link.tx.send(std::slice::from_ref(frame)).await?;
+        if self.sharing.is_taken() {
+            return Ok(());
         }
-        self.watchers.borrow_mut().publish(&mut vec![record]);
-        Ok(())
+        self.put(frame).await.map(|_| ())
     }
 
     /// The answer to a request for our own address (RFC 826).
     fn arp_reply(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let asked = arp::Message::in_frame(frame)?;
         let host = &self.identity;
+        let holder = self.link.about.shared.and_then(|shared| shared.host);
+        if holder.is_some_and(|holder| holder.ip == host.host_ip.octets()) {
+            return None; // the holder answers
+        }
         if asked.op != arp::REQUEST || asked.tpa != host.host_ip || asked.spa == host.host_ip {
             return None;
         }

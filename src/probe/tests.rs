@@ -63,7 +63,8 @@ type Seen = Arc<Mutex<Vec<Vec<u8>>>>;
 fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
     let (out, near) = mpsc::unbounded_channel();
     let seen = Seen::default();
-    let about = About { endpoint: "test:".to_owned(), peer: None, standing, is_live: true };
+    let about =
+        About { endpoint: "test:".to_owned(), peer: None, standing, is_live: true, shared: None };
     let far = Far { device, out, seen: seen.clone() };
     let link = Link { rx: Box::new(Near(near)), tx: Box::new(far), about };
     let started = Instant::now();

@@ -1,11 +1,14 @@
-//! The tap as the tunnel's only client: it listens and sends nothing.
+//! The tap as the tunnel's only client: it listens, and sends nothing but what other processes send
+//! through it.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use super::leg::Leg;
+use super::senders::Senders;
 use super::{End, Tap};
 use crate::bus::Bus;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::{Connector, Link};
 use crate::error::Result;
 use crate::record::{Direction, Origin};
@@ -22,6 +25,7 @@ pub async fn run(
     tap: &Tap,
     connector: &dyn Connector,
     bus: &RefCell<Bus>,
+    sharing: &mut Sharing,
     mut stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
@@ -37,13 +41,14 @@ pub async fn run(
             () = stop.wait() => return Ok(End::Stopped),
             link = connector.connect() => link?,
         };
+        sharing.up(&link.about);
         let record = tap.connected(&link.about, connection, Direction::Unknown);
         bus.borrow_mut().publish(&mut vec![record]);
         if let Some(ready) = ready.take() {
             ready();
         }
         let is_live = link.about.is_live;
-        let Some(how) = listen(tap, link, connection, bus, &mut stop).await? else {
+        let Some(how) = listen(tap, link, connection, bus, sharing, &mut stop).await? else {
             return Ok(End::Stopped);
         };
         if !is_live {
@@ -64,16 +69,25 @@ async fn listen(
     mut link: Link,
     connection: u32,
     bus: &RefCell<Bus>,
+    sharing: &mut Sharing,
     stop: &mut Stop,
 ) -> Result<Option<String>> {
     let origin = Origin { tap: 0, connection, direction: Direction::FromDevice };
     let is_live = link.about.is_live;
     let mut leg = Leg::new(tap, bus, origin, is_live);
-    let ended = tokio::select! {
-        biased;
+    leg.tell(sharing.ear());
+    let mut senders = Senders::new(tap, bus, sharing, connection);
+    let mut refused = None;
+    let mut ended = tokio::select! {
         ended = leg.observe(&mut *link.rx) => Some(ended?),
+        error = senders.serve(&mut *link.tx) => refused.insert(error).chain().into(),
         () = stop.wait() => None,
     };
+    if refused.is_some()
+        && let Ok(how) = tokio::time::timeout(DRAIN_AT_MOST, leg.observe(&mut *link.rx)).await
+    {
+        ended = Some(how?); // the line is gone, and what came before that was read
+    }
     if ended.is_none() && is_live {
         drain(&mut leg, &mut link).await?;
     }
@@ -82,6 +96,7 @@ async fn listen(
     } else {
         leg.finish_all().await;
     }
+    senders.finish(ended.as_deref());
     Ok(ended)
 }
 

@@ -7,15 +7,27 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Tap;
+use super::senders::{PATIENCE, Senders};
 use crate::bus::Bus;
 use crate::endpoint::{Receive, Received, Transmit};
-use crate::error::{Error, Result};
+use crate::error::{Category, Error, Result};
 use crate::framing::Decoder;
-use crate::record::{Origin, Record};
+use crate::record::{Body, Origin, Record};
+use crate::share::server::Ear;
 
 /// When the decoder is told that nothing came: soon, so that the last frame behind an error is
 /// shown, and after receivers have discarded what they had.
 const QUIET: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(1050)];
+
+/// After so much silence in mid-frame others may send: receivers have discarded what they had.
+pub(super) const AT_REST: Duration = Duration::from_millis(1100);
+/// Why others may not.
+const MID_FRAME: &str = "the proxy's client has been in the middle of a frame all the time";
+
+/// A link that yields records cannot be passed on as bytes.
+fn not_a_stream() -> Error {
+    Error::new(Category::Internal, "the proxy was attached to another uarttool")
+}
 
 pub(super) struct Leg<'a> {
     tap: &'a Tap,
@@ -29,6 +41,8 @@ pub(super) struct Leg<'a> {
     quiet: usize,
     /// Whether arrival times mean anything.
     is_timed: bool,
+    /// Who wants to know that the first frame has come.
+    ear: Option<Ear>,
 }
 
 /// How passing on ended.
@@ -51,7 +65,13 @@ impl<'a> Leg<'a> {
             last: Instant::now(),
             quiet: QUIET.len(),
             is_timed,
+            ear: None,
         }
+    }
+
+    /// Tells `ear` when the first frame has come.
+    pub(super) fn tell(&mut self, ear: Option<Ear>) {
+        self.ear = ear;
     }
 
     /// Waits for bytes; meanwhile tells the decoder that none came.
@@ -87,6 +107,12 @@ impl<'a> Leg<'a> {
                 record.time = None;
             }
         }
+        if let Some(ear) = &self.ear
+            && self.records.iter().any(|record| matches!(record.body, Body::Frame(_)))
+        {
+            ear.heard();
+            self.ear = None;
+        }
         if !self.records.is_empty() {
             self.bus.borrow_mut().publish(&mut self.records);
         }
@@ -106,6 +132,8 @@ impl<'a> Leg<'a> {
         match self.receive(rx).await? {
             Received::End(how) => return Ok(Some(how)),
             Received::Bytes(bytes) => self.frame(&bytes),
+            // What the holder has framed; it comes as the holder timed it.
+            Received::Records(mut records) => self.records.append(&mut records),
         }
         if self.is_timed {
             self.publish();
@@ -136,6 +164,7 @@ impl<'a> Leg<'a> {
             let bytes = match self.receive(rx).await? {
                 Received::End(how) => return Ok(Ended::Source(how)),
                 Received::Bytes(bytes) => bytes,
+                Received::Records(_) => return Err(not_a_stream()),
             };
             let wanted = bytes.slice(skip.min(bytes.len())..);
             skip -= bytes.len() - wanted.len();
@@ -150,6 +179,77 @@ impl<'a> Leg<'a> {
             }
             self.settle();
         }
+    }
+
+    /// As [`Leg::forward`]; whenever the sender is between two frames, `senders` may send as well.
+    pub(super) async fn forward_with(
+        &mut self,
+        rx: &mut dyn Receive,
+        tx: &mut dyn Transmit,
+        senders: &mut Senders<'_>,
+    ) -> Result<Ended> {
+        loop {
+            let since = senders.waiting_since();
+            if since.is_some() && self.is_at_rest() {
+                if let Err(error) = senders.deliver(tx).await {
+                    return Ok(Ended::Sink(error));
+                }
+                continue;
+            }
+            let at_rest = self.last + AT_REST;
+            let until = since.map_or(at_rest, |since| at_rest.min(since + PATIENCE));
+            let received = tokio::select! {
+                received = self.receive(rx) => received?,
+                () = senders.fetch(), if since.is_none() => continue,
+                () = tokio::time::sleep_until(until), if since.is_some() => {
+                    if !self.is_at_rest() {
+                        senders.refuse(MID_FRAME);
+                    }
+                    continue;
+                }
+            };
+            match received {
+                Received::End(how) => return Ok(Ended::Source(how)),
+                Received::Records(_) => return Err(not_a_stream()),
+                Received::Bytes(bytes) => {
+                    if let Err(error) = self.pass(bytes, tx, senders).await {
+                        return Ok(Ended::Sink(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Passes `bytes` on; if somebody waits for it, stops at the next boundary inside them.
+    async fn pass(
+        &mut self,
+        mut bytes: Bytes,
+        tx: &mut dyn Transmit,
+        senders: &mut Senders<'_>,
+    ) -> Result<()> {
+        while !bytes.is_empty() {
+            let boundary = match senders.waiting_since() {
+                Some(_) => self.until_boundary().filter(|n| *n < bytes.len()),
+                None => None,
+            };
+            let piece = bytes.split_to(boundary.unwrap_or(bytes.len()));
+            if !piece.is_empty() {
+                self.in_flight = Some(piece.clone());
+                let sent = tx.send_raw(&piece).await;
+                self.settle();
+                sent?;
+            }
+            if boundary.is_some() {
+                senders.deliver(tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is on its way: between two frames, or so long after the last byte that the
+    /// device has discarded what it had.
+    fn is_at_rest(&self) -> bool {
+        self.until_boundary() == Some(0) || self.last.elapsed() >= AT_REST
     }
 
     /// Frames what was being passed on.

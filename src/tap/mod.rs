@@ -5,10 +5,13 @@
 //!
 //! - [`direct`]: we are the tunnel's client and only listen.
 //! - [`proxy`]: we stand between the tunnel and its client.
+//!
+//! While it has the line, a tap shares it with other processes (see [`crate::share`]).
 
 pub mod direct;
 mod leg;
 pub mod proxy;
+mod senders;
 
 use crate::clock::Clock;
 use crate::endpoint::{About, Options};
@@ -50,8 +53,10 @@ impl Tap {
 
     /// Tells that a link is up; the record for it.
     fn connected(&self, about: &About, connection: u32, direction: Direction) -> Record {
-        self.events
-            .tell(Event::Connected { endpoint: about.endpoint.clone(), peer: about.peer.clone() });
+        if about.shared.is_none() {
+            let (endpoint, peer) = (about.endpoint.clone(), about.peer.clone());
+            self.events.tell(Event::Connected { endpoint, peer });
+        } // otherwise it was told to whom we are attached
         let with = match &about.peer {
             Some(peer) => format!("{}, {peer}", about.endpoint),
             None => about.endpoint.clone(),
