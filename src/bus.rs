@@ -71,29 +71,41 @@ pub struct Inbox {
 impl Inbox {
     /// The next record, waiting for it on this thread; `None` when the tap has ended.
     pub fn wait(&mut self) -> Option<Record> {
-        let record = self.queue.blocking_recv()?;
-        Some(self.taken(record))
+        loop {
+            let record = self.queue.blocking_recv()?;
+            if let Some(record) = self.taken(record) {
+                return Some(record);
+            }
+        }
     }
 
     /// The next record; `None` when the tap has ended. Cancelling it loses nothing.
     pub async fn next(&mut self) -> Option<Record> {
-        let record = self.queue.recv().await?;
-        Some(self.taken(record))
-    }
-
-    /// What was dropped at the very end, behind which nothing came that could have told of it.
-    pub fn untold(&mut self) -> Option<Record> {
-        let bytes = self.meter.dropped_bytes.load(Ordering::Relaxed);
-        let (records, bytes) = (self.meter.dropped() - self.told.0, bytes - self.told.1);
-        let origin = Origin::new(Direction::Unknown);
-        let gap = Record { time: None, origin, offset: None, body: Body::Gap { records, bytes } };
-        (records > 0).then(|| self.taken(gap))
+        loop {
+            let record = self.queue.recv().await?;
+            if let Some(record) = self.taken(record) {
+                return Some(record);
+            }
+        }
     }
 
     /// The next record, if there is one already.
     pub fn poll(&mut self) -> Option<Record> {
-        let record = self.queue.try_recv().ok()?;
-        Some(self.taken(record))
+        loop {
+            let record = self.queue.try_recv().ok()?;
+            if let Some(record) = self.taken(record) {
+                return Some(record);
+            }
+        }
+    }
+
+    /// What was dropped and not told of yet, since nothing came behind it that fitted: to be asked
+    /// for when the queue is empty.
+    pub fn untold(&mut self) -> Option<Record> {
+        let bytes = self.meter.dropped_bytes.load(Ordering::Relaxed);
+        let gap = Body::Gap { records: self.meter.dropped(), bytes };
+        let origin = Origin::new(Direction::Unknown);
+        self.taken(Record { time: None, origin, offset: None, body: gap })
     }
 
     /// The counters.
@@ -101,12 +113,19 @@ impl Inbox {
         self.meter.clone()
     }
 
-    fn taken(&mut self, record: Record) -> Record {
-        if let Body::Gap { records, bytes } = record.body {
-            self.told = (self.told.0 + records, self.told.1 + bytes);
-        }
+    /// Accounts for a record that leaves the queue. A gap of which all was told before is no news.
+    fn taken(&mut self, mut record: Record) -> Option<Record> {
         self.meter.waiting.fetch_sub(size(&record), Ordering::Relaxed);
-        record
+        if let Body::Gap { records, bytes } = &mut record.body {
+            let dropped_bytes = self.meter.dropped_bytes.load(Ordering::Relaxed);
+            *records = (*records).min(self.meter.dropped() - self.told.0);
+            *bytes = (*bytes).min(dropped_bytes.saturating_sub(self.told.1));
+            self.told = (self.told.0 + *records, self.told.1 + *bytes);
+            if *records == 0 {
+                return None;
+            }
+        }
+        Some(record)
     }
 }
 
@@ -290,6 +309,8 @@ mod tests {
         let gap = inbox.untold().map(|record| record.body);
         assert_eq!(gap, Some(Body::Gap { records: 3, bytes: 30 }));
         assert_eq!(inbox.untold(), None);
+        bus.publish(&mut vec![frame(0, 10)]);
+        assert_eq!(inbox.poll(), Some(frame(0, 10)), "what was told is not told again");
     }
 
     #[test]

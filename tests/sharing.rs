@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Process, SOON, lines_with, text};
+use support::{Process, SOON, lines_with};
 use tempfile::TempDir;
 
 /// The reply that a well-behaved device gives to an echo request.
@@ -205,4 +205,394 @@ fn a_ping_through_a_sniff_loses_nothing_and_all_captures_are_the_same() {
     assert!(frames == frames_of(Path::new(&watched)), "holder and watcher saw the same");
     assert!(frames == frames_of(Path::new(&pinged)), "so did the sender");
     assert_eq!(device.echo_requests(), 1000);
+}
+
+/// A connection to the socket of a holder, through the library.
+fn attach(world: &World) -> (tokio::runtime::Runtime, uarttool::endpoint::Attached) {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
+    let (_, path) = uarttool::share::places::sockets(&world.sockets()).remove(0);
+    let attached = runtime.block_on(uarttool::endpoint::Attached::to(&path, "test"));
+    (runtime, attached.expect("it is welcome"))
+}
+
+#[test]
+fn auto_finds_the_line_that_is_held_and_no_attach_does_not() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &["-q", "--max-frame", "1400"]);
+    let (code, report, stderr) = world.ping(&["-c", "3", "-i", "10ms"]);
+    assert_eq!(code, 0, "{report}{stderr}");
+    let who = format!("uarttool sniff (pid {})", holder.id());
+    let endpoint = &device.endpoint;
+    let expected = format!(
+        "using {endpoint},framing=len16be,max-frame=1400: {who} holds it\n\
+         attached to {who}, which holds {endpoint}\n"
+    );
+    assert_eq!(stderr, expected);
+    for explicit in [format!("tcp:localhost:{}", device.port), endpoint.clone()] {
+        let (code, _, stderr) = world.ping(&["-d", &explicit, "-c", "1"]);
+        assert_eq!((code, stderr), (0, format!("attached to {who}, which holds {endpoint}\n")));
+    }
+    let (code, _, stderr) = world.ping(&["-d", endpoint, "-c", "1", "--no-attach"]);
+    assert_eq!(code, 3);
+    assert!(stderr.contains(&format!("{endpoint} is held by uarttool (pid {})", holder.id())));
+    assert_eq!(device.echo_requests(), 5, "nothing was sent while queued");
+}
+
+#[test]
+fn a_unix_socket_is_the_same_by_any_path() {
+    let world = World::new();
+    let path = world.file("uart1.sock");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let accepting = thread::spawn(move || listener.accept().expect("it comes"));
+    let holder = world.holder("unix:uart1.sock", &[]);
+    let _client = accepting.join().expect("no panic");
+    let watcher = world.watcher(&format!("unix:{}", path.display()), &[]);
+    let said =
+        format!("attached to uarttool sniff (pid {}), which holds unix:uart1.sock\n", holder.id());
+    assert_eq!(watcher.err.wait_for(0, "\n"), said);
+}
+
+#[test]
+fn a_ping_shares_its_line_too_and_directions_are_right() {
+    let (world, device) = (World::new(), Device::start());
+    let ping = world.start(&["ping", "-d", &device.endpoint, "-i", "20ms"]);
+    ping.out.wait_for(0, "icmp_seq=2 ");
+    let watcher = world.watcher(&device.endpoint, &["-c", "20"]);
+    assert!(watcher.wait(SOON).success());
+    let stdout = watcher.stdout();
+    assert_eq!(
+        lines_with(&stdout, " -> IP 192.168.100.1 > 192.168.100.2: ICMP echo req").len(),
+        10
+    );
+    assert_eq!(
+        lines_with(&stdout, " <- IP 192.168.100.2 > 192.168.100.1: ICMP echo rep").len(),
+        10
+    );
+    let (code, report, _) =
+        world.ping(&["-d", &device.endpoint, "-c", "5", "-i", "10ms", "-e", "9"]);
+    assert_eq!(code, 0, "{report}");
+    // It has the line alone by its nature: nobody can take it away from it.
+    let (runtime, attached) = attach(&world);
+    let error = runtime.block_on(attached.alone()).expect_err("the holder is sending");
+    assert!(error.chain().contains("is sending itself"), "{}", error.chain());
+    // Its end is the end of those attached.
+    let watcher = world.watcher(&device.endpoint, &[]);
+    assert!(ping.interrupt().success());
+    assert_eq!(watcher.wait(SOON).code(), Some(3));
+    let said = format!("went away: uarttool ping (pid {}) ended", ping.id());
+    assert!(watcher.stderr().contains(&said), "{}", watcher.stderr());
+}
+
+#[test]
+fn who_has_the_line_alone_keeps_others_from_sending_and_gives_it_back_by_dying() {
+    let (world, device) = (World::new(), Device::start());
+    let _holder = world.holder(&device.endpoint, &["-q"]);
+    let (runtime, attached) = attach(&world);
+    let alone = runtime.block_on(attached.alone()).expect("nobody else has it");
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert_eq!(code, 3);
+    let reason = format!("uarttool test (pid {}) has the line alone", std::process::id());
+    assert!(stderr.contains(&reason), "{stderr}");
+    let watcher = world.watcher(&device.endpoint, &["-c", "1"]); // watching is free
+    let mut link = alone.into_link("the line");
+    let frame = bytes::Bytes::from_static(&[7; 60]);
+    runtime.block_on(link.tx.send(&[frame])).expect("we may");
+    assert!(watcher.wait(SOON).success());
+    drop((link, runtime));
+    let deadline = Instant::now() + SOON;
+    while world.ping(&["-d", &device.endpoint, "-c", "1"]).0 != 0 {
+        assert!(Instant::now() < deadline, "it was not given back");
+    }
+    assert_eq!(device.echo_requests(), 1);
+}
+
+#[test]
+fn a_holder_that_was_killed_is_noticed_and_its_socket_removed() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &[]);
+    let reconnecting = format!("{},reconnect=50ms", device.endpoint);
+    let ends = world.watcher(&device.endpoint, &[]);
+    let goes_on = world.watcher(&reconnecting, &[]);
+    let pings = world.start(&["ping", "-d", &device.endpoint, "-i", "10ms"]);
+    pings.out.wait_for(0, "icmp_seq=3 ");
+    let from = goes_on.err.len();
+    holder.signal(Signal::KILL);
+    holder.wait(SOON);
+    for process in [&ends, &pings] {
+        assert_eq!(process.wait(SOON).code(), Some(3), "{}", process.stderr());
+        let said = format!("uarttool sniff (pid {}) is gone", holder.id());
+        assert!(process.stderr().contains(&said), "{}", process.stderr());
+    }
+    // The one that reconnects holds the line itself now, and the next is attached to it.
+    goes_on.out.wait_for(0, "** link connected");
+    let sockets = std::fs::read_dir(world.sockets()).expect("the folder").count();
+    assert_eq!(sockets, 1, "{}", goes_on.err.text()[from..].to_owned());
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains(&format!("attached to uarttool sniff (pid {})", goes_on.id())));
+}
+
+#[test]
+fn a_stale_socket_is_removed_and_the_line_used_directly() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &[]);
+    holder.signal(Signal::KILL);
+    holder.wait(SOON);
+    let left = std::fs::read_dir(world.sockets()).expect("the folder").count();
+    assert_eq!(left, 1, "it was left behind");
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(std::fs::read_dir(world.sockets()).expect("the folder").count(), 0);
+}
+
+#[test]
+fn a_lost_line_ends_those_attached_unless_they_reconnect_and_the_holder_stays_the_holder() {
+    let (world, device) = (World::new(), Device::start());
+    let reconnecting = format!("{},reconnect=50ms", device.endpoint);
+    let holder = world.holder(&reconnecting, &[]);
+    let ends = world.watcher(&device.endpoint, &[]);
+    let goes_on = world.watcher(&reconnecting, &[]);
+    device.hang_up();
+    assert_eq!(ends.wait(SOON).code(), Some(3));
+    assert!(ends.stderr().contains("went away: closed by the other end"), "{}", ends.stderr());
+    holder.out.wait_for(0, "** link connected");
+    goes_on.out.wait_for(0, "** link connected");
+    let attached = format!("attached to uarttool sniff (pid {})", holder.id());
+    assert_eq!(lines_with(&goes_on.stderr(), &attached).len(), 2, "{}", goes_on.stderr());
+    assert_eq!(lines_with(&goes_on.stdout(), "** link lost").len(), 1, "{}", goes_on.stdout());
+    let from = goes_on.out.len();
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert_eq!(code, 0, "{stderr}");
+    goes_on.out.wait_for(from, "ICMP echo reply");
+    assert!(goes_on.interrupt().success());
+    assert!(holder.interrupt().success());
+}
+
+#[test]
+fn a_holder_of_another_version_gives_one_clear_sentence() {
+    let (world, device) = (World::new(), Device::start());
+    std::fs::create_dir(world.sockets()).expect("a folder");
+    let private = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(world.sockets(), private).expect("ours");
+    let listener = UnixListener::bind(world.sockets().join("1-0.sock")).expect("a listener");
+    let mut hello = b"\x01uarttool\x00\x02\x00\x00\x00\x00\x10\x92\x00\x05sniff\x01".to_vec();
+    hello.extend((device.endpoint.len() as u16).to_be_bytes());
+    hello.extend(device.endpoint.as_bytes());
+    hello.extend(b"what version 2 says");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream: UnixStream = stream.expect("a connection");
+            let _ = stream.write_all(&(hello.len() as u32).to_be_bytes());
+            let _ = stream.write_all(&hello);
+        }
+    });
+    for args in [&["-d", &device.endpoint][..], &[]] {
+        let (code, _, stderr) = world.ping(&[args, &["-c", "1"]].concat());
+        assert_eq!(code, 3);
+        let sentence = format!(
+            "uarttool: uarttool sniff (pid 4242) holds {} and shares it by version 2 of the \
+             protocol, this uarttool by version 1\n  use the same uarttool for both, or end that \
+             one\n",
+            device.endpoint
+        );
+        assert_eq!(stderr, sentence);
+    }
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1", "--no-attach"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn the_folder_and_the_socket_are_private_and_a_folder_that_is_not_is_not_used() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &[]);
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode();
+    assert_eq!(mode(&world.sockets()) & 0o777, 0o700);
+    let (_, socket) = uarttool::share::places::sockets(&world.sockets()).remove(0);
+    assert_eq!(mode(&socket) & 0o777, 0o600);
+    assert!(holder.interrupt().success());
+    assert!(!socket.exists());
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(world.sockets(), open).expect("ours");
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert_eq!(code, 0, "the line itself is there");
+    assert!(stderr.contains("is open to others (mode 755)"), "{stderr}");
+}
+
+#[test]
+fn a_holder_that_is_stopped_is_passed_over_in_time() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &[]);
+    holder.signal(Signal::STOP);
+    let started = Instant::now();
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert_eq!(code, 3);
+    assert!(stderr.contains(&format!("is held by uarttool (pid {})", holder.id())), "{stderr}");
+    holder.signal(Signal::CONT);
+}
+
+/// A frame behind its length.
+fn framed(frame: &[u8]) -> Vec<u8> {
+    [&(frame.len() as u16).to_be_bytes()[..], frame].concat()
+}
+
+/// A frame of a protocol of its own, marked.
+fn marked(mark: u8, length: usize) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
+    frame.resize(length, mark);
+    frame
+}
+
+/// A proxy in front of `device` and the port it offers.
+fn proxy(world: &World, device: &Device, args: &[&str]) -> (Process, u16) {
+    let listen = ["--proxy", "tcp-listen:127.0.0.1:0"];
+    let process = world.holder(&device.endpoint, &[&listen[..], args].concat());
+    let said = process.err.wait_for(0, "listening on ");
+    let port =
+        said.split("listening on tcp:127.0.0.1:").nth(1).and_then(|rest| rest.lines().next());
+    (process, port.and_then(|port| port.parse().ok()).expect("a port"))
+}
+
+#[test]
+fn through_a_proxy_frames_go_in_between_those_of_its_client_never_into_one() {
+    let (world, device) = (World::new(), Device::start());
+    let capture = world.file("proxy.pcapng");
+    let capture_text = capture.to_str().expect("UTF-8");
+    let (tap, port) = proxy(&world, &device, &["-qq", "-w", capture_text]);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("the proxy");
+    tap.err.wait_for(0, "connected to tcp-listen");
+    client.set_nodelay(true).expect("a TCP socket");
+    let frame = framed(&marked(0xcc, 1000));
+    // In the middle of a frame the ping has to wait; behind it, it goes at once.
+    client.write_all(&frame[..300]).expect("it is passed on");
+    thread::sleep(Duration::from_millis(50));
+    let ping = world.start(&["ping", "-d", &device.endpoint, "-c", "1", "-W", "5s"]);
+    ping.err.wait_for(0, "attached to uarttool sniff --proxy");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(device.received.lock().expect("no panic").len(), 0);
+    client.write_all(&frame[300..]).expect("it is passed on");
+    assert!(ping.wait(SOON).success(), "{}", ping.stderr());
+
+    // A client that never pauses, in pieces that never end with a frame.
+    let ping =
+        world.start(&["ping", "-d", &device.endpoint, "-c", "50", "-i", "2ms", "-W", "9s", "-q"]);
+    let stream = frame.repeat(4000);
+    for piece in stream.chunks(7777) {
+        client.write_all(piece).expect("it is passed on");
+    }
+    assert!(ping.wait(SOON).success(), "{}{}", ping.stdout(), ping.stderr());
+    let deadline = Instant::now() + SOON;
+    while device.received.lock().expect("no panic").len() < 4052 {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    }
+    let frames = device.received.lock().expect("no panic").clone();
+    assert_eq!(frames.iter().filter(|frame| **frame == marked(0xcc, 1000)).count(), 4001);
+    assert_eq!(device.echo_requests(), 51);
+    assert!(tap.interrupt().success());
+    let seen: Vec<_> = frames_of(&capture).into_iter().filter(|(flags, _)| *flags == 2).collect();
+    assert!(
+        seen.iter().map(|(_, frame)| frame).eq(&frames),
+        "the capture shows what went, in order"
+    );
+    assert!(tap.stderr().contains("0 framing errors, 0 dropped"), "{}", tap.stderr());
+}
+
+#[test]
+fn a_client_that_stays_in_the_middle_of_a_frame_does_not_keep_others_waiting_for_good() {
+    let (world, device) = (World::new(), Device::start());
+    let (tap, port) = proxy(&world, &device, &["-qq"]);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("the proxy");
+    tap.err.wait_for(0, "connected to tcp-listen");
+    client.write_all(&framed(&marked(1, 100))[..50]).expect("it is passed on");
+    thread::sleep(Duration::from_millis(50));
+    let started = Instant::now();
+    let (runtime, attached) = attach(&world);
+    let mut link = attached.into_link("the line");
+    let frame = bytes::Bytes::from(marked(2, 60));
+    runtime.block_on(link.tx.send(&[frame])).expect("in the end it goes");
+    let waited = started.elapsed();
+    assert!((900..2500).contains(&waited.as_millis()), "{waited:?}");
+    // While a client is there, nobody gets the line alone.
+    drop(link);
+    let (runtime, attached) = attach(&world);
+    let error = runtime.block_on(attached.alone()).expect_err("a client is there");
+    assert!(error.chain().contains("is connected to the proxy"), "{}", error.chain());
+}
+
+/// The median and the longest of `count` round trips through `port`, `pause` apart.
+fn round_trips(stream: &mut TcpStream, count: usize, pause: Duration) -> (Duration, Duration) {
+    let mut request = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00];
+    request.extend([0x45, 0, 0, 84, 0, 1, 0x40, 0, 64, 1, 0xf1, 0x53, 192, 168, 100, 1]);
+    request.extend([192, 168, 100, 2, 8, 0, 0x00, 0xe5, 0, 7, 0, 1]);
+    request.extend((0..56).map(|n| n as u8));
+    let request = framed(&request);
+    let mut reply = vec![0; request.len()];
+    let mut times: Vec<_> = (0..count)
+        .map(|_| {
+            thread::sleep(pause);
+            let started = Instant::now();
+            stream.write_all(&request).expect("it is sent");
+            stream.read_exact(&mut reply).expect("it comes back");
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    (times[count / 2], times[count - 1])
+}
+
+/// `N frames`, `M dropped` of a summary.
+fn totals(stderr: &str) -> (usize, usize) {
+    let line = lines_with(stderr, " dropped").pop().unwrap_or_else(|| panic!("{stderr}"));
+    let words: Vec<_> = line.split_whitespace().collect();
+    let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("{line}"));
+    (number(words[0]), number(words[words.len() - 2]))
+}
+
+#[test]
+fn of_32_watchers_one_that_is_stuck_costs_the_line_and_the_others_nothing_side_by_side() {
+    let (world, device) = (World::new(), Device::start());
+    let (tap, port) = proxy(&world, &device, &["-qq"]);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("the proxy");
+    client.set_nodelay(true).expect("a TCP socket");
+    tap.err.wait_for(0, "connected to tcp-listen");
+    let pace = Duration::from_millis(5);
+    let alone = round_trips(&mut client, 300, pace);
+    let watchers: Vec<_> = (0..32).map(|_| world.watcher(&device.endpoint, &["-qq"])).collect();
+    let watched = round_trips(&mut client, 300, pace);
+    watchers[0].signal(Signal::STOP);
+    let stuck = round_trips(&mut client, 300, pace);
+
+    // More than any queue holds, as fast as a line of 10 MB/s.
+    let burst = 30_000;
+    let frame = framed(&marked(3, 1000));
+    let started = Instant::now();
+    for n in 0..burst / 10 {
+        client.write_all(&frame.repeat(10)).expect("it is passed on");
+        let due = Duration::from_millis(n as u64 + 1);
+        thread::sleep(due.saturating_sub(started.elapsed()));
+    }
+    let after = round_trips(&mut client, 100, pace);
+    println!("alone {alone:?}, 32 watchers {watched:?}, one stuck {stuck:?}, full {after:?}");
+    let bearable = alone.0 * 3 + Duration::from_micros(500);
+    for (median, _) in [watched, stuck, after] {
+        assert!(median < bearable, "{median:?}, and alone {:?}", alone.0);
+    }
+
+    let total = 2 * 600 + burst + 2 * 100; // since the watchers are there
+    watchers[0].signal(Signal::CONT);
+    thread::sleep(Duration::from_millis(500));
+    for watcher in &watchers {
+        watcher.signal(Signal::INT);
+    }
+    for (n, watcher) in watchers.iter().enumerate() {
+        assert!(watcher.wait(SOON).success());
+        let (captured, dropped) = totals(&watcher.stderr());
+        assert_eq!(captured + dropped, total, "watcher {n}: {}", watcher.stderr());
+        assert_eq!(dropped > 0, n == 0, "watcher {n}: {}", watcher.stderr());
+    }
+    drop(client);
+    assert!(tap.interrupt().success());
+    assert_eq!(totals(&tap.stderr()), (total + 600, 0));
 }

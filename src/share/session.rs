@@ -213,7 +213,10 @@ fn collect(first: Record, inbox: &mut Inbox, records: &mut VecDeque<Record>, out
     records.push_back(first);
     let mut bytes = 0;
     while records.len() < AT_ONCE && bytes < wire::BATCH {
-        let Some(record) = inbox.poll() else { break };
+        let Some(record) = inbox.poll() else {
+            records.extend(inbox.untold()); // on a quiet line nothing else would tell it
+            break;
+        };
         if let Body::Frame(frame) = &record.body {
             bytes += frame.len();
         }
