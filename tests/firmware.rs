@@ -494,3 +494,28 @@ fn a_client_that_comes_while_the_device_is_sending_starts_at_a_frame() {
     assert!(tap.interrupt().success());
     assert!(tap.stderr().contains("0 framing errors, 0 dropped"), "{}", tap.stderr());
 }
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn two_hundred_pings_through_a_sniff_that_holds_the_line_are_all_in_both_captures() {
+    let firmware = Firmware::start();
+    let (folder, held) = capture("held.pcapng");
+    let pinged = folder.path().join("pinged.pcapng");
+    let holder = sniff(&firmware.endpoint, &["-qq", "-w", held.to_str().expect("UTF-8")]);
+    let args = ["-c", "200", "-i", "5ms", "-q", "-W", "10s", "-w"];
+    let pinged_text = pinged.to_str().expect("UTF-8");
+    let output = run([&["ping", "-d", &firmware.endpoint], &args[..], &[pinged_text]].concat());
+    let (report, stderr) = text(&output);
+    assert!(output.status.success(), "{report}{stderr}");
+    let said = format!("attached to uarttool sniff (pid {})", holder.id());
+    assert!(stderr.contains(&said), "{stderr}");
+    assert!(report.contains("200 packets transmitted, 200 received, 0% packet loss"), "{report}");
+    assert!(holder.interrupt().success(), "{}", holder.stderr());
+    assert!(holder.stderr().contains("400 frames (200 to the device, 200 from it)"));
+    assert!(holder.stderr().contains("0 framing errors, 0 dropped"), "{}", holder.stderr());
+    for path in [&held, &pinged] {
+        assert_eq!(tshark_count(path, "icmp.type == 8"), 200);
+        assert_eq!(tshark_count(path, "icmp.type == 0"), 200);
+        assert_wireshark_is_happy(path);
+    }
+}

@@ -521,13 +521,18 @@ fn a_client_that_stays_in_the_middle_of_a_frame_does_not_keep_others_waiting_for
     assert!(error.chain().contains("is connected to the proxy"), "{}", error.chain());
 }
 
+/// An echo request of 98 bytes, with every checksum right.
+fn echo_request() -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00];
+    frame.extend([0x45, 0, 0, 84, 0, 1, 0x40, 0, 64, 1, 0xf1, 0x53, 192, 168, 100, 1]);
+    frame.extend([192, 168, 100, 2, 8, 0, 0x00, 0xe5, 0, 7, 0, 1]);
+    frame.extend((0..56).map(|n| n as u8));
+    frame
+}
+
 /// The median and the longest of `count` round trips through `port`, `pause` apart.
 fn round_trips(stream: &mut TcpStream, count: usize, pause: Duration) -> (Duration, Duration) {
-    let mut request = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00];
-    request.extend([0x45, 0, 0, 84, 0, 1, 0x40, 0, 64, 1, 0xf1, 0x53, 192, 168, 100, 1]);
-    request.extend([192, 168, 100, 2, 8, 0, 0x00, 0xe5, 0, 7, 0, 1]);
-    request.extend((0..56).map(|n| n as u8));
-    let request = framed(&request);
+    let request = framed(&echo_request());
     let mut reply = vec![0; request.len()];
     let mut times: Vec<_> = (0..count)
         .map(|_| {
@@ -595,4 +600,22 @@ fn of_32_watchers_one_that_is_stuck_costs_the_line_and_the_others_nothing_side_b
     drop(client);
     assert!(tap.interrupt().success());
     assert_eq!(totals(&tap.stderr()), (total + 600, 0));
+}
+
+#[test]
+fn a_watcher_sees_framing_errors_and_offsets_as_the_holder_does() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &[]);
+    let watcher = world.watcher(&device.endpoint, &[]);
+    let frame = framed(&echo_request());
+    device.send(&[&frame[..], &[0xff; 9], &frame, &frame].concat());
+    let error = "!! framing: length 65535 > 1514 at byte 100; passed over 9 bytes, back in step";
+    for process in [&holder, &watcher] {
+        process.out.wait_for(0, error);
+    }
+    thread::sleep(Duration::from_millis(200));
+    assert!(watcher.interrupt().success());
+    assert!(holder.interrupt().success());
+    assert_eq!(watcher.stdout(), holder.stdout());
+    assert_eq!(watcher.stdout().lines().count(), 4);
 }

@@ -368,3 +368,35 @@ impl Transmit for AttachedSender {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sharing::Sharing;
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn who_is_attached_is_as_sure_of_being_served_as_the_holder_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = Spec::parse("tcp:127.0.0.1:1").expect("good");
+        let (clock, events) = (Clock::system(), Events::ignore());
+        let own = Some(folder.path().to_owned());
+        let mut sharing = Sharing::new(own, "sniff", &spec, &clock, &events).await;
+        let standing = Standing::Unverified;
+        let endpoint = spec.text.clone();
+        let held = About { endpoint, peer: None, standing, is_live: true, shared: None };
+        let bus = std::cell::RefCell::new(Bus::default());
+        for (is_heard, wanted) in [(false, Standing::Unverified), (true, Standing::Served)] {
+            sharing.up(&held);
+            if is_heard {
+                sharing.ear().expect("it is shared").heard();
+            }
+            let (_, path) = places::sockets(folder.path()).remove(0);
+            let attached = tokio::select! {
+                attached = Attached::to(&path, "test") => attached.expect("it is welcome"),
+                _ = sharing.next(&bus) => panic!("nobody sends"),
+            };
+            assert_eq!(attached.into_link("x").about.standing, wanted);
+        }
+    }
+}
