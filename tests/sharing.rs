@@ -619,3 +619,42 @@ fn a_watcher_sees_framing_errors_and_offsets_as_the_holder_does() {
     assert_eq!(watcher.stdout(), holder.stdout());
     assert_eq!(watcher.stdout().lines().count(), 4);
 }
+
+#[test]
+fn raw_bytes_of_an_attached_process_are_shown_as_what_they_amount_to() {
+    let (world, device) = (World::new(), Device::start());
+    let holder = world.holder(&device.endpoint, &[]);
+    let (runtime, attached) = attach(&world);
+    let mut link = attached.into_link("the line");
+    let bytes = framed(&echo_request());
+    runtime.block_on(async {
+        link.tx.send_raw(&bytes[..1]).await.expect("half a header");
+        link.tx.send_raw(&bytes[1..]).await.expect("the rest");
+        link.tx.send(&[bytes::Bytes::from(echo_request())]).await.expect("a frame");
+        let error = link.tx.send(&[bytes::Bytes::new()]).await.expect_err("no frame at all");
+        assert!(error.chain().contains("a frame of 0 bytes cannot be sent"), "{}", error.chain());
+        link.tx.send(&[bytes::Bytes::from(echo_request())]).await.expect("the line is still there");
+    });
+    let deadline = Instant::now() + SOON;
+    while lines_with(&holder.stdout(), "<- IP").len() < 3 {
+        assert!(Instant::now() < deadline, "{}", holder.stdout());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(lines_with(&holder.stdout(), "-> IP").len(), 3, "{}", holder.stdout());
+    assert_eq!(device.echo_requests(), 3);
+}
+
+#[test]
+fn a_holder_that_waits_for_its_line_comes_first_and_others_are_told() {
+    let world = World::new();
+    let path = world.file("uart1.sock");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let accepting = thread::spawn(move || listener.accept().expect("it comes").0);
+    let holder = world.holder("unix:uart1.sock,reconnect=50ms", &[]);
+    drop(accepting.join().expect("no panic"));
+    holder.err.wait_for(0, "waiting for unix:");
+    let (code, _, stderr) = world.ping(&["-d", "unix:uart1.sock", "-c", "1"]);
+    assert_eq!(code, 3);
+    let waits = format!("uarttool sniff (pid {}) waits for unix:", holder.id());
+    assert!(stderr.contains(&waits), "{stderr}");
+}

@@ -29,7 +29,7 @@ Examples:
 
 QEMU serves one client. Without '--proxy' uarttool is that client and sees what the device sends;
 with it, start uarttool first and point the real client at the proxy's port: both directions are
-seen.
+seen. While another uarttool has the tunnel, sniff goes through that one and sees both, too.
 
 Exit status: 0 done, also after Ctrl-C; 2 usage; 3 the tunnel is not there or went away.";
 

@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -28,6 +28,8 @@ use crate::share::wire::{FromHolder, Line, MAJOR, MAX_REQUEST, MINOR, ToHolder};
 
 /// How long a holder may take to let us in.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many answers can be waited for; more than one when waiting for the others was cancelled.
+const ANSWERS: usize = 16;
 /// Records that are taken at once.
 const AT_ONCE: usize = 256;
 
@@ -145,8 +147,8 @@ impl Attached {
         opened.holder.check_version()?;
         let Opened { holder, mut incoming, writer } = opened;
         let name = holder.to_string();
-        let (sender, answers) = mpsc::channel(1);
-        let mut sender_half = AttachedSender { name, writer, answers, sent_at: None };
+        let (sender, answers) = mpsc::channel(ANSWERS);
+        let mut sender_half = AttachedSender::new(name, writer, answers);
         let hello = ToHolder::Attach {
             major: MAJOR,
             minor: MINOR,
@@ -286,39 +288,59 @@ impl Receive for AttachedReceiver {
 struct AttachedSender {
     name: String,
     writer: OwnedWriteHalf,
+    /// What of the last message was not written yet.
+    unsaid: BytesMut,
     answers: mpsc::Receiver<FromHolder>,
+    unanswered: usize,
     sent_at: Option<Timestamp>,
 }
 
 impl AttachedSender {
+    fn new(name: String, writer: OwnedWriteHalf, answers: mpsc::Receiver<FromHolder>) -> Self {
+        let unsaid = BytesMut::new();
+        AttachedSender { name, writer, unsaid, answers, unanswered: 0, sent_at: None }
+    }
+
+    /// Says `message`. When cancelled, the next one says the rest of it first.
     async fn say(&mut self, message: &ToHolder) -> Result<()> {
         let mut out = Vec::new();
         message.encode(&mut out);
-        let said = self.writer.write_all(&out).await;
+        self.unsaid.extend_from_slice(&out);
+        let said = self.writer.write_all_buf(&mut self.unsaid).await;
         said.map_err(|error| {
             Error::environment(format!("cannot send through {}", self.name)).caused_by(error)
         })
     }
 
-    /// Says `message` and waits for the answer to it.
+    /// Waits until no more than `left` answers are to come; the last one.
+    async fn wait_for_answers(&mut self, left: usize) -> Option<FromHolder> {
+        let mut answer = None;
+        while self.unanswered > left {
+            answer = self.answers.recv().await;
+            self.unanswered = if answer.is_some() { self.unanswered - 1 } else { 0 };
+        }
+        answer
+    }
+
+    /// Says `message` and waits for the answer to it, behind those to what was cancelled.
     async fn ask(&mut self, message: &ToHolder) -> Result<()> {
-        while self.answers.try_recv().is_ok() {} // to what was cancelled
+        self.wait_for_answers(ANSWERS - 1).await;
+        self.unanswered += 1;
         self.say(message).await?;
-        match self.answers.recv().await {
+        let answer = self.wait_for_answers(0).await;
+        let why = match answer {
             Some(FromHolder::Sent(time)) => {
                 self.sent_at = Some(time);
-                Ok(())
+                return Ok(());
             }
-            Some(FromHolder::Refused(why)) => {
-                let why = crate::escape::terminal(why.as_bytes()).to_string();
-                Err(Error::environment(format!("cannot send through {}: {why}", self.name)))
-            }
-            Some(_) => Ok(()),
-            None => Err(Error::environment(format!(
-                "cannot send through {}: the line is gone",
-                self.name
-            ))),
-        }
+            Some(FromHolder::Refused(why)) => crate::escape::terminal(why.as_bytes()).to_string(),
+            Some(_) => return Ok(()),
+            None => "the line is gone".to_owned(),
+        };
+        Err(Error::environment(match message {
+            ToHolder::TakeAlone => format!("cannot have the line of {} alone: {why}", self.name),
+            _ => format!("cannot send through {}: {why}", self.name),
+        }))
     }
 }
 
