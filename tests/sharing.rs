@@ -475,20 +475,29 @@ fn through_a_proxy_frames_go_in_between_those_of_its_client_never_into_one() {
     assert!(ping.wait(SOON).success(), "{}", ping.stderr());
 
     // A client that never pauses, in pieces that never end with a frame.
-    let ping =
-        world.start(&["ping", "-d", &device.endpoint, "-c", "50", "-i", "2ms", "-W", "9s", "-q"]);
-    let stream = frame.repeat(4000);
-    for piece in stream.chunks(7777) {
-        client.write_all(piece).expect("it is passed on");
-    }
-    assert!(ping.wait(SOON).success(), "{}{}", ping.stdout(), ping.stderr());
+    let args = ["-d", &device.endpoint, "-c", "50", "-i", "2ms", "-W", "9s", "-q"];
+    let pinging = thread::scope(|scope| {
+        let pinging = scope.spawn(|| world.ping(&args));
+        client.write_all(&frame[..300]).expect("it is passed on");
+        let piece = [&frame[300..], &frame[..300]].concat();
+        let mut whole = 1;
+        while !pinging.is_finished() {
+            client.write_all(&piece).expect("it is passed on");
+            thread::sleep(Duration::from_micros(100));
+            whole += 1;
+        }
+        client.write_all(&frame[300..]).expect("it is passed on");
+        (pinging.join().expect("no panic"), whole)
+    });
+    let ((code, report, stderr), whole) = pinging;
+    assert_eq!(code, 0, "{report}{stderr}");
     let deadline = Instant::now() + SOON;
-    while device.received.lock().expect("no panic").len() < 4052 {
+    while device.received.lock().expect("no panic").len() < 52 + whole {
         assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
     let frames = device.received.lock().expect("no panic").clone();
-    assert_eq!(frames.iter().filter(|frame| **frame == marked(0xcc, 1000)).count(), 4001);
+    assert_eq!(frames.iter().filter(|frame| **frame == marked(0xcc, 1000)).count(), 1 + whole);
     assert_eq!(device.echo_requests(), 51);
     assert!(tap.interrupt().success());
     let seen: Vec<_> = frames_of(&capture).into_iter().filter(|(flags, _)| *flags == 2).collect();
