@@ -1,6 +1,7 @@
 //! What is written is read back, and whatever is read, nothing panics.
 
 use super::*;
+use crate::record::{Direction, FramingError, LinkChange, Origin, Problem, Recovery, Span};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
