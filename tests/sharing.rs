@@ -316,7 +316,6 @@ fn a_holder_that_was_killed_is_noticed_and_its_socket_removed() {
     let goes_on = world.watcher(&reconnecting, &[]);
     let pings = world.start(&["ping", "-d", &device.endpoint, "-i", "10ms"]);
     pings.out.wait_for(0, "icmp_seq=3 ");
-    let from = goes_on.err.len();
     holder.signal(Signal::KILL);
     holder.wait(SOON);
     for process in [&ends, &pings] {
@@ -326,11 +325,12 @@ fn a_holder_that_was_killed_is_noticed_and_its_socket_removed() {
     }
     // The one that reconnects holds the line itself now, and the next is attached to it.
     goes_on.out.wait_for(0, "** link connected");
-    let sockets = std::fs::read_dir(world.sockets()).expect("the folder").count();
-    assert_eq!(sockets, 1, "{}", goes_on.err.text()[from..].to_owned());
     let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains(&format!("attached to uarttool sniff (pid {})", goes_on.id())));
+    // A dying process may close its connections a moment before its listener, so that the first who
+    // looks can be too early to find the socket stale; the next is not.
+    assert_eq!(std::fs::read_dir(world.sockets()).expect("the folder").count(), 1);
 }
 
 #[test]
