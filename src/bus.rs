@@ -2,14 +2,15 @@
 //!
 //! Each watcher has a queue of its own, bounded in records and in bytes. When it is full, whole
 //! records are dropped for that watcher and counted; when there is room again, a [`Body::Gap`]
-//! says how many bytes are missing. For every watcher: received + dropped = seen.
+//! says how much is missing. For every watcher: received + dropped = seen. A bus may hang behind
+//! another: the gaps that arrive count as what they stand for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::record::{Body, Origin, Record};
+use crate::record::{Body, Direction, Origin, Record};
 
 /// Records that wait for one watcher at most.
 pub const MAX_RECORDS: usize = 16 * 1024;
@@ -28,7 +29,15 @@ pub struct Bus {
 struct Watcher {
     queue: mpsc::Sender<Record>,
     meter: Arc<Meter>,
-    missing: Option<(u64, Origin)>,
+    missing: Option<Missing>,
+}
+
+/// What was dropped since the last gap was reported.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    records: u64,
+    bytes: u64,
+    origin: Origin,
 }
 
 /// Counts what one watcher was given.
@@ -36,6 +45,7 @@ struct Watcher {
 pub struct Meter {
     seen: AtomicU64,
     dropped: AtomicU64,
+    dropped_bytes: AtomicU64,
     waiting: AtomicUsize,
 }
 
@@ -56,19 +66,48 @@ impl Meter {
 pub struct Inbox {
     queue: mpsc::Receiver<Record>,
     meter: Arc<Meter>,
+    /// Records and bytes that gaps have told of.
+    told: (u64, u64),
 }
 
 impl Inbox {
     /// The next record, waiting for it on this thread; `None` when the tap has ended.
     pub fn wait(&mut self) -> Option<Record> {
-        let record = self.queue.blocking_recv()?;
-        Some(self.taken(record))
+        loop {
+            let record = self.queue.blocking_recv()?;
+            if let Some(record) = self.taken(record) {
+                return Some(record);
+            }
+        }
+    }
+
+    /// The next record; `None` when the tap has ended. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Option<Record> {
+        loop {
+            let record = self.queue.recv().await?;
+            if let Some(record) = self.taken(record) {
+                return Some(record);
+            }
+        }
     }
 
     /// The next record, if there is one already.
     pub fn poll(&mut self) -> Option<Record> {
-        let record = self.queue.try_recv().ok()?;
-        Some(self.taken(record))
+        loop {
+            let record = self.queue.try_recv().ok()?;
+            if let Some(record) = self.taken(record) {
+                return Some(record);
+            }
+        }
+    }
+
+    /// What was dropped and not told of yet, since nothing came behind it that fitted: to be asked
+    /// for when the queue is empty.
+    pub fn untold(&mut self) -> Option<Record> {
+        let bytes = self.meter.dropped_bytes.load(Ordering::Relaxed);
+        let gap = Body::Gap { records: self.meter.dropped(), bytes };
+        let origin = Origin::new(Direction::Unknown);
+        self.taken(Record { time: None, origin, offset: None, body: gap })
     }
 
     /// The counters.
@@ -76,9 +115,19 @@ impl Inbox {
         self.meter.clone()
     }
 
-    fn taken(&self, record: Record) -> Record {
+    /// Accounts for a record that leaves the queue. A gap of which all was told before is no news.
+    fn taken(&mut self, mut record: Record) -> Option<Record> {
         self.meter.waiting.fetch_sub(size(&record), Ordering::Relaxed);
-        record
+        if let Body::Gap { records, bytes } = &mut record.body {
+            let dropped_bytes = self.meter.dropped_bytes.load(Ordering::Relaxed);
+            *records = (*records).min(self.meter.dropped() - self.told.0);
+            *bytes = (*bytes).min(dropped_bytes.saturating_sub(self.told.1));
+            self.told = (self.told.0 + *records, self.told.1 + *bytes);
+            if *records == 0 {
+                return None;
+            }
+        }
+        Some(record)
     }
 }
 
@@ -87,7 +136,7 @@ fn size(record: &Record) -> usize {
     match &record.body {
         Body::Frame(bytes) | Body::Console(bytes) => bytes.len(),
         Body::FramingError(error) => error.bytes.len(),
-        Body::Gap(_) | Body::Link(_) => 0,
+        Body::Gap { .. } | Body::Link(_) => 0,
     }
 }
 
@@ -97,7 +146,12 @@ impl Bus {
         let (sender, queue) = mpsc::channel(MAX_RECORDS);
         let meter = Arc::new(Meter::default());
         self.watchers.push(Watcher { queue: sender, meter: meter.clone(), missing: None });
-        Inbox { queue, meter }
+        Inbox { queue, meter, told: (0, 0) }
+    }
+
+    /// Whether nobody watches any more.
+    pub fn is_unwatched(&self) -> bool {
+        self.watchers.iter().all(|watcher| watcher.queue.is_closed())
     }
 
     /// Hands out `records` and empties the list, without waiting.
@@ -128,22 +182,33 @@ impl Bus {
 
 impl Watcher {
     fn offer(&mut self, record: &Record) {
-        self.meter.seen.fetch_add(1, Ordering::Relaxed);
-        if self.make_good(record) && self.try_send(record.clone()) {
-            return;
+        let lost = match record.body {
+            Body::Gap { records, bytes } => Some((records, bytes)),
+            _ => None,
+        };
+        let (records, bytes) = lost.unwrap_or((1, size(record) as u64));
+        self.meter.seen.fetch_add(records, Ordering::Relaxed);
+        let is_taken = self.make_good(record) && self.try_send(record.clone());
+        if !is_taken || lost.is_some() {
+            self.meter.dropped.fetch_add(records, Ordering::Relaxed);
+            self.meter.dropped_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
-        self.meter.dropped.fetch_add(1, Ordering::Relaxed);
-        let missing = self.missing.get_or_insert((0, record.origin));
-        missing.0 += size(record) as u64;
+        if !is_taken {
+            let origin = record.origin;
+            let missing = self.missing.get_or_insert(Missing { records: 0, bytes: 0, origin });
+            missing.records += records;
+            missing.bytes += bytes;
+        }
     }
 
     /// Reports what was dropped before, in front of `next`, when there is room for both.
     fn make_good(&mut self, next: &Record) -> bool {
-        let Some((bytes, origin)) = self.missing else { return true };
+        let Some(Missing { records, bytes, origin }) = self.missing else { return true };
         if self.is_full(size(next)) || self.queue.capacity() < 2 {
             return false;
         }
-        let gap = Record { time: next.time, origin, offset: None, body: Body::Gap(bytes) };
+        let gap =
+            Record { time: next.time, origin, offset: None, body: Body::Gap { records, bytes } };
         self.missing = None;
         self.try_send(gap)
     }
@@ -210,10 +275,10 @@ mod tests {
             assert!(meter.dropped() > 0);
             assert_eq!(frames + meter.dropped(), meter.seen());
             let gap = got.iter().find_map(|record| match record.body {
-                Body::Gap(bytes) => Some(bytes),
+                Body::Gap { records, bytes } => Some((records, bytes)),
                 _ => None,
             });
-            assert_eq!(gap, Some(meter.dropped() * length as u64));
+            assert_eq!(gap, Some((meter.dropped(), meter.dropped() * length as u64)));
             assert_eq!(got.last().and_then(|record| record.offset), Some(n as u64));
         }
     }
@@ -229,6 +294,32 @@ mod tests {
         }
         assert_eq!(keen.meter().dropped(), 0);
         assert_eq!(stuck.meter().dropped(), MAX_RECORDS as u64);
+    }
+
+    #[test]
+    fn behind_another_bus_what_that_one_dropped_counts_as_dropped() {
+        let mut bus = Bus::default();
+        let mut inbox = bus.watch();
+        let gap = Body::Gap { records: 40, bytes: 4000 };
+        bus.publish(&mut vec![frame(0, 10), Record { body: gap, ..frame(1, 0) }, frame(2, 10)]);
+        assert_eq!(std::iter::from_fn(|| inbox.poll()).count(), 3);
+        assert_eq!((inbox.meter().seen(), inbox.meter().dropped()), (42, 40));
+        assert_eq!(inbox.untold(), None, "the gap has told it");
+    }
+
+    #[test]
+    fn what_is_dropped_at_the_very_end_can_be_asked_for() {
+        let mut bus = Bus::default();
+        let mut inbox = bus.watch();
+        for i in 0..MAX_RECORDS + 3 {
+            bus.publish(&mut vec![frame(i as u64, 10)]);
+        }
+        assert_eq!(std::iter::from_fn(|| inbox.poll()).count(), MAX_RECORDS);
+        let gap = inbox.untold().map(|record| record.body);
+        assert_eq!(gap, Some(Body::Gap { records: 3, bytes: 30 }));
+        assert_eq!(inbox.untold(), None);
+        bus.publish(&mut vec![frame(0, 10)]);
+        assert_eq!(inbox.poll(), Some(frame(0, 10)), "what was told is not told again");
     }
 
     #[test]

@@ -19,6 +19,13 @@ pub enum Event {
         /// The process at the other end, where it can be told.
         peer: Option<String>,
     },
+    /// The link goes through another uarttool, which holds the line.
+    Attached {
+        /// Who that is.
+        holder: String,
+        /// What it holds.
+        endpoint: String,
+    },
     /// A link went away.
     Lost {
         /// The endpoint as the user wrote it.
@@ -56,6 +63,9 @@ impl fmt::Display for Event {
                 write!(f, "connected to {endpoint}, {peer}")
             }
             Event::Connected { endpoint, peer: None } => write!(f, "connected to {endpoint}"),
+            Event::Attached { holder, endpoint } => {
+                write!(f, "attached to {holder}, which holds {endpoint}")
+            }
             Event::Lost { endpoint, how } => write!(f, "lost {endpoint}: {how}"),
             Event::Waiting { endpoint, why, again_in } => {
                 write!(f, "waiting for {endpoint}: {why}; trying again every {again_in:?}")

@@ -22,6 +22,7 @@ pub mod proto; // one file per protocol: fields, checks, one line of text
 pub mod capture; // records -> pcap and pcapng files
 pub mod craft; // typed parts -> frames
 pub mod dissect; // bytes -> layers; renderers
+pub mod share; // one line among several processes: holder, protocol, places
 
 // Floor 4
 pub mod analysis; // what a stream of records says beyond the single record

@@ -86,8 +86,13 @@ pub enum Body {
     Frame(Bytes),
     /// Bytes that do not make a frame.
     FramingError(FramingError),
-    /// So many bytes were on the line but not seen by us.
-    Gap(u64),
+    /// What was on the line and seen, but dropped on its way to us.
+    Gap {
+        /// How many records.
+        records: u64,
+        /// How many bytes they carried.
+        bytes: u64,
+    },
     /// The link itself changed.
     Link(LinkChange),
     /// A line of the device's console, without its line end, as the device wrote it.

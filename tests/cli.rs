@@ -136,6 +136,7 @@ fn a_capture_that_may_not_be_written() {
     let mut command = Command::new(&program);
     command.args(["sniff", "-d", &endpoint, "-w"]).arg(locked.join("out.pcapng"));
     command.current_dir("/").env_remove("UARTTOOL_DEVICE");
+    command.env("XDG_RUNTIME_DIR", folder.path()); // not the other user's: not used
     if rustix::process::geteuid().is_root() {
         command.uid(65534).gid(65534); // root may write anywhere
     }
@@ -201,6 +202,7 @@ fn a_long_recording_loses_nothing_however_slow_its_reader_is() {
     let script = "\"$0\" sniff -d \"$1\" | { sleep 0.5; wc -l; }";
     let output = Command::new("sh")
         .args(["-c", script, &support::binary(), &format!("file:{}", path.display())])
+        .env("XDG_RUNTIME_DIR", support::runtime_folder())
         .output()
         .expect("a shell");
     let (stdout, stderr) = text(&output);
@@ -219,6 +221,7 @@ fn a_closed_pipe_ends_quietly() {
     let script = "{ \"$0\" sniff -d \"$1\"; echo \"exit code $?\" >&2; } | head -n 1";
     let output = Command::new("sh")
         .args(["-c", script, &support::binary(), &format!("file:{}", path.display())])
+        .env("XDG_RUNTIME_DIR", support::runtime_folder())
         .output()
         .expect("a shell");
     let (stdout, stderr) = text(&output);

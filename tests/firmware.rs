@@ -379,7 +379,7 @@ fn behind_another_client_it_says_who_within_two_seconds_and_sends_nothing() {
         let firmware = Firmware::start_with(&setup);
         let holder = sniff(&firmware.endpoint, &[]);
         let started = Instant::now();
-        let output = run(["ping", "-d", &firmware.endpoint, "-c", "1"]);
+        let output = run(["ping", "-d", &firmware.endpoint, "-c", "1", "--no-attach"]);
         let (stdout, stderr) = text(&output);
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         assert_eq!(output.status.code(), Some(3), "{stdout}{stderr}");
@@ -432,6 +432,7 @@ fn a_capture_into_a_pipe_is_read_along() {
     let reader = Process::start(
         std::process::Command::new("sh")
             .args(["-c", script, &support::binary(), &firmware.endpoint])
+            .env("XDG_RUNTIME_DIR", support::runtime_folder())
             .env_remove("UARTTOOL_DEVICE"),
     );
     reader.err.wait_for(0, "connected to");
@@ -453,6 +454,7 @@ fn count_duration_hex_and_ready_do_what_they_say() {
         std::process::Command::new("sh")
             .args(["-c", script, &support::binary(), &firmware.endpoint])
             .arg(&ready)
+            .env("XDG_RUNTIME_DIR", support::runtime_folder())
             .env_remove("UARTTOOL_DEVICE"),
     );
     let deadline = Instant::now() + support::SOON;
@@ -550,4 +552,29 @@ fn the_console_stands_beside_the_line_and_a_crash_is_recognised() {
     assert!(tap.stderr().contains("1 panic"), "{}", tap.stderr());
     assert!(tap.stderr().contains("1 reboot"), "{}", tap.stderr());
     drop(folder);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn two_hundred_pings_through_a_sniff_that_holds_the_line_are_all_in_both_captures() {
+    let firmware = Firmware::start();
+    let (folder, held) = capture("held.pcapng");
+    let pinged = folder.path().join("pinged.pcapng");
+    let holder = sniff(&firmware.endpoint, &["-qq", "-w", held.to_str().expect("UTF-8")]);
+    let args = ["-c", "200", "-i", "5ms", "-q", "-W", "10s", "-w"];
+    let pinged_text = pinged.to_str().expect("UTF-8");
+    let output = run([&["ping", "-d", &firmware.endpoint], &args[..], &[pinged_text]].concat());
+    let (report, stderr) = text(&output);
+    assert!(output.status.success(), "{report}{stderr}");
+    let said = format!("attached to uarttool sniff (pid {})", holder.id());
+    assert!(stderr.contains(&said), "{stderr}");
+    assert!(report.contains("200 packets transmitted, 200 received, 0% packet loss"), "{report}");
+    assert!(holder.interrupt().success(), "{}", holder.stderr());
+    assert!(holder.stderr().contains("400 frames (200 to the device, 200 from it)"));
+    assert!(holder.stderr().contains("0 framing errors, 0 dropped"), "{}", holder.stderr());
+    for path in [&held, &pinged] {
+        assert_eq!(tshark_count(path, "icmp.type == 8"), 200);
+        assert_eq!(tshark_count(path, "icmp.type == 0"), 200);
+        assert_wireshark_is_happy(path);
+    }
 }

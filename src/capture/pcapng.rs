@@ -126,7 +126,7 @@ impl Format for Pcapng {
                 let comment = error.describe(record.offset).to_string();
                 self.packet(ERRORS, record, &error.bytes, Some(comment), out)
             }
-            Body::Gap(bytes) => {
+            Body::Gap { bytes, .. } => {
                 let comment = format!("gap: {bytes} bytes were seen but not kept");
                 let held = self.packet(ERRORS, record, &[], Some(comment), out);
                 self.delivered[ERRORS as usize] -= 1; // nothing that was on the line

@@ -28,6 +28,9 @@ pub struct TunnelArgs {
     /// The largest frame in bytes, with its Ethernet header
     #[arg(long, value_name = "BYTES", value_parser = spec::parse_max_frame)]
     pub max_frame: Option<usize>,
+    /// Never go through another uarttool that holds the tunnel already
+    #[arg(long)]
+    pub no_attach: bool,
 }
 
 /// Who is at the tunnel's ends.

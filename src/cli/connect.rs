@@ -3,14 +3,16 @@
 use crate::device::faults::{self, Fault};
 use crate::device::model::{self, Model};
 use crate::device::{Device, Settings};
-use crate::endpoint::{Connector, Link, Pending, Spec, memory};
+use crate::endpoint::{Attach, Connector, Link, Pending, Spec, memory};
 use crate::error::{Error, Result};
 use crate::event::Events;
 
 /// The connector for `spec`.
-pub fn open(spec: &Spec, events: &Events) -> Result<Box<dyn Connector>> {
+///
+/// With `attach` it goes through another uarttool that holds the line, if there is one.
+pub fn open(spec: &Spec, events: &Events, attach: Option<Attach>) -> Result<Box<dyn Connector>> {
     if spec.form.name != memory::SIM.name {
-        return Ok(spec.open(events));
+        return Ok(spec.open(events, attach));
     }
     let mut chosen = SimOptions::default();
     for (name, value) in &spec.options.own {

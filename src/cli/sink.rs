@@ -329,7 +329,7 @@ impl Printer {
                     hex::dump(&error.bytes, self.style.dump.characters, &mut self.line);
                 }
             }
-            Body::Gap(bytes) => {
+            Body::Gap { bytes, .. } => {
                 let line = self.start(time, "!!").text("gap: ").dec(*bytes);
                 line.text(" bytes were dropped, because this output was too slow\n");
             }

@@ -1,12 +1,14 @@
 //! Which tunnel, which options, which addresses: flag, environment, `uarttool.toml`, default.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{AddressArgs, TunnelArgs};
 use super::config::Config;
-use crate::endpoint::{Spec, listening};
+use super::{block_on, terminal};
+use crate::endpoint::{Attach, Spec, listening};
 use crate::error::{Error, Result};
 use crate::probe::Identity;
+use crate::share::{holders, places};
 
 /// The tunnel that a command works on.
 #[derive(Clone, Debug)]
@@ -15,6 +17,18 @@ pub struct Tunnel {
     pub spec: Spec,
     /// Why this one, when the user did not name it.
     pub why: Option<String>,
+    /// The folder of sockets through which processes share a line, if there is one.
+    pub folder: Option<PathBuf>,
+    /// Whether to go through another process that holds the line.
+    pub attach: bool,
+}
+
+impl Tunnel {
+    /// How to attach, for `command`; `None` when that is not wanted or cannot be.
+    pub fn attach(&self, command: &str) -> Option<Attach> {
+        let folder = self.folder.clone().filter(|_| self.attach)?;
+        Some(Attach { folder, command: command.to_owned() })
+    }
 }
 
 /// The port of QEMU's UART1 in the ESP32 tunnel.
@@ -32,6 +46,7 @@ pub fn config() -> Result<Config> {
 /// Merges what the user gave with the configuration. `args.device` holds the environment's value
 /// when the flag was not given.
 pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
+    let folder = folder();
     let given = args.device.as_ref().filter(|text| !text.is_empty());
     let (text, why) = match (given, &config.target.device) {
         (Some(text), _) if text != "auto" => (text.clone(), None),
@@ -39,7 +54,10 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
             let path = config.path.as_deref().unwrap_or(Path::new(super::config::NAME));
             (text.clone(), Some(format!("named by {}", path.display())))
         }
-        _ => find(),
+        _ => match held(folder.as_deref().filter(|_| !args.no_attach))? {
+            Some(found) => found,
+            None => find(),
+        },
     };
     let mut spec = Spec::parse(&text)?;
     let has = |option: &str| text.contains(&format!(",{option}="));
@@ -53,7 +71,37 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     {
         spec.options.max_frame = bytes;
     }
-    Ok(Tunnel { spec, why })
+    Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
+}
+
+/// Where processes that share a line find each other. Without such a place they just do not.
+fn folder() -> Option<PathBuf> {
+    match places::folder() {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            terminal::tell(&format!("warning: {}", error.chain()));
+            None
+        }
+    }
+}
+
+/// The tunnel that a running uarttool holds, with its options, if there is one.
+fn held(folder: Option<&Path>) -> Result<Option<(String, Option<String>)>> {
+    let Some(folder) = folder.filter(|folder| !places::sockets(folder).is_empty()) else {
+        return Ok(None);
+    };
+    let holders = block_on(async { Ok(holders::find(folder).await) })?;
+    for holder in holders {
+        let Some(identity) = holder.hello.identities.first() else { continue };
+        holder.check_version()?;
+        let Some(terms) = holder.hello.terms.as_ref().filter(|_| holder.is_up()) else { continue };
+        let options = format!(",framing={},max-frame={}", terms.framing, terms.max_frame);
+        let text = format!("{identity}{options}");
+        if Spec::parse(&text).is_ok() {
+            return Ok(Some((text, Some(format!("{holder} holds it")))));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the tunnel probably is, and why we think so.

@@ -11,9 +11,11 @@ use crate::bus::Bus;
 use crate::capture::Source;
 use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
 use crate::cli::sink::{self, Plan as SinkPlan};
-use crate::cli::{self, Verdict, signals, target, terminal};
+use crate::cli::target::{self, Tunnel};
+use crate::cli::{self, Verdict, signals, terminal};
 use crate::clock::Clock;
 use crate::craft;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
 use crate::endpoint::{Options, Spec};
 use crate::error::{Error, Result};
@@ -191,10 +193,11 @@ pub fn run(args: PingArgs) -> Result<Verdict> {
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    cli::block_on(send(args, tunnel.spec, identity))
+    cli::block_on(send(args, tunnel, identity))
 }
 
-async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict> {
+async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verdict> {
+    let spec = &tunnel.spec;
     let (stopper, mut stop) = stop::pair();
     let interrupted = signals::watch(stopper.clone())?;
     if let Some(deadline) = args.deadline {
@@ -206,11 +209,13 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
     }
     let clock = Clock::system();
     let events = terminal::events_beside_lines();
-    let connector = cli::connect::open(&spec, &events)?;
+    let mut sharing = Sharing::new(tunnel.folder.clone(), "ping", spec, &clock, &events).await;
+    sharing.set_busy(Some(format!("ping (pid {}) is sending itself", std::process::id())));
+    let connector = cli::connect::open(spec, &events, tunnel.attach("ping"))?;
     connector.prepare().await?;
     let link = tokio::select! {
         biased;
-        () = stop.wait() => return not_there_in_time(&spec, interrupted.is_set()),
+        () = stop.wait() => return not_there_in_time(spec, interrupted.is_set()),
         link = connector.connect() => link?,
     };
     let mut bus = Bus::default();
@@ -230,8 +235,8 @@ async fn send(args: PingArgs, spec: Spec, identity: Identity) -> Result<Verdict>
     });
     let plan = args.plan();
     let mut report_line = Reporter::new(&args, &plan, stopper);
-    report_line.head(&identity, &spec);
-    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus);
+    report_line.head(&identity, spec);
+    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
     let (mut statistics, error) =
         ping::run(&mut probe, &plan, &mut stop, |outcome| report_line.outcome(outcome)).await;
     probe.leave().await;

@@ -126,13 +126,13 @@ async fn serve(
         });
     }
     let events = terminal::events();
-    let listener = spec.open(&events);
+    let listener = spec.open(&events, None);
     listener.prepare().await?;
     let model = settings.model.name;
     terminal::tell(&format!("reference device, model {model}, at 192.168.100.2"));
     let mut device = Device::new(settings, cli::tokio_clock());
     if let Some(console) = console {
-        let listener = console.open(&events);
+        let listener = console.open(&events, None);
         listener.prepare().await?;
         let (lines, coming) = mpsc::channel(CONSOLE_LINES);
         device.attach_console(lines);
@@ -165,7 +165,7 @@ async fn serve_console(listener: Box<dyn Connector>, mut lines: mpsc::Receiver<S
             tokio::select! {
                 biased;
                 received = link.rx.receive() => match received {
-                    Ok(Received::Bytes(_)) => {} // nobody types on this console
+                    Ok(Received::Bytes(_) | Received::Records(_)) => {} // nobody types on this console
                     Ok(Received::End(_)) | Err(_) => break,
                 },
                 line = lines.recv() => {

@@ -10,9 +10,11 @@ use crate::capture::Source;
 use crate::cli::args::{CaptureArgs, TunnelArgs};
 use crate::cli::ready::Ready;
 use crate::cli::sink::{self, Dump, Plan, Report, Style};
-use crate::cli::{self, Verdict, signals, target, terminal};
+use crate::cli::target::{self, Tunnel};
+use crate::cli::{self, Verdict, signals, terminal};
 use crate::clock::Clock;
 use crate::endpoint::Spec;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
 use crate::stop::{self, Stop, Stopper};
@@ -29,7 +31,7 @@ Examples:
 
 QEMU serves one client. Without '--proxy' uarttool is that client and sees what the device sends;
 with it, start uarttool first and point the real client at the proxy's port: both directions are
-seen.
+seen. While another uarttool has the tunnel, sniff goes through that one and sees both, too.
 
 Exit status: 0 done, also after Ctrl-C; 2 usage; 3 the tunnel is not there or went away.";
 
@@ -86,13 +88,13 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    let lines = Lines { tunnel: tunnel.spec, listen, console };
+    let lines = Lines { tunnel, listen, console };
     cli::block_on(sniff(args, lines, ready))
 }
 
 /// Everything that is listened to.
 struct Lines {
-    tunnel: Spec,
+    tunnel: Tunnel,
     /// Where the tunnel's client is waited for.
     listen: Option<Spec>,
     console: Option<Spec>,
@@ -127,12 +129,12 @@ async fn sniff(args: SniffArgs, lines: Lines, mut ready: Ready) -> Result<Verdic
     let bus = RefCell::new(Bus::default());
     let inbox = bus.borrow_mut().watch();
     let report = sink::start(plan, inbox, stopper);
-    let options = lines.tunnel.options.clone();
+    let options = lines.tunnel.spec.options.clone();
     let tap = Tap { clock, events, options };
     let end = run_taps(&tap, &lines, &bus, stop, || ready.tell()).await;
     drop(bus); // the sink ends when it has taken everything
     let report = report.await.map_err(|_| internal())?;
-    conclude(end, report, &lines.tunnel)
+    conclude(end, report, &lines.tunnel.spec)
 }
 
 fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Plan {
@@ -150,7 +152,7 @@ fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Plan {
         lines: (args.quiet < 2 && !to_stdout).then_some(Style { brief: args.quiet == 1, dump }),
         capture: args.capture.pcap.clone(),
         source: Source {
-            name: lines.tunnel.text.clone(),
+            name: lines.tunnel.spec.text.clone(),
             description: format!("uarttool tap: {how}"),
             console: lines.console.as_ref().map(|console| console.text.clone()),
         },
@@ -169,7 +171,7 @@ async fn run_taps(
 ) -> Result<End> {
     let line = run_tap(tap, lines, bus, stop, ready);
     let Some(console) = &lines.console else { return line.await };
-    let console = cli::connect::open(console, &tap.events)?;
+    let console = cli::connect::open(console, &tap.events, None)?;
     tokio::select! {
         biased;
         end = line => end,
@@ -184,12 +186,19 @@ async fn run_tap(
     stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
-    let device = cli::connect::open(&lines.tunnel, &tap.events)?;
+    let (tunnel, events) = (&lines.tunnel, &tap.events);
+    let (spec, folder) = (&tunnel.spec, tunnel.folder.clone());
     match &lines.listen {
-        None => direct::run(tap, &*device, bus, stop, ready).await,
+        None => {
+            let mut sharing = Sharing::new(folder, "sniff", spec, &tap.clock, events).await;
+            let device = cli::connect::open(spec, events, tunnel.attach("sniff"))?;
+            direct::run(tap, &*device, bus, &mut sharing, stop, ready).await
+        }
         Some(listen) => {
-            let listener = listen.open(&tap.events);
-            proxy::run(tap, &*device, &*listener, bus, stop, ready).await
+            let mut sharing = Sharing::new(folder, "sniff --proxy", spec, &tap.clock, events).await;
+            let device = cli::connect::open(spec, events, None)?; // attached, there are no bytes
+            let listener = listen.open(events, None);
+            proxy::run(tap, &*device, &*listener, bus, &mut sharing, stop, ready).await
         }
     }
 }

@@ -192,6 +192,7 @@ impl Device {
                 }) => {}
                 received = receive(&mut link), if has_window => match received? {
                     Received::Bytes(bytes) => self.input(bytes),
+                    Received::Records(_) => {} // hosts speak in bytes
                     Received::End(how) => return Ok(self.disconnected(how)),
                 },
                 () = until(deadline, now) => {}

@@ -79,6 +79,7 @@ impl Bench {
             }
             match timeout_at(deadline, self.link.rx.receive()).await.ok()?.expect("no failure") {
                 Received::Bytes(bytes) => self.got.extend_from_slice(&bytes),
+                Received::Records(_) => panic!("a device speaks in bytes"),
                 Received::End(how) => panic!("the line ended: {how}"),
             }
         }

@@ -14,6 +14,7 @@ pub(super) static FILE: Form = Form {
     address: "PATH",
     help: "a recorded raw stream",
     options: &[],
+    identities: |_| Vec::new(), // everybody can read it
     check: |path| if path.is_empty() { Err("no path behind 'file:'".to_owned()) } else { Ok(()) },
     open: |spec, _| Box::new(RawFile { spec: spec.clone() }),
 };
@@ -39,6 +40,7 @@ impl Connector for RawFile {
                 standing: Standing::Served,
                 is_live: false,
                 has_left: false,
+                shared: None,
             };
             let framing = self.spec.options.framing;
             let mut link =

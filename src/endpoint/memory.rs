@@ -16,6 +16,7 @@ pub static SIM: Form = Form {
     address: "",
     help: "the built-in reference device; options model=, fault=, seed=, line-rate=",
     options: &["model", "fault", "seed", "line-rate"],
+    identities: |_| Vec::new(), // each is another device
     check: |address| match address {
         "" => Ok(()),
         _ => Err(format!("'sim' takes no address such as '{address}', only options behind commas")),
@@ -49,6 +50,7 @@ pub fn pair(name: &str, peer: &str, framing: &'static Framing) -> (Link, Link) {
             standing: Standing::Served,
             is_live: true,
             has_left: false,
+            shared: None,
         };
         let (reader, writer) = tokio::io::split(stream);
         stream::link(reader, writer, Acknowledge::Never, framing, about)

@@ -5,10 +5,12 @@
 //! half. What changes traffic wraps a link and is a link; [`reconnect`] wraps a connector and is
 //! one. To add a transport, write its file and name it in [`spec::FORMS`].
 
+mod attach;
 mod file;
 mod held;
 pub mod memory;
 pub mod reconnect;
+pub mod sharing;
 pub mod spec;
 mod stream;
 mod tcp;
@@ -19,8 +21,12 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::Events;
+use crate::record::Record;
+use crate::share::wire::Host;
+pub use attach::{Attach, Attached, Exclusive};
 pub use held::listening;
 pub use spec::{Options, Spec};
 
@@ -70,6 +76,16 @@ pub struct About {
     pub is_live: bool,
     /// Whether a client had closed its side already when it was accepted.
     pub has_left: bool,
+    /// When the link goes through another uarttool that holds the line.
+    pub shared: Option<Shared>,
+}
+
+/// What is particular about a link through another uarttool: it yields [`Received::Records`], of
+/// both directions, and what is sent through it comes back as records like everybody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// The addresses under which the holder speaks and answers, if it does.
+    pub host: Option<Host>,
 }
 
 /// Whether the peer of a socket has closed its side.
@@ -99,6 +115,8 @@ pub enum Standing {
 pub enum Received {
     /// Bytes of a stream, in whatever pieces they came.
     Bytes(Bytes),
+    /// What another uarttool, which holds the line, has seen there: framed, timed and directed.
+    Records(Vec<Record>),
     /// The other end has closed or vanished; the text says how it showed.
     End(String),
 }
@@ -118,6 +136,11 @@ pub trait Transmit: Send {
     /// Sends bytes as they are. An error on links that are no streams.
     fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>>;
 
+    /// When the last thing went that was sent, where the other end of the link tells that.
+    fn sent_at(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// Says that nothing more will be sent.
     fn close(&mut self) -> Pending<'_, Result<()>>;
 }
@@ -130,8 +153,14 @@ impl std::fmt::Debug for Link {
 
 impl Spec {
     /// The connector for this endpoint, with reconnecting around it when the user asked for that.
-    pub fn open(&self, events: &Events) -> Box<dyn Connector> {
-        self.persistent((self.form.open)(self, events.clone()), events)
+    /// With `attach` it goes through the uarttool that holds the line, if there is one.
+    pub fn open(&self, events: &Events, attach: Option<Attach>) -> Box<dyn Connector> {
+        let connector = (self.form.open)(self, events.clone());
+        let connector = match attach {
+            Some(attach) => attach.or(self, connector, events.clone()),
+            None => connector,
+        };
+        self.persistent(connector, events)
     }
 
     /// `connector`, with reconnecting around it when the user asked for that.

@@ -59,6 +59,9 @@ pub struct Form {
     pub options: &'static [&'static str],
     /// Checks an address; the error says what is wrong with it.
     pub check: fn(&str) -> Result<(), String>,
+    /// The same place in one form, however it was written; none where no two processes can mean
+    /// the same. For telling whether another uarttool holds this endpoint.
+    pub identities: fn(&str) -> Vec<String>,
     /// Makes a connector.
     pub open: fn(&Spec, Events) -> Box<dyn Connector>,
 }
@@ -106,6 +109,16 @@ impl Spec {
             spec.options.set(option, form).map_err(|what| bad(text, &what))?;
         }
         Ok(spec)
+    }
+}
+
+impl Spec {
+    /// Every canonical text that stands for this endpoint. Looks up names, so that it may take as
+    /// long as connecting does.
+    pub async fn identities(&self) -> Vec<String> {
+        let (identities, address) = (self.form.identities, self.address.clone());
+        let lookup = tokio::task::spawn_blocking(move || identities(&address));
+        lookup.await.unwrap_or_default()
     }
 }
 

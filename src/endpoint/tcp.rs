@@ -28,6 +28,7 @@ pub(super) static TCP: Form = Form {
     address: "HOST:PORT",
     help: "QEMU's '-serial tcp:HOST:PORT,server=on'",
     options: &[],
+    identities: |address| identities("tcp", address),
     check: |address| match split(address)? {
         ("", _) => Err(format!("no host in '{address}'")),
         _ => Ok(()),
@@ -41,6 +42,7 @@ pub(super) static TCP_LISTEN: Form = Form {
     address: "[HOST]:PORT",
     help: "waiting for a connection; the host is 127.0.0.1 unless given",
     options: &[],
+    identities: |address| identities("tcp-listen", address),
     check: |address| split(address).map(|_| ()),
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
 };
@@ -60,6 +62,25 @@ fn split(address: &str) -> Result<(&str, u16), String> {
         }
         None => Ok((host, number)),
     }
+}
+
+/// Every address that `address` resolves to, behind `form`; without a host it is this one, and port
+/// 0 is a different one each time.
+fn identities(form: &str, address: &str) -> Vec<String> {
+    use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+    let Ok((host, port @ 1..)) = split(address) else { return Vec::new() };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let mut addresses: Vec<_> = (host, port).to_socket_addrs().into_iter().flatten().collect();
+    for address in &mut addresses {
+        match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => v4.set_ip(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => v6.set_ip(Ipv6Addr::LOCALHOST),
+            _ => {}
+        }
+    }
+    addresses.sort();
+    addresses.dedup();
+    addresses.iter().map(|address| format!("{form}:{address}")).collect()
 }
 
 fn parts(spec: &Spec) -> (String, u16) {
@@ -184,6 +205,7 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
         standing,
         is_live: true,
         has_left: super::has_left(&stream),
+        shared: None,
     };
     let is_here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
     let (reader, writer) = stream.into_split();
@@ -203,3 +225,21 @@ fn acknowledge_at_once(reader: &OwnedReadHalf) {
 
 #[cfg(not(target_os = "linux"))]
 fn acknowledge_at_once(_: &OwnedReadHalf) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_the_same_however_it_is_written() {
+        let v4 = ["tcp:127.0.0.1:5556".to_owned()];
+        assert!(identities("tcp", "localhost:5556").contains(&v4[0]));
+        for address in ["127.0.0.1:5556", "0.0.0.0:5556", ":5556"] {
+            assert_eq!(identities("tcp", address), v4, "{address}");
+        }
+        assert_eq!(identities("tcp", "[::]:5556"), ["tcp:[::1]:5556"]);
+        assert_eq!(identities("tcp", "[::1]:5556"), ["tcp:[::1]:5556"]);
+        assert_ne!(identities("tcp", "127.0.0.1:5556"), identities("tcp", "127.0.0.1:5557"));
+        assert!(identities("tcp-listen", ":0").is_empty());
+    }
+}

@@ -18,6 +18,7 @@ pub(super) static UNIX: Form = Form {
     address: "PATH",
     help: "QEMU's '-serial unix:PATH,server=on'",
     options: &[],
+    identities: |path| identity("unix", path),
     check,
     open: |spec, events| Box::new(Unix { spec: spec.clone(), events }),
 };
@@ -28,6 +29,7 @@ pub(super) static UNIX_LISTEN: Form = Form {
     address: "PATH",
     help: "waiting for a connection on a socket of our own",
     options: &[],
+    identities: |path| identity("unix-listen", path),
     check,
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
 };
@@ -38,6 +40,17 @@ fn check(path: &str) -> Result<(), String> {
         1..108 => Ok(()),
         n => Err(format!("the path is {n} bytes long; a socket's path has at most 107")),
     }
+}
+
+/// The absolute path without links, behind `form`. The socket itself need not be there yet.
+fn identity(form: &str, path: &str) -> Vec<String> {
+    let path = Path::new(path);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let whole = std::fs::canonicalize(path).ok().or_else(|| {
+        let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+        Some(folder.join(path.file_name()?))
+    });
+    whole.iter().filter_map(|path| path.to_str()).map(|path| format!("{form}:{path}")).collect()
 }
 
 struct Unix {
@@ -167,7 +180,28 @@ fn link(spec: &Spec, stream: UnixStream, standing: Standing, peer: Option<String
         standing,
         is_live: true,
         has_left: super::has_left(&stream),
+        shared: None,
     };
     let (reader, writer) = stream.into_split();
     stream::link(reader, writer, Acknowledge::Never, spec.options.framing, about)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_the_same_however_it_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let real = std::fs::canonicalize(folder.path()).expect("it is there");
+        std::fs::create_dir(real.join("a")).expect("a folder");
+        std::os::unix::fs::symlink(real.join("a"), real.join("link")).expect("a link");
+        let wanted = vec![format!("unix:{}/a/uart1.sock", real.display())];
+        for way in ["a/uart1.sock", "a/../a/uart1.sock", "link/uart1.sock", "./a//uart1.sock"] {
+            let path = real.join(way);
+            assert_eq!(identity("unix", path.to_str().expect("UTF-8")), wanted, "{way}");
+        }
+        assert!(identity("unix", "bare.sock")[0].ends_with("/bare.sock"));
+        assert!(identity("unix", "bare.sock")[0].starts_with("unix:/"));
+    }
 }

@@ -436,6 +436,14 @@ impl Decoder for Len16be {
     fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
+
+    fn until_boundary(&self) -> Option<usize> {
+        match (self.state, self.pending.len()) {
+            (_, 0) => Some(0),
+            (State::InStep, 2..) => Some(self.wanted()).filter(|missing| *missing > 0),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -90,6 +90,10 @@ pub trait Decoder: Send {
 
     /// Whether every byte so far is in a record: the stream is between two frames.
     fn is_empty(&self) -> bool;
+
+    /// How many bytes are missing until the next frame begins: 0 between frames, `None` when that
+    /// cannot be told.
+    fn until_boundary(&self) -> Option<usize>;
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! A [`Probe`] owns a link. It answers ARP requests for the host's address, since not every
 //! firmware has a static entry; it shows everything that it sends and receives to watchers, for
-//! captures; and it keeps the rule never to send while somebody else may be served.
+//! captures; and it keeps the rule never to send while somebody else may be served. While it has the
+//! line, it shares it with other processes; on a line that another process shares, what it sends
+//! comes back like everything else and is shown then, with the time at which it went.
 
 pub mod ping;
 
@@ -17,12 +19,15 @@ use tokio::time::Instant;
 use crate::bus::Bus;
 use crate::clock::{Clock, Timestamp};
 use crate::craft;
+use crate::endpoint::sharing::{Deliverer, Sharing};
 use crate::endpoint::{Link, Options, Received, Standing};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::framing::Decoder;
 use crate::proto::{MacAddr, arp, be16, ethernet, ipv4_at};
 use crate::record::{Body, Direction, Origin, Record, Span};
+use crate::share::server::Outgoing;
+use crate::share::wire::Host;
 
 /// How long to wait for a frame before sending, where nothing else tells whether we are served.
 const LISTEN_FIRST: Duration = Duration::from_millis(300);
@@ -81,6 +86,14 @@ pub struct Probe {
     ended: Option<String>,
     /// Frames that we owe somebody.
     answers: VecDeque<Vec<u8>>,
+    sharing: Sharing,
+    deliverer: Deliverer,
+}
+
+/// What came first while we waited.
+enum Came {
+    Received(Received),
+    Outgoing(Outgoing),
 }
 
 impl Probe {
@@ -99,7 +112,6 @@ impl Probe {
             decoded: Vec::new(),
             queue: VecDeque::new(),
             identity,
-            clock,
             events,
             watchers: RefCell::new(watchers),
             may_send: link.about.standing == Standing::Served,
@@ -108,8 +120,21 @@ impl Probe {
             arrived_bytes: 0,
             ended: None,
             answers: VecDeque::new(),
+            sharing: Sharing::none(),
+            deliverer: Deliverer::new(origin.connection, options, &clock),
+            clock,
             link,
         }
+    }
+
+    /// Shares the line as long as the probe has it.
+    #[must_use]
+    pub fn sharing(mut self, mut sharing: Sharing) -> Self {
+        let identity = &self.identity;
+        sharing.set_host(Host { ip: identity.host_ip.octets(), mac: identity.host_mac.octets() });
+        sharing.up(&self.link.about);
+        self.sharing = sharing;
+        self
     }
 
     /// The addresses, as given or as learned since.
@@ -120,18 +145,29 @@ impl Probe {
     /// Sends one frame; says when it went. Cancelled, it may leave half of it on the line.
     pub async fn send(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
         self.wait_for_standing().await?;
+        self.check_turn()?;
         self.put(frame).await
+    }
+
+    /// While somebody has the line alone, we send nothing of our own.
+    fn check_turn(&self) -> Result<()> {
+        if self.sharing.is_taken() {
+            return Err(Error::environment("another uarttool has the line alone")
+                .with_help("try again when it has given it back"));
+        }
+        Ok(())
     }
 
     /// Sends bytes as they are.
     pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<Timestamp> {
         self.wait_for_standing().await?;
+        self.check_turn()?;
         let now = self.clock.now();
         self.link.tx.send_raw(bytes).await?;
-        Ok(now)
+        Ok(self.link.tx.sent_at().unwrap_or(now))
     }
 
-    /// Puts a frame on the line. Meanwhile what comes is taken in: two sides that each wait until
+    /// Puts a frame on the line and shows it. Meanwhile what comes is taken in: two sides that each wait until
     /// the other reads would wait for ever.
     async fn put(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
         let frame = Bytes::from(frame);
@@ -151,9 +187,14 @@ impl Probe {
                     self.arrived_bytes += bytes.len();
                     self.arrived.push((self.clock.now(), bytes));
                 }
+                // Framed already; a shared line bounds what waits.
+                Received::Records(mut records) => self.decoded.append(&mut records),
             }
         }
         drop(sending);
+        if self.link.about.shared.is_some() {
+            return Ok(self.link.tx.sent_at().unwrap_or(now)); // it comes back, and is shown then
+        }
         let record = Record {
             time: Some(Span::at(now)),
             origin: Origin::new(Direction::ToDevice),
@@ -168,39 +209,78 @@ impl Probe {
     /// it loses no record.
     pub async fn receive(&mut self, deadline: Instant) -> Result<Option<Record>> {
         loop {
-            for (time, bytes) in std::mem::take(&mut self.arrived) {
-                self.take(time, &bytes);
-            }
-            self.arrived_bytes = 0;
+            self.take_arrived();
             while let Some(answer) = self.answers.pop_front() {
-                self.put(answer).await?;
+                if !self.sharing.is_taken() {
+                    self.put(answer).await?;
+                }
             }
             if let Some(record) = self.queue.pop_front() {
                 return Ok(Some(record));
             }
-            if !self.arrived.is_empty() {
+            if !self.arrived.is_empty() || !self.decoded.is_empty() {
                 continue;
             }
             if let Some(how) = &self.ended {
+                self.sharing.down(how);
                 return Err(self.gone(how));
             }
             let quiet = self.last_arrival.map_or(deadline, |last| (last + QUIET).min(deadline));
-            match tokio::time::timeout_at(quiet, self.link.rx.receive()).await {
-                Ok(received) => match received? {
-                    Received::End(how) => {
-                        self.ended = Some(how);
-                        self.decoder.finish(self.clock.now(), &mut self.decoded);
-                        self.sort();
-                    }
-                    Received::Bytes(bytes) => self.take(self.clock.now(), &bytes),
-                },
+            match tokio::time::timeout_at(quiet, self.wait()).await {
+                Ok(came) => self.come(came?).await?,
                 Err(_) if self.last_arrival.is_some() && quiet < deadline => {
                     self.last_arrival = None;
                     self.decoder.idle(self.clock.now(), &mut self.decoded);
+                    self.deliverer.idle(&mut self.decoded);
                     self.sort();
                 }
                 Err(_) => return Ok(None),
             }
+        }
+    }
+
+    /// Something from the link, or something that another process wants to be sent.
+    async fn wait(&mut self) -> Result<Came> {
+        tokio::select! {
+            received = self.link.rx.receive() => received.map(Came::Received),
+            outgoing = self.sharing.next(&self.watchers) => Ok(Came::Outgoing(outgoing)),
+        }
+    }
+
+    async fn come(&mut self, came: Came) -> Result<()> {
+        match came {
+            Came::Received(Received::End(how)) => {
+                self.ended = Some(how);
+                self.decoder.finish(self.clock.now(), &mut self.decoded);
+                self.sort();
+            }
+            Came::Received(Received::Bytes(bytes)) => self.take(self.clock.now(), &bytes),
+            Came::Received(Received::Records(mut records)) => {
+                self.decoded.append(&mut records);
+                self.sort();
+            }
+            Came::Outgoing(outgoing) => self.deliver(outgoing).await?,
+        }
+        Ok(())
+    }
+
+    /// Sends what another process wants to be sent.
+    async fn deliver(&mut self, outgoing: Outgoing) -> Result<()> {
+        let mut records = Vec::new();
+        let delivered = self.deliverer.deliver(outgoing, &mut *self.link.tx, &mut records).await;
+        self.last_arrival = Some(Instant::now());
+        self.watchers.borrow_mut().publish(&mut records);
+        delivered
+    }
+
+    /// Takes in what came while we were sending.
+    fn take_arrived(&mut self) {
+        for (time, bytes) in std::mem::take(&mut self.arrived) {
+            self.take(time, &bytes);
+        }
+        self.arrived_bytes = 0;
+        if !self.decoded.is_empty() {
+            self.sort();
         }
     }
 
@@ -223,16 +303,15 @@ impl Probe {
                     );
                     return;
                 }
-                _ => return, // silence, or the end
+                Ok(Ok(Received::Records(_))) => {} // what is in flight is the holder's affair
+                _ => return,                       // silence, or the end
             }
         }
     }
 
     /// Every record that has come already.
     pub fn drain(&mut self) -> Vec<Record> {
-        for (time, bytes) in std::mem::take(&mut self.arrived) {
-            self.take(time, &bytes);
-        }
+        self.take_arrived();
         self.queue.drain(..).collect()
     }
 
@@ -250,7 +329,13 @@ impl Probe {
     fn sort(&mut self) {
         self.watchers.borrow_mut().publish(&mut self.decoded.clone());
         for record in std::mem::take(&mut self.decoded) {
+            if record.origin.direction == Direction::ToDevice {
+                continue; // shown, and that is all
+            }
             if let Body::Frame(frame) = &record.body {
+                if let Some(ear) = self.sharing.ear() {
+                    ear.heard();
+                }
                 self.may_send = true; // the device speaks to us: it is us whom it serves
                 self.learn(frame);
                 if self.answers.len() < MAX_ANSWERS {
@@ -265,6 +350,10 @@ impl Probe {
     fn arp_reply(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let asked = arp::Message::in_frame(frame)?;
         let host = &self.identity;
+        let holder = self.link.about.shared.and_then(|shared| shared.host);
+        if holder.is_some_and(|holder| holder.ip == host.host_ip.octets()) {
+            return None; // the holder answers
+        }
         if asked.op != arp::REQUEST || asked.tpa != host.host_ip || asked.spa == host.host_ip {
             return None;
         }

@@ -393,7 +393,7 @@ impl Run<'_> {
             Body::FramingError(error) => {
                 tell(Outcome::Framing(error.describe(record.offset).to_string()));
             }
-            Body::Gap(_) | Body::Link(_) | Body::Console(_) => {}
+            Body::Gap { .. } | Body::Link(_) | Body::Console(_) => {}
         }
     }
 

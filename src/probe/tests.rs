@@ -69,6 +69,7 @@ fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
         standing,
         is_live: true,
         has_left: false,
+        shared: None,
     };
     let far = Far { device, out, seen: seen.clone() };
     let link = Link { rx: Box::new(Near(near)), tx: Box::new(far), about };
@@ -369,4 +370,52 @@ async fn an_error_is_not_the_last_word_and_a_reply_to_somebody_else_is_none() {
     assert!(outcomes.iter().any(|o| matches!(o, Outcome::Reply(reply) if reply.number == 1)));
     assert!(outcomes.iter().any(|o| matches!(o, Outcome::Misdirected { number: 2, .. })));
     assert_eq!((statistics.received, statistics.lost(), statistics.errors), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn while_another_has_the_line_alone_nothing_is_sent_and_no_arp_answered() {
+    use crate::endpoint::{Attached, Spec};
+    let ask = arp::Message {
+        op: arp::REQUEST,
+        sha: [2, 0, 0, 0, 0, 2],
+        spa: Ipv4Addr::new(192, 168, 100, 2),
+        tha: [0; 6],
+        tpa: Ipv4Addr::new(192, 168, 100, 1),
+    };
+    // Whatever it is sent, the device asks who the host is.
+    let device: Device =
+        Box::new(move |_| vec![(Duration::ZERO, craft::arp(&ask, MacAddr::broadcast()))]);
+    let (probe, seen) = probe(Standing::Served, device);
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = Spec::parse("tcp:127.0.0.1:1").expect("good");
+    let (own, clock) = (Some(folder.path().to_owned()), Clock::system());
+    let sharing = Sharing::new(own, "bridge", &spec, &clock, &Events::ignore()).await;
+    let mut probe = probe.sharing(sharing);
+    let (_, path) = crate::share::places::sockets(folder.path()).remove(0);
+    let (done, mut is_done) = tokio::sync::oneshot::channel();
+    let other = tokio::spawn(async move {
+        let alone = Attached::to(&path, "test").await?.alone().await?;
+        let mut link = alone.into_link("x");
+        link.tx.send(&[Bytes::from_static(&[1; 60])]).await?;
+        done.send(link).map_err(|_| Error::environment("nobody waits"))
+    });
+    let mut asked = 0;
+    let link = loop {
+        let soon = Instant::now() + Duration::from_millis(20);
+        asked += usize::from(probe.receive(soon).await.expect("it is up").is_some());
+        if let (Ok(link), 1..) = (is_done.try_recv(), asked) {
+            break link;
+        }
+    };
+    other.await.expect("no panic").expect("it was alone");
+    assert_eq!(seen.lock().expect("no panic").len(), 1, "the other's frame and no answer");
+    let error = probe.send(vec![1; 60]).await.expect_err("the other has the line");
+    assert!(error.chain().contains("has the line alone"), "{}", error.chain());
+    drop(link);
+    while probe.sharing.is_taken() {
+        probe.receive(Instant::now() + Duration::from_millis(20)).await.expect("it is up");
+    }
+    probe.send(vec![1; 60]).await.expect("it is everybody's again");
+    probe.receive(Instant::now() + Duration::from_secs(1)).await.expect("it is up");
+    assert_eq!(seen.lock().expect("no panic").len(), 3, "the frame and the answer");
 }

@@ -36,6 +36,7 @@ pub async fn run(tap: &Tap, connector: &dyn Connector, bus: &RefCell<Bus>) -> Re
                 Err(_) => lines.end(),
                 Ok(received) => match received? {
                     Received::Bytes(bytes) => lines.push(tap.clock.now(), &bytes),
+                    Received::Records(_) => {} // a console is never shared
                     Received::End(how) => break how,
                 },
             }

@@ -1,4 +1,5 @@
-//! The tap as the tunnel's only client: it listens and sends nothing.
+//! The tap as the tunnel's only client: it listens, and sends nothing but what other processes send
+//! through it.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -6,8 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::leg::Leg;
+use super::senders::Senders;
 use super::{End, Tap, recording};
 use crate::bus::Bus;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::{Connector, Link};
 use crate::error::Result;
 use crate::record::{Direction, Origin};
@@ -25,6 +28,7 @@ pub async fn run(
     tap: &Tap,
     connector: &dyn Connector,
     bus: &RefCell<Bus>,
+    sharing: &mut Sharing,
     mut stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
@@ -40,6 +44,7 @@ pub async fn run(
             () = stop.wait() => return Ok(End::Stopped),
             link = connector.connect() => link?,
         };
+        sharing.up(&link.about);
         let record = tap.connected(&link.about, connection, Direction::Unknown);
         if link.about.is_live {
             bus.borrow_mut().publish(&mut vec![record]);
@@ -51,7 +56,7 @@ pub async fn run(
             let is_whole = recording::read(tap, link, bus, &mut stop).await?;
             return Ok(if is_whole { End::Finished } else { End::Stopped });
         }
-        let Some(how) = listen(tap, link, connection, bus, &mut stop).await? else {
+        let Some(how) = listen(tap, link, connection, bus, sharing, &mut stop).await? else {
             return Ok(End::Stopped);
         };
         let record = tap.lost(connector.name(), connection, Direction::Unknown, &how);
@@ -69,23 +74,34 @@ async fn listen(
     mut link: Link,
     connection: u32,
     bus: &RefCell<Bus>,
+    sharing: &mut Sharing,
     stop: &mut Stop,
 ) -> Result<Option<String>> {
     let origin = Origin { tap: 0, connection, direction: Direction::FromDevice };
     let mut leg = Leg::new(tap, bus, origin);
-    let ended = tokio::select! {
-        biased;
+    leg.tell(sharing.ear());
+    let mut senders = Senders::new(tap, bus, sharing, connection);
+    let mut refused = None;
+    let mut ended = tokio::select! {
         ended = leg.observe(&mut *link.rx) => Some(ended),
+        error = senders.serve(&mut *link.tx) => Some(Ok(refused.insert(error).chain())),
         () = stop.wait() => None,
     };
+    if refused.is_some()
+        && let Ok(how) = tokio::time::timeout(DRAIN_AT_MOST, leg.observe(&mut *link.rx)).await
+    {
+        ended = Some(how); // the line is gone, and what came before that was read
+    }
     match ended {
         Some(ended) => {
             leg.finish();
+            senders.finish(ended.as_ref().ok().map(String::as_str));
             ended.map(Some)
         }
         None => {
             drain(&mut leg, &mut link).await;
             leg.stop();
+            senders.finish(None);
             Ok(None)
         }
     }

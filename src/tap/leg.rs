@@ -7,16 +7,28 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Tap;
+use super::senders::{PATIENCE, Senders};
 use crate::bus::Bus;
 use crate::clock::Timestamp;
 use crate::endpoint::{Receive, Received, Transmit};
-use crate::error::{Error, Result};
+use crate::error::{Category, Error, Result};
 use crate::framing::Decoder;
 use crate::record::{Body, Origin, Record};
+use crate::share::server::Ear;
 
 /// When the decoder is told that nothing came: soon, so that the last frame behind an error is
 /// shown, and after receivers have discarded what they had.
 const QUIET: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(1050)];
+
+/// After so much silence in mid-frame others may send: receivers have discarded what they had.
+pub(super) const AT_REST: Duration = Duration::from_millis(1100);
+/// Why others may not.
+const MID_FRAME: &str = "the proxy's client has been in the middle of a frame all the time";
+
+/// A link that yields records cannot be passed on as bytes.
+fn not_a_stream() -> Error {
+    Error::new(Category::Internal, "the proxy was attached to another uarttool")
+}
 
 pub(super) struct Leg<'a> {
     tap: &'a Tap,
@@ -28,6 +40,8 @@ pub(super) struct Leg<'a> {
     last: Instant,
     /// How many of [`QUIET`] have passed since `last`.
     quiet: usize,
+    /// Who wants to know that the first frame has come.
+    ear: Option<Ear>,
 }
 
 /// How passing on ended.
@@ -58,7 +72,13 @@ impl<'a> Leg<'a> {
             in_flight: None,
             last: Instant::now(),
             quiet: QUIET.len(),
+            ear: None,
         }
+    }
+
+    /// Tells `ear` when the first frame has come.
+    pub(super) fn tell(&mut self, ear: Option<Ear>) {
+        self.ear = ear;
     }
 
     /// Waits for bytes; meanwhile tells the decoder that none came.
@@ -89,6 +109,12 @@ impl<'a> Leg<'a> {
     }
 
     fn publish(&mut self) {
+        let is_frame = |record: &Record| matches!(record.body, Body::Frame(_));
+        if self.records.iter().any(is_frame)
+            && let Some(ear) = self.ear.take()
+        {
+            ear.heard();
+        }
         if !self.records.is_empty() {
             self.bus.borrow_mut().publish(&mut self.records);
         }
@@ -108,6 +134,8 @@ impl<'a> Leg<'a> {
         match self.receive(rx).await? {
             Received::End(how) => return Ok(Some(how)),
             Received::Bytes(bytes) => self.frame(self.tap.clock.now(), &bytes),
+            // What the holder has framed; it comes as the holder timed it.
+            Received::Records(mut records) => self.records.append(&mut records),
         }
         self.publish();
         Ok(None)
@@ -129,6 +157,7 @@ impl<'a> Leg<'a> {
             let bytes = match self.receive(rx).await? {
                 Received::End(how) => return Ok(Ended::Source(how)),
                 Received::Bytes(bytes) => bytes,
+                Received::Records(_) => return Err(not_a_stream()),
             };
             let sent = match joining {
                 Joining::Bytes => {
@@ -151,6 +180,78 @@ impl<'a> Leg<'a> {
                 return Ok(Ended::Sink(error));
             }
         }
+    }
+
+    /// As [`Leg::forward`]; whenever the sender is between two frames, `senders` may send as well.
+    pub(super) async fn forward_with(
+        &mut self,
+        rx: &mut dyn Receive,
+        tx: &mut dyn Transmit,
+        senders: &mut Senders<'_>,
+    ) -> Result<Ended> {
+        loop {
+            let since = senders.waiting_since();
+            if since.is_some() && self.is_at_rest() {
+                if let Err(error) = senders.deliver(tx).await {
+                    return Ok(Ended::Sink(error));
+                }
+                continue;
+            }
+            let at_rest = self.last + AT_REST;
+            let until = since.map_or(at_rest, |since| at_rest.min(since + PATIENCE));
+            let received = tokio::select! {
+                received = self.receive(rx) => received?,
+                () = senders.fetch(), if since.is_none() => continue,
+                () = tokio::time::sleep_until(until), if since.is_some() => {
+                    if !self.is_at_rest() {
+                        senders.refuse(MID_FRAME);
+                    }
+                    continue;
+                }
+            };
+            match received {
+                Received::End(how) => return Ok(Ended::Source(how)),
+                Received::Records(_) => return Err(not_a_stream()),
+                Received::Bytes(bytes) => {
+                    if let Err(error) = self.pass(bytes, tx, senders).await {
+                        return Ok(Ended::Sink(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Passes `bytes` on; if somebody waits for it, stops at the next boundary inside them.
+    async fn pass(
+        &mut self,
+        mut bytes: Bytes,
+        tx: &mut dyn Transmit,
+        senders: &mut Senders<'_>,
+    ) -> Result<()> {
+        let now = self.tap.clock.now();
+        while !bytes.is_empty() {
+            let boundary = match senders.waiting_since() {
+                Some(_) => self.decoder.until_boundary().filter(|n| *n < bytes.len()),
+                None => None,
+            };
+            let piece = bytes.split_to(boundary.unwrap_or(bytes.len()));
+            if !piece.is_empty() {
+                self.in_flight = Some((now, piece.clone()));
+                let sent = tx.send_raw(&piece).await;
+                self.settle();
+                sent?;
+            }
+            if boundary.is_some() {
+                senders.deliver(tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is on its way: between two frames, or so long after the last byte that the
+    /// device has discarded what it had.
+    fn is_at_rest(&self) -> bool {
+        self.decoder.is_empty() || self.last.elapsed() >= AT_REST
     }
 
     /// Frames what was being passed on.

@@ -6,12 +6,15 @@
 //! - [`direct`]: we are the tunnel's client and only listen.
 //! - [`proxy`]: we stand between the tunnel and its client.
 //! - [`console`]: beside either, the device's console.
+//!
+//! While it has the line, a tap shares it with other processes (see [`crate::share`]).
 
 pub mod console;
 pub mod direct;
 mod leg;
 pub mod proxy;
 mod recording;
+mod senders;
 
 use crate::clock::Clock;
 use crate::endpoint::{About, Options};
@@ -53,7 +56,9 @@ impl Tap {
 
     /// Tells that a link is up; the record for it.
     fn connected(&self, about: &About, connection: u32, direction: Direction) -> Record {
-        if about.is_live {
+        if about.shared.is_some() {
+            // It was told to whom we are attached.
+        } else if about.is_live {
             let (endpoint, peer) = (about.endpoint.clone(), about.peer.clone());
             self.events.tell(Event::Connected { endpoint, peer });
         } else {

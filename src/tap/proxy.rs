@@ -4,15 +4,21 @@
 //! Each direction is pumped on its own, so that one that is held up never holds up the other.
 //! The device stays connected while clients come and go, and is listened to all the time; a client
 //! that comes while the device is in mid-frame is sent whole frames until the line is between two,
-//! and every byte as it comes from then on. A client that closes its sending side has left, as for
+//! and every byte as it comes from then on. What other processes send through us
+//! goes in between the client's frames, never into one. A client that closes its sending side has left, as for
 //! QEMU. One that waited behind another and has left again is not served: what it sent is stale.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::leg::{Ended, Joining, Leg};
+use tokio::sync::{Mutex, watch};
+
+use super::leg::{AT_REST, Ended, Leg};
+use super::senders::Senders;
 use super::{End, Tap};
 use crate::bus::Bus;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::{Connector, Link};
 use crate::error::Result;
 use crate::record::{Direction, Origin, Record};
@@ -45,6 +51,7 @@ pub async fn run(
     device: &dyn Connector,
     listener: &dyn Connector,
     bus: &RefCell<Bus>,
+    sharing: &mut Sharing,
     mut stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
@@ -63,13 +70,14 @@ pub async fn run(
             () = stop.wait() => return Ok(End::Stopped),
             link = device.connect() => link?,
         };
+        sharing.up(&link.about);
         let record = tap.connected(&link.about, connection, Direction::FromDevice);
         publish(bus, record);
         if let Some(ready) = ready.take() {
             ready();
         }
         let mut proxy = Proxy { tap, listener, bus, connection, clients };
-        let session = proxy.serve(link, &mut stop).await?;
+        let session = proxy.serve(link, sharing, &mut stop).await?;
         clients = proxy.clients;
         let how = match session {
             Session::Stopped => return Ok(End::Stopped),
@@ -100,22 +108,34 @@ struct Proxy<'a> {
 
 impl<'a> Proxy<'a> {
     /// Serves one client after the other as long as the device is there.
-    async fn serve(&mut self, mut device: Link, stop: &mut Stop) -> Result<Session> {
+    async fn serve(
+        &mut self,
+        mut device: Link,
+        sharing: &mut Sharing,
+        stop: &mut Stop,
+    ) -> Result<Session> {
         let direction = Direction::FromDevice;
         let origin = Origin { tap: 0, connection: self.connection, direction };
         let mut from_device = Leg::new(self.tap, self.bus, origin);
+        from_device.tell(sharing.ear());
+        let mut senders = Senders::new(self.tap, self.bus, sharing, self.connection);
         let session = loop {
+            let client = self.next_client(senders.pen(), senders.sharing.taken());
             let client = tokio::select! {
                 biased;
                 how = from_device.observe(&mut *device.rx) => break Session::DeviceLost(how?),
+                error = senders.serve(&mut *device.tx) => break Session::DeviceLost(error.chain()),
                 () = stop.wait() => break Session::Stopped,
-                client = self.accept() => client,
+                client = client => client,
             };
             self.clients += 1;
             let record = self.tap.connected(&client.about, self.clients, Direction::ToDevice);
             publish(self.bus, record);
             let endpoint = client.about.endpoint.clone();
-            let stay = self.stay(&mut from_device, &mut device, client, stop).await?;
+            let who = client.about.peer.clone().unwrap_or_else(|| "a client".to_owned());
+            senders.sharing.set_busy(Some(format!("{who} is connected to the proxy")));
+            let stay = self.stay(&mut from_device, &mut device, client, &mut senders, stop).await?;
+            senders.sharing.set_busy(None);
             let how = match &stay {
                 Stay::Stopped => break Session::Stopped,
                 Stay::DeviceLost(_) => "the device is gone",
@@ -130,7 +150,30 @@ impl<'a> Proxy<'a> {
             Session::Stopped => from_device.stop(),
             Session::DeviceLost(_) => from_device.finish(),
         }
+        senders.finish(match &session {
+            Session::DeviceLost(how) => Some(how),
+            Session::Stopped => None,
+        });
         Ok(session)
+    }
+
+    /// The next client. It has to wait while somebody has the line alone, and until a frame that is
+    /// being sent is sent.
+    async fn next_client(
+        &self,
+        pen: Arc<Mutex<()>>,
+        mut taken: Option<watch::Receiver<bool>>,
+    ) -> Link {
+        let client = self.accept().await;
+        loop {
+            if let Some(taken) = &mut taken {
+                let _ = taken.wait_for(|taken| !taken).await; // without a server it is free
+            }
+            let _guard = pen.lock().await;
+            if taken.as_ref().is_none_or(|taken| !*taken.borrow()) {
+                return client;
+            }
+        }
     }
 
     /// The next client. One that cannot be accepted is no reason to give up the line.
@@ -157,14 +200,21 @@ impl<'a> Proxy<'a> {
         from_device: &mut Leg<'a>,
         device: &mut Link,
         mut client: Link,
+        senders: &mut Senders<'_>,
         stop: &mut Stop,
     ) -> Result<Stay> {
         let origin = Origin { tap: 0, connection: self.clients, direction: Direction::ToDevice };
         let mut to_device = Leg::new(self.tap, self.bus, origin);
         let joining = from_device.joining();
+        let pen = senders.pen();
         let stay = {
             let down = from_device.forward(&mut *device.rx, &mut *client.tx, joining);
-            let up = to_device.forward(&mut *client.rx, &mut *device.tx, Joining::Bytes);
+            let up = to_device.forward_with(&mut *client.rx, &mut *device.tx, senders);
+            let down = async {
+                let ended = down.await;
+                let _guard = pen.lock().await; // half of another's frame stays on nobody's account
+                ended
+            };
             let mut both = std::pin::pin!(both_ways(down, up));
             let stay = tokio::select! {
                 biased;
@@ -190,6 +240,7 @@ impl<'a> Proxy<'a> {
                          its read timeout (1 s in the known drivers), and what is sent before \
                          that is lost",
                     );
+                    senders.hold_back(AT_REST);
                 }
                 to_device.finish();
             }

@@ -29,6 +29,7 @@ pub(super) async fn read(
         let is_over = matches!(received, Received::End(_));
         match received {
             Received::Bytes(bytes) => decoder.push(Timestamp::default(), &bytes, &mut records),
+            Received::Records(mut whole) => records.append(&mut whole),
             Received::End(_) => decoder.finish(Timestamp::default(), &mut records),
         }
         tokio::select! {

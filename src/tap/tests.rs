@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::bus::{Bus, Inbox};
 use crate::clock::Timestamp;
+use crate::endpoint::sharing::Sharing;
 use crate::endpoint::{Connector, Link, Pending, Receive, Received, Standing, Transmit};
 use crate::error::{Error, Result};
 use crate::proto::samples;
@@ -68,6 +69,7 @@ impl End {
             standing: Standing::Served,
             is_live: true,
             has_left: false,
+            shared: None,
         };
         let link = Link { rx: Box::new(Rx(received)), tx: Box::new(Tx(end.clone())), about };
         (end, link)
@@ -136,9 +138,10 @@ async fn directly(link: Link, script: impl Future<Output = ()>) -> Vec<Record> {
     let bus = RefCell::new(Bus::default());
     let mut inbox = bus.borrow_mut().watch();
     let (stopper, stop) = stop::pair();
+    let mut sharing = Sharing::none();
     let connector = links([(0, Ok(link))]);
     let tap = tap(Events::ignore());
-    let run = direct::run(&tap, &connector, &bus, stop, || {});
+    let run = direct::run(&tap, &connector, &bus, &mut sharing, stop, || {});
     let (end, ()) = tokio::join!(run, async {
         script.await;
         stopper.stop();
@@ -157,9 +160,10 @@ async fn between(
     let bus = RefCell::new(Bus::default());
     let mut inbox = bus.borrow_mut().watch();
     let (stopper, stop) = stop::pair();
+    let mut sharing = Sharing::none();
     let device = links([(0, Ok(device))]);
     let tap = tap(events);
-    let run = proxy::run(&tap, &device, &clients, &bus, stop, || {});
+    let run = proxy::run(&tap, &device, &clients, &bus, &mut sharing, stop, || {});
     let (end, ()) = tokio::join!(run, async {
         script.await;
         stopper.stop();

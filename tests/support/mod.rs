@@ -6,9 +6,10 @@ pub mod firmware;
 pub mod host;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,26 @@ pub fn binary() -> String {
 pub fn uarttool() -> Command {
     let mut command = Command::new(binary());
     command.env_remove("UARTTOOL_DEVICE").env("TZ", "UTC").current_dir(std::env::temp_dir());
+    command.env("XDG_RUNTIME_DIR", runtime_folder());
     command
+}
+
+/// A runtime folder of this test process alone, so that no uarttool of another attaches to ours.
+/// Those of processes that are gone are removed.
+pub fn runtime_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let all = std::env::temp_dir().join("uarttool-tests");
+        let _ = std::fs::create_dir_all(&all); // perhaps another was quicker
+        for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+            if !Path::new("/proc").join(entry.file_name()).exists() {
+                let _ = std::fs::remove_dir_all(entry.path()); // perhaps another was quicker
+            }
+        }
+        let own = all.join(std::process::id().to_string());
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&own).expect("a folder");
+        own
+    })
 }
 
 /// Runs our binary to its end.

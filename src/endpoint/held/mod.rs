@@ -187,6 +187,9 @@ fn tcp_holders(local: Option<SocketAddr>, peer: SocketAddr) -> Vec<String> {
 
 #[cfg(target_os = "linux")]
 fn unix_accepted(stream: &UnixStream) -> Accepted {
+    if super::has_left(stream) {
+        return Accepted::Unknown; // the listener has died, and reading will tell
+    }
     use std::os::fd::AsFd;
     let Ok(own) = rustix::fs::fstat(stream.as_fd()) else { return Accepted::Unknown };
     let Ok(rows) = diag::unix_sockets() else { return Accepted::Unknown };

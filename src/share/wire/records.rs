@@ -1,0 +1,129 @@
+//! Records on the wire.
+
+use super::{Fields, Malformed, put_bytes, put_text};
+use crate::clock::Timestamp;
+use crate::record::{
+    Body, Direction, FramingError, LinkChange, Origin, Problem, Record, Recovery, Span,
+};
+
+/// Bits that say which optional parts of a record follow.
+const HAS_TIME: u8 = 1;
+const HAS_OFFSET: u8 = 2;
+
+pub(super) fn put_record(record: &Record, out: &mut Vec<u8>) {
+    let has = |bit, is: bool| if is { bit } else { 0 };
+    out.push(has(HAS_TIME, record.time.is_some()) | has(HAS_OFFSET, record.offset.is_some()));
+    if let Some(span) = record.time {
+        out.extend(span.first.0.to_be_bytes());
+        out.extend(span.last.0.to_be_bytes());
+    }
+    if let Some(offset) = record.offset {
+        out.extend(offset.to_be_bytes());
+    }
+    out.extend(record.origin.tap.to_be_bytes());
+    out.extend(record.origin.connection.to_be_bytes());
+    out.push(match record.origin.direction {
+        Direction::Unknown => 0,
+        Direction::ToDevice => 1,
+        Direction::FromDevice => 2,
+    });
+    match &record.body {
+        Body::Frame(bytes) => {
+            out.push(1);
+            put_bytes(bytes, out);
+        }
+        Body::FramingError(error) => {
+            out.push(2);
+            put_error(error, out);
+        }
+        Body::Gap { records, bytes } => {
+            out.push(3);
+            out.extend(records.to_be_bytes());
+            out.extend(bytes.to_be_bytes());
+        }
+        Body::Link(LinkChange::Connected(with)) => {
+            out.push(4);
+            put_text(with, out);
+        }
+        Body::Link(LinkChange::Lost(how)) => {
+            out.push(5);
+            put_text(how, out);
+        }
+        Body::Link(LinkChange::Reset) => out.push(6),
+        Body::Console(line) => {
+            out.push(7);
+            put_bytes(line, out);
+        }
+    }
+}
+
+fn put_error(error: &FramingError, out: &mut Vec<u8>) {
+    let (problem, a, b) = match error.problem {
+        Problem::ZeroLength => (0, 0, 0),
+        Problem::TooLong { length, limit } => (1, length, limit),
+        Problem::Cut { length: None } => (2, 0, 0),
+        Problem::Cut { length: Some(length) } => (3, length, 0),
+        Problem::OutOfStep { length } => (4, length, 0),
+        Problem::Continued => (5, 0, 0),
+    };
+    out.push(problem);
+    out.extend(a.to_be_bytes());
+    out.extend(b.to_be_bytes());
+    out.push(match error.recovery {
+        Recovery::Sure => 0,
+        Recovery::Likely => 1,
+        Recovery::Searching => 2,
+        Recovery::Ended => 3,
+        Recovery::Stopped => 4,
+    });
+    put_bytes(&error.bytes, out);
+}
+
+pub(super) fn take_record(fields: &mut Fields) -> Result<Record, Malformed> {
+    let has = fields.u8()?;
+    let time = match has & HAS_TIME {
+        0 => None,
+        _ => Some(Span { first: Timestamp(fields.u64()?), last: Timestamp(fields.u64()?) }),
+    };
+    let offset = if has & HAS_OFFSET == 0 { None } else { Some(fields.u64()?) };
+    let (tap, connection) = (fields.u16()?, fields.u32()?);
+    let direction = match fields.u8()? {
+        0 => Direction::Unknown,
+        1 => Direction::ToDevice,
+        2 => Direction::FromDevice,
+        _ => return Err(Malformed::Nonsense),
+    };
+    let body = match fields.u8()? {
+        1 => Body::Frame(fields.bytes()?),
+        2 => Body::FramingError(take_error(fields)?),
+        3 => Body::Gap { records: fields.u64()?, bytes: fields.u64()? },
+        4 => Body::Link(LinkChange::Connected(fields.text()?)),
+        5 => Body::Link(LinkChange::Lost(fields.text()?)),
+        6 => Body::Link(LinkChange::Reset),
+        7 => Body::Console(fields.bytes()?),
+        _ => return Err(Malformed::Nonsense),
+    };
+    Ok(Record { time, origin: Origin { tap, connection, direction }, offset, body })
+}
+
+fn take_error(fields: &mut Fields) -> Result<FramingError, Malformed> {
+    let (problem, length, limit) = (fields.u8()?, fields.u32()?, fields.u32()?);
+    let problem = match problem {
+        0 => Problem::ZeroLength,
+        1 => Problem::TooLong { length, limit },
+        2 => Problem::Cut { length: None },
+        3 => Problem::Cut { length: Some(length) },
+        4 => Problem::OutOfStep { length },
+        5 => Problem::Continued,
+        _ => return Err(Malformed::Nonsense),
+    };
+    let recovery = match fields.u8()? {
+        0 => Recovery::Sure,
+        1 => Recovery::Likely,
+        2 => Recovery::Searching,
+        3 => Recovery::Ended,
+        4 => Recovery::Stopped,
+        _ => return Err(Malformed::Nonsense),
+    };
+    Ok(FramingError { problem, bytes: fields.bytes()?, recovery })
+}
