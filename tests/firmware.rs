@@ -578,3 +578,34 @@ fn two_hundred_pings_through_a_sniff_that_holds_the_line_are_all_in_both_capture
         assert_wireshark_is_happy(path);
     }
 }
+
+/// What a ping's report says beside times: the lines of replies and losses, and the statistics.
+fn answers(report: &str) -> Vec<String> {
+    let timeless = |line: &str| {
+        let words = line.split_whitespace();
+        let words = words.filter(|w| !w.starts_with("time") && *w != "ms" && !w.ends_with("ms"));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let lines = report.lines().filter(|line| !line.starts_with("PING") && !line.starts_with("rtt"));
+    lines.map(timeless).collect()
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn the_same_commands_give_the_same_answers_on_sim_on_qemu_and_through_another_process() {
+    let firmware = Firmware::start();
+    let behind = Firmware::start();
+    let _holder = sniff(&behind.endpoint, &["-qq"]);
+    let places = ["sim,model=esp32-new", &firmware.endpoint, &behind.endpoint];
+    for args in [
+        &["-c", "3", "-i", "0.3"][..],
+        &["-c", "2", "-i", "0.3", "-s", "1000", "-p", "00ff"],
+        &["-c", "2", "-i", "0.3", "-s", "0", "-t", "1"],
+        &["--sweep", "1456..1460/2", "-i", "0.8", "-W", "700ms"],
+    ] {
+        let all = places.map(|place| answers(&ping(place, args).1));
+        assert!(all[0].len() > 3, "{all:?}");
+        assert_eq!(all[0], all[1], "sim and QEMU");
+        assert_eq!(all[1], all[2], "directly and through another process");
+    }
+}

@@ -73,6 +73,17 @@ fn on_its_own_it_serves_one_host_after_the_other_and_is_seen_through_a_proxy() {
 }
 
 #[test]
+fn it_also_connects_to_a_host_that_listens() {
+    let tap = Process::start(uarttool().args(["sniff", "-d", "tcp-listen:127.0.0.1:0", "-c", "1"]));
+    let said = tap.err.wait_for(0, "listening on ");
+    let address = said.split("listening on ").nth(1).and_then(|rest| rest.lines().next());
+    let device = Process::start(uarttool().args(["sim", "--listen", address.expect("an address")]));
+    assert!(tap.wait(support::SOON).success(), "the device announces itself: {}", tap.stderr());
+    assert_eq!(device.wait(support::SOON).code(), Some(3), "and its host has gone");
+    assert!(device.stderr().contains("went away"), "{}", device.stderr());
+}
+
+#[test]
 fn its_console_is_an_endpoint_and_tells_of_bad_frames_and_of_its_death() {
     let console = tempfile::tempdir().expect("a folder");
     let socket = console.path().join("console.sock");

@@ -22,13 +22,15 @@ Examples:
   uarttool sim --fault rx-alias --fault loses-frames
   uarttool ping -d sim,model=esp32-new -c 3      the same device inside another command
 
-Exit status: 0 done, also after Ctrl-C; 2 usage; 3 it cannot listen.";
+Exit status: 0 done, also after Ctrl-C; 2 usage; 3 it cannot listen, or the host that it connected to
+is gone.";
 
 /// The reference device: a tunnel with an IP stack and services behind it
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SimArgs {
-    /// Where to listen: tcp-listen:[HOST]:PORT or unix-listen:PATH
+    /// Where the host is met: tcp-listen:[HOST]:PORT or unix-listen:PATH, or tcp: and unix: to connect
+    /// to one that listens
     #[arg(long, value_name = "ENDPOINT", default_value = "tcp-listen:127.0.0.1:5556")]
     listen: String,
     /// What device to be: reference, esp32-old, esp32-new
@@ -65,7 +67,7 @@ pub fn run(args: SimArgs) -> Result<Verdict> {
     if args.list_faults {
         return Ok(list_faults());
     }
-    let spec = parse_listener("--listen", &args.listen)?;
+    let spec = parse_place(&args.listen)?;
     let console =
         args.console.as_deref().map(|text| parse_listener("--console", text)).transpose()?;
     let options = SimOptions {
@@ -77,6 +79,17 @@ pub fn run(args: SimArgs) -> Result<Verdict> {
     };
     let ready = Ready::open(args.ready_fd)?;
     cli::block_on(serve(spec, console, options.settings(), args.duration, ready))
+}
+
+/// Where hosts come from, or are found.
+fn parse_place(text: &str) -> Result<Spec> {
+    let spec = Spec::parse(text)?;
+    match spec.form.name {
+        "file" | "sim" => Err(Error::usage(format!("no host can be met at '{text}'")).with_help(
+            "give tcp-listen:127.0.0.1:5556, unix-listen:PATH, tcp:HOST:PORT or unix:PATH",
+        )),
+        _ => Ok(spec),
+    }
 }
 
 fn parse_listener(flag: &str, text: &str) -> Result<Spec> {
@@ -127,7 +140,7 @@ async fn serve(
     }
     let events = terminal::events();
     let listener = spec.open(&events, None);
-    listener.prepare().await?;
+    let listens = listener.prepare().await?;
     let model = settings.model.name;
     terminal::tell(&format!("reference device, model {model}, at 192.168.100.2"));
     let mut device = Device::new(settings, cli::tokio_clock());
@@ -151,6 +164,10 @@ async fn serve(
         let Some(how) = meet(&mut device, &mut link, &mut stop).await? else {
             return Ok(Verdict::Done);
         };
+        if !listens && !listener.is_persistent() {
+            return Err(Error::environment(format!("{} went away: {how}", spec.text))
+                .with_help("to wait for the next host, add ',reconnect=1s' to the endpoint"));
+        }
         events.tell(Event::Lost { endpoint: spec.text.clone(), how });
     }
 }
