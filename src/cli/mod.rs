@@ -3,6 +3,7 @@
 pub mod args;
 pub mod config;
 pub mod connect;
+pub mod printer;
 pub mod ready;
 pub mod signals;
 pub mod sink;

@@ -5,48 +5,28 @@
 //! appears as soon as its frame does, and in large pieces when there is much.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp as Moment;
-use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
+use super::printer::{Printer, Style};
 use super::terminal;
 use crate::analysis::console::{self, Finding};
-use crate::analysis::replies::Replies;
 use crate::bus::{Inbox, Meter};
 use crate::capture::{CaptureFile, Counts, Source, Target};
-use crate::clock::{Clock, Timestamp};
-use crate::dissect::Dissector;
-use crate::dissect::render::{hex, line};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::proto::ethernet;
-use crate::proto::line::Line;
-use crate::record::{Body, Direction, LinkChange, Record, Recovery};
+use crate::record::{Body, Direction, Record};
 use crate::stop::Stopper;
-
-/// Output is written when so much has collected, even if more is waiting.
-const BUFFER: usize = 64 * 1024;
 
 /// After it has written, the sink lets so much time pass before it looks again. Waking it for each
 /// frame would cost the line more than passing the frame on: so much a person never notices.
 const PAUSE_LINES: Duration = Duration::from_millis(1);
 /// The same when only a file is written.
 const PAUSE_FILE: Duration = Duration::from_millis(10);
-
-/// What to show of a frame besides its line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dump {
-    /// Its bytes in hex.
-    pub hex: bool,
-    /// And the Ethernet header's.
-    pub link: bool,
-    /// And the characters beside them.
-    pub characters: bool,
-}
 
 /// What a sink is to do.
 #[derive(Debug)]
@@ -61,15 +41,6 @@ pub struct Plan {
     pub count: Option<u64>,
     /// The time.
     pub clock: Clock,
-}
-
-/// How lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Leave out what is rarely looked at.
-    pub brief: bool,
-    /// Bytes below the line.
-    pub dump: Dump,
 }
 
 /// What went through a sink.
@@ -155,7 +126,7 @@ pub fn start(plan: Plan, inbox: Inbox, stopper: Stopper) -> oneshot::Receiver<Re
 }
 
 /// Why a sink ends before its tap.
-enum Ending {
+pub(super) enum Ending {
     Failed(Error),
     Abandoned,
 }
@@ -295,121 +266,5 @@ fn abandoned_if_stdout(name: &str) -> impl FnOnce(Error) -> Result<(), Ending> {
             Some(ErrorKind::BrokenPipe) if is_stdout => Err(Ending::Abandoned),
             _ => Err(Ending::Failed(error)),
         }
-    }
-}
-
-/// Prints records.
-struct Printer {
-    style: Style,
-    line: Line,
-    dissector: Dissector,
-    replies: Replies,
-    clock_face: ClockFace,
-}
-
-impl Printer {
-    fn new(style: Style) -> Self {
-        Printer {
-            style,
-            line: Line::new(style.brief),
-            dissector: Dissector::default(),
-            replies: Replies::default(),
-            clock_face: ClockFace::default(),
-        }
-    }
-
-    fn print(&mut self, record: &Record) -> Result<(), Ending> {
-        let time = record.time.map(|span| span.last);
-        match &record.body {
-            Body::Frame(frame) => self.frame(frame, record.origin.direction, time),
-            Body::FramingError(error) if error.recovery == Recovery::Stopped => {}
-            Body::FramingError(error) => {
-                self.start(time, "!!").display(error.describe(record.offset)).text("\n");
-                if self.style.dump.hex {
-                    hex::dump(&error.bytes, self.style.dump.characters, &mut self.line);
-                }
-            }
-            Body::Gap { bytes, .. } => {
-                let line = self.start(time, "!!").text("gap: ").dec(*bytes);
-                line.text(" bytes were dropped, because this output was too slow\n");
-            }
-            // The first connection is news of the start, told on stderr.
-            Body::Link(LinkChange::Connected(_))
-                if record.origin.connection <= 1
-                    && record.origin.direction != Direction::ToDevice => {}
-            Body::Link(change) => {
-                let change = change.to_string();
-                let change = crate::escape::terminal(change.as_bytes());
-                self.start(time, "**").text("link ").display(change).text("\n");
-            }
-            Body::Console(text) => {
-                let finding = console::judge(text);
-                let line = self.start(time, if finding.is_some() { "!!" } else { "::" });
-                if let Some(finding) = finding {
-                    line.text(finding.name()).text(": ");
-                }
-                line.display(crate::escape::terminal(text)).text("\n");
-            }
-        }
-        if self.line.as_bytes().len() >= BUFFER { self.flush() } else { Ok(()) }
-    }
-
-    fn start(&mut self, time: Option<Timestamp>, arrow: &str) -> &mut Line {
-        self.clock_face.show(time, &mut self.line);
-        self.line.text(arrow).text(" ")
-    }
-
-    fn frame(&mut self, frame: &[u8], direction: Direction, time: Option<Timestamp>) {
-        self.start(time, direction.arrow());
-        let stack = self.dissector.dissect(frame);
-        line::summary(&stack, &mut self.line);
-        if let Some(delay) = time.and_then(|time| self.replies.observe(&stack, time)) {
-            let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
-            self.line.text("  (").dec(micros / 1000).text(".");
-            self.line.dec_padded((micros % 1000) as u32, 3).text(" ms)");
-        }
-        self.line.text("\n");
-        let dump = self.style.dump;
-        if dump.hex {
-            let from = if dump.link { 0 } else { ethernet::HEADER };
-            let bytes = frame.get(from..).unwrap_or_default();
-            hex::dump(bytes, dump.characters, &mut self.line);
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Ending> {
-        if self.line.as_bytes().is_empty() {
-            return Ok(());
-        }
-        let mut stdout = io::stdout().lock();
-        let done = stdout.write_all(self.line.as_bytes()).and_then(|()| stdout.flush());
-        self.line.clear();
-        done.map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe => Ending::Abandoned,
-            _ => Ending::Failed(Error::environment("cannot write to stdout").caused_by(error)),
-        })
-    }
-}
-
-/// The time of day in the user's zone; the zone is asked once a second of the line's time.
-#[derive(Default)]
-struct ClockFace {
-    second: Option<u64>,
-    shown: String,
-    zone: Option<TimeZone>,
-}
-
-impl ClockFace {
-    fn show(&mut self, time: Option<Timestamp>, line: &mut Line) {
-        let Some(time) = time else { return };
-        let second = time.0 / 1_000_000_000;
-        if self.second != Some(second) {
-            self.second = Some(second);
-            let zone = self.zone.get_or_insert_with(TimeZone::system).clone();
-            let moment = Moment::from_second(second as i64).unwrap_or_default();
-            self.shown = moment.to_zoned(zone).strftime("%H:%M:%S").to_string();
-        }
-        let micros = (time.0 % 1_000_000_000 / 1000) as u32;
-        line.text(&self.shown).text(".").dec_padded(micros, 6).text(" ");
     }
 }

@@ -1,8 +1,8 @@
 //! The reference device: what a tunnel's firmware does, in this process.
 //!
-//! Theory of operation. Bytes from the host take their time on the [`uart`]; the driver's
-//! [`receiver`] makes frames of them; [`frame_faults`] may spoil them; [`neighbours`] speaks Ethernet
-//! and ARP; the [`stack`] speaks IPv4, ICMP, UDP and TCP; [`services`] answer. The way back is the
+//! Theory of operation. Bytes from the host take their time on the `uart`; the driver's
+//! `receiver` makes frames of them; `frame_faults` may spoil them; `neighbours` speaks Ethernet
+//! and ARP; the `stack` speaks IPv4, ICMP, UDP and TCP; `services` answer. The way back is the
 //! same. All of it is told the time and never asks; [`Device::run`] is the only part that waits.
 //!
 //! With the same seed, and the same bytes at the same times, the device sends the same bytes at the
