@@ -433,3 +433,15 @@ fn a_capture_of_nothing_is_a_capture() {
     assert_eq!(std::fs::metadata(&path).expect("there is one").len(), 24);
     drop(endpoint);
 }
+
+#[test]
+fn a_server_that_lets_in_and_out_again_is_asked_at_the_stated_pace() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let endpoint = format!("tcp:{},reconnect=300ms", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let output = run(["sniff", "-d", &endpoint, "--duration", "1s"]);
+    let (stdout, stderr) = text(&output);
+    assert!(output.status.success(), "{stderr}");
+    let attempts = stdout.matches("link lost").count();
+    assert!((2..=5).contains(&attempts), "{attempts} connections in a second: {stdout}");
+}

@@ -347,6 +347,26 @@ fn a_stale_socket_is_removed_and_the_line_used_directly() {
 }
 
 #[test]
+fn of_several_that_go_on_without_their_holder_one_holds_the_line_and_the_others_attach() {
+    let (world, device) = (World::new(), Device::start());
+    let reconnecting = format!("{},reconnect=100ms", device.endpoint);
+    let holder = world.holder(&reconnecting, &[]);
+    let survivors = [(); 3].map(|()| world.watcher(&reconnecting, &[]));
+    holder.signal(Signal::KILL);
+    holder.wait(SOON);
+    let starts = [0, 1, 2].map(|n| survivors[n].out.len());
+    // Whoever comes too late for the line itself waits for it, and attaches to who has it instead.
+    for survivor in &survivors {
+        survivor.out.wait_for(0, "** link connected");
+    }
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "3", "-i", "10ms"]);
+    assert_eq!(code, 0, "{stderr}");
+    for (survivor, start) in survivors.iter().zip(starts) {
+        survivor.out.wait_for(start, "seq 3, length 64  (");
+    }
+}
+
+#[test]
 fn a_lost_line_ends_those_attached_unless_they_reconnect_and_the_holder_stays_the_holder() {
     let (world, device) = (World::new(), Device::start());
     let reconnecting = format!("{},reconnect=50ms", device.endpoint);

@@ -143,6 +143,15 @@ async fn serve(
     let listens = listener.prepare().await?;
     let model = settings.model.name;
     terminal::tell(&format!("reference device, model {model}, at 192.168.100.2"));
+    // A device that goes to its host boots when that is there: what it says at boot is heard.
+    let mut first = None;
+    if !listens {
+        first = tokio::select! {
+            biased;
+            () = stop.wait() => return Ok(Verdict::Done),
+            link = listener.connect() => Some(link?),
+        };
+    }
     let mut device = Device::new(settings, cli::tokio_clock());
     if let Some(console) = console {
         let listener = console.open(&events, None);
@@ -153,11 +162,14 @@ async fn serve(
     }
     ready.tell();
     loop {
-        let mut link = tokio::select! {
-            biased;
-            () = stop.wait() => return Ok(Verdict::Done),
-            link = listener.connect() => link?,
-            _ = device.run(None) => continue,
+        let mut link = match first.take() {
+            Some(link) => link,
+            None => tokio::select! {
+                biased;
+                () = stop.wait() => return Ok(Verdict::Done),
+                link = listener.connect() => link?,
+                _ = device.run(None) => continue,
+            },
         };
         let peer = link.about.peer.clone();
         events.tell(Event::Connected { endpoint: spec.text.clone(), peer });

@@ -28,6 +28,8 @@ use crate::share::wire::{FromHolder, Line, MAJOR, MAX_REQUEST, MINOR, ToHolder};
 
 /// How long a holder may take to let us in.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a holder is looked for while we wait to become one.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// So many answers can be waited for; more than one when waiting for the others was cancelled.
 const ANSWERS: usize = 16;
 /// Records that are taken at once.
@@ -116,10 +118,21 @@ impl Connector for AttachOr {
             if let Some(link) = self.attach().await? {
                 return Ok(link);
             }
-            match self.connector.connect().await {
-                // Another uarttool may have been quicker, and shares the line by now.
-                Err(error) => self.attach().await?.ok_or(error),
-                link => link,
+            let mut connecting = self.connector.connect();
+            loop {
+                tokio::select! {
+                    biased;
+                    link = &mut connecting => return match link {
+                        // Another uarttool may have been quicker, and shares the line by now.
+                        Err(error) => self.attach().await?.ok_or(error),
+                        link => link,
+                    },
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+                // While we wait, one may have come to hold what we are waiting for.
+                if let Some(link) = self.attach().await? {
+                    return Ok(link);
+                }
             }
         })
     }

@@ -1,6 +1,9 @@
 //! Connecting again: wraps a connector and is one.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Connector, Link, Pending};
 use crate::error::{Category, Result};
@@ -11,12 +14,20 @@ pub struct Reconnect {
     inner: Box<dyn Connector>,
     every: Duration,
     events: Events,
+    /// When the last connection was made.
+    last: Mutex<Option<Instant>>,
 }
 
 impl Reconnect {
     /// Wraps `inner`; attempts are `every` apart.
     pub fn new(inner: Box<dyn Connector>, every: Duration, events: Events) -> Self {
-        Reconnect { inner, every, events }
+        Reconnect { inner, every, events, last: Mutex::default() }
+    }
+}
+
+impl Reconnect {
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -32,11 +43,19 @@ impl Connector for Reconnect {
     /// Fails only with what waiting cannot mend. Each reason is told once.
     fn connect(&self) -> Pending<'_, Result<Link>> {
         Box::pin(async move {
+            // A server that lets everybody in and out again is not to be asked without a pause.
+            let last = *self.last();
+            if let Some(last) = last {
+                tokio::time::sleep_until(last + self.every).await;
+            }
             let mut told = None;
             loop {
                 let error = match self.inner.connect().await {
                     Err(error) if error.category() == Category::Environment => error,
-                    result => return result,
+                    result => {
+                        *self.last() = Some(Instant::now());
+                        return result;
+                    }
                 };
                 let why = error.chain();
                 if told.as_ref() != Some(&why) {

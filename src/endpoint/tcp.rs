@@ -133,7 +133,10 @@ impl Tcp {
             Ok(connected) => connected.map_err(cannot),
             Err(_) => {
                 let held = addresses.iter().find_map(|a| held::tcp_full(&self.spec.text, *a));
-                Err(held.unwrap_or_else(|| cannot(ErrorKind::TimedOut.into())))
+                Err(held.unwrap_or_else(|| match is_here {
+                    true => held::full_queue(&self.spec.text),
+                    false => cannot(ErrorKind::TimedOut.into()),
+                }))
             }
         }
     }

@@ -121,6 +121,7 @@ impl<'a> Reporter<'a> {
         let loss = 100.0 * s.lost() as f64 / (s.transmitted - s.in_flight).max(1) as f64;
         let mut line = format!("{} packets transmitted, {} received", s.transmitted, s.received);
         for (n, what) in [
+            (s.unsent, "that the line would not take"),
             (s.duplicates, "duplicates"),
             (s.damaged, "damaged"),
             (s.errors, "errors"),

@@ -122,7 +122,7 @@ fn held(endpoint: &str, holders: &[String]) -> Error {
 
 /// The error for a listener whose queue is full: it has more than one client too many.
 pub(super) fn full_queue(endpoint: &str) -> Error {
-    Error::environment(format!("{endpoint} is held by another client, and more are waiting"))
+    Error::environment(format!("{endpoint} takes nobody in: its queue of clients is full"))
         .with_help("it serves one client at a time, and nothing was sent; end the others first")
 }
 

@@ -205,7 +205,10 @@ impl Run<'_> {
                 tokio::select! {
                     biased;
                     departed = self.depart(probe) => departed?,
-                    () = long_after(stop) => return Ok(()),
+                    () = long_after(stop) => {
+                        self.statistics.unsent += 1;
+                        return Ok(());
+                    }
                 }
                 continue;
             }

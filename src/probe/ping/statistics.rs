@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Statistics {
     /// Requests sent.
     pub transmitted: u64,
+    /// Requests that the line would not take.
+    pub unsent: u64,
     /// Requests answered.
     pub received: u64,
     /// Further replies to the same request.
@@ -50,7 +52,7 @@ impl Statistics {
 
     /// Whether every request was answered, once and intact.
     pub fn is_clean(&self) -> bool {
-        self.lost() == 0 && self.duplicates == 0 && self.damaged == 0
+        self.lost() == 0 && self.unsent == 0 && self.duplicates == 0 && self.damaged == 0
     }
 
     /// Round-trip times in milliseconds: minimum, average, maximum, mean deviation as ping
