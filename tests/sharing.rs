@@ -367,6 +367,21 @@ fn of_several_that_go_on_without_their_holder_one_holds_the_line_and_the_others_
 }
 
 #[test]
+fn sockets_that_never_answer_delay_a_command_no_more_than_one_of_them() {
+    let (world, device) = (World::new(), Device::start());
+    let first = world.holder(&device.endpoint, &["--duration", "1ms"]); // makes the private folder
+    first.wait(SOON);
+    let silent: Vec<_> = (0..6)
+        .map(|n| UnixListener::bind(world.sockets().join(format!("{}-0.sock", 1_000_000 + n))))
+        .collect();
+    assert!(silent.iter().all(Result::is_ok), "{silent:?}");
+    let started = Instant::now();
+    let (code, _, stderr) = world.ping(&["-d", &device.endpoint, "-c", "1"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_lost_line_ends_those_attached_unless_they_reconnect_and_the_holder_stays_the_holder() {
     let (world, device) = (World::new(), Device::start());
     let reconnecting = format!("{},reconnect=50ms", device.endpoint);

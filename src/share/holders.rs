@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::JoinSet;
 
 use super::pipe::Incoming;
 use super::places;
@@ -99,14 +100,14 @@ pub async fn open(path: &Path) -> Option<Opened> {
 
 /// Every holder in `folder` but ourselves; those whose line is there first, the oldest first.
 pub async fn find(folder: &Path) -> Vec<Holder> {
-    let mut holders = Vec::new();
+    let mut asked = JoinSet::new();
     for (pid, path) in places::sockets(folder) {
-        if pid != std::process::id()
-            && let Some(opened) = open(&path).await
-        {
-            holders.push(opened.holder);
+        if pid != std::process::id() {
+            asked.spawn(async move { open(&path).await.map(|opened| opened.holder) });
         }
     }
+    // All at once: those that do not answer cost no more than one of them.
+    let mut holders: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
     holders.sort_by_key(|holder| (!holder.is_up(), holder.since()));
     holders
 }
