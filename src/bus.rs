@@ -5,8 +5,8 @@
 //! says how much is missing. For every watcher: received + dropped = seen. A bus may hang behind
 //! another: the gaps that arrive count as what they stand for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -23,6 +23,34 @@ pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Bus {
     watchers: Vec<Watcher>,
+    door: Door,
+}
+
+/// Lets watchers in from other threads, however busy the one is that hands out. They see everything
+/// from the next record on.
+#[derive(Clone, Debug, Default)]
+pub struct Door(Arc<Lobby>);
+
+#[derive(Debug, Default)]
+struct Lobby {
+    waiting: Mutex<Vec<Watcher>>,
+    is_empty: AtomicBool,
+}
+
+impl Door {
+    /// A new watcher.
+    pub fn watch(&self) -> Inbox {
+        let (watcher, inbox) = Watcher::new();
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
+        self.0.is_empty.store(false, Ordering::Release);
+        inbox
+    }
+
+    fn let_in(&self, watchers: &mut Vec<Watcher>) {
+        if !self.0.is_empty.swap(true, Ordering::Acquire) {
+            watchers.append(&mut self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -143,10 +171,14 @@ fn size(record: &Record) -> usize {
 impl Bus {
     /// A new watcher, which sees everything from now on.
     pub fn watch(&mut self) -> Inbox {
-        let (sender, queue) = mpsc::channel(MAX_RECORDS);
-        let meter = Arc::new(Meter::default());
-        self.watchers.push(Watcher { queue: sender, meter: meter.clone(), missing: None });
-        Inbox { queue, meter, told: (0, 0) }
+        let (watcher, inbox) = Watcher::new();
+        self.watchers.push(watcher);
+        inbox
+    }
+
+    /// For letting watchers in from other threads.
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// Whether nobody watches any more.
@@ -156,6 +188,7 @@ impl Bus {
 
     /// Hands out `records` and empties the list, without waiting.
     pub fn publish(&mut self, records: &mut Vec<Record>) {
+        self.door.let_in(&mut self.watchers);
         self.watchers.retain(|watcher| !watcher.queue.is_closed());
         for record in records.drain(..) {
             for watcher in &mut self.watchers {
@@ -181,6 +214,13 @@ impl Bus {
 }
 
 impl Watcher {
+    fn new() -> (Watcher, Inbox) {
+        let (sender, queue) = mpsc::channel(MAX_RECORDS);
+        let meter = Arc::new(Meter::default());
+        let watcher = Watcher { queue: sender, meter: meter.clone(), missing: None };
+        (watcher, Inbox { queue, meter, told: (0, 0) })
+    }
+
     fn offer(&mut self, record: &Record) {
         let lost = match record.body {
             Body::Gap { records, bytes } => Some((records, bytes)),
@@ -320,6 +360,18 @@ mod tests {
         assert_eq!(inbox.untold(), None);
         bus.publish(&mut vec![frame(0, 10)]);
         assert_eq!(inbox.poll(), Some(frame(0, 10)), "what was told is not told again");
+    }
+
+    #[test]
+    fn a_watcher_from_another_thread_sees_everything_from_the_next_record_on() {
+        let mut bus = Bus::default();
+        let door = bus.door();
+        bus.publish(&mut vec![frame(0, 10)]);
+        let inbox = std::thread::spawn(move || door.watch()).join();
+        let mut inbox = inbox.expect("no panic");
+        bus.publish(&mut vec![frame(1, 10), frame(2, 10)]);
+        let seen: Vec<_> = std::iter::from_fn(|| inbox.poll()).filter_map(|r| r.offset).collect();
+        assert_eq!(seen, [1, 2]);
     }
 
     #[test]

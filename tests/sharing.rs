@@ -382,6 +382,29 @@ fn sockets_that_never_answer_delay_a_command_no_more_than_one_of_them() {
 }
 
 #[test]
+fn a_line_that_takes_nothing_keeps_nobody_from_attaching() {
+    let world = World::new();
+    // A device that accepts and never reads: whoever sends much to it is held up.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("an address"));
+    let stuck = thread::spawn(move || listener.accept().map(|(stream, _)| stream));
+    let holder =
+        world.start(&["sniff", "-d", &endpoint, "--proxy", "tcp-listen:127.0.0.1:0", "-qq"]);
+    let said = holder.err.wait_for(0, "listening on tcp:");
+    let near = said.split("listening on tcp:").nth(1).and_then(|rest| rest.lines().next());
+    holder.err.wait_for(0, "connected to");
+    let _device = stuck.join().expect("no panic").expect("the holder");
+    let mut client = TcpStream::connect(near.expect("an address")).expect("the proxy");
+    client.set_write_timeout(Some(Duration::from_millis(300))).expect("a time");
+    let burst = framed(&marked(7, 1400)).repeat(100);
+    while client.write_all(&burst).is_ok() {} // until nothing more goes
+    let started = Instant::now();
+    let watcher = world.watcher(&endpoint, &[]);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(watcher.interrupt().success());
+}
+
+#[test]
 fn a_lost_line_ends_those_attached_unless_they_reconnect_and_the_holder_stays_the_holder() {
     let (world, device) = (World::new(), Device::start());
     let reconnecting = format!("{},reconnect=50ms", device.endpoint);

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::places::{self, Place};
 use super::session;
 use super::wire::{FromHolder, Hello, Line, MAJOR, MINOR, Terms};
-use crate::bus::{Bus, Inbox};
+use crate::bus::{Bus, Door, Inbox};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::stop::{self, Stop, Stopper};
@@ -122,6 +122,8 @@ pub(super) struct Shared {
     pub sessions: AtomicUsize,
     /// Whether somebody has the line alone.
     taken: watch::Sender<bool>,
+    /// Lets watchers in without the thread of the line, which may be held up by it.
+    pub door: OnceLock<Door>,
 }
 
 impl Shared {
@@ -201,6 +203,7 @@ impl Server {
             heard: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             taken: watch::channel(false).0,
+            door: OnceLock::new(),
         });
         let thread = std::thread::Builder::new().name("share".to_owned()).spawn({
             let shared = shared.clone();
@@ -270,6 +273,7 @@ impl Server {
     /// The next thing to send; meanwhile lets watchers in and settles who may send. Never ends.
     /// Cancelling it loses nothing.
     pub async fn next(&mut self, bus: &RefCell<Bus>) -> Outgoing {
+        self.shared.door.get_or_init(|| bus.borrow().door());
         loop {
             let Some(request) = self.requests.recv().await else {
                 std::future::pending::<()>().await;

@@ -232,9 +232,14 @@ impl Hub {
     async fn watch(self: &Arc<Hub>) -> Option<Inbox> {
         let mut flows = self.flows.lock().await;
         if !*flows {
-            let (reply, source) = oneshot::channel();
-            self.requests.send(Request::Watch(reply)).await.ok()?;
-            let source = source.await.ok()?;
+            let source = match self.shared.door.get() {
+                Some(door) => door.watch(),
+                None => {
+                    let (reply, source) = oneshot::channel();
+                    self.requests.send(Request::Watch(reply)).await.ok()?;
+                    source.await.ok()?
+                }
+            };
             tokio::spawn(flow(self.clone(), source));
             *flows = true;
         }
