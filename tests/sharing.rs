@@ -369,7 +369,7 @@ fn of_several_that_go_on_without_their_holder_one_holds_the_line_and_the_others_
 #[test]
 fn sockets_that_never_answer_delay_a_command_no_more_than_one_of_them() {
     let (world, device) = (World::new(), Device::start());
-    let first = world.holder(&device.endpoint, &["--duration", "1ms"]); // makes the private folder
+    let first = world.holder(&device.endpoint, &["--duration", "300ms"]); // makes the folder
     first.wait(SOON);
     let silent: Vec<_> = (0..6)
         .map(|n| UnixListener::bind(world.sockets().join(format!("{}-0.sock", 1_000_000 + n))))
