@@ -288,6 +288,9 @@ impl Probe {
     /// answers to what was. A connection that is closed with unread bytes is reset, and the reset
     /// cuts what is still on its way to the device, in the middle of a frame.
     pub async fn leave(&mut self) {
+        if self.link.about.shared.is_some() {
+            return; // the line stays its holder's
+        }
         let end = Instant::now() + LEAVE_AT_MOST;
         let _ = tokio::time::timeout(LEAVE, self.link.tx.close()).await; // we go in any case
         loop {
