@@ -311,6 +311,37 @@ async fn a_line_that_takes_a_second_for_each_request_is_waited_for_and_heard_mea
     assert_eq!((statistics.transmitted, statistics.received), (6, 5));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_the_line_does_not_take_is_reported_and_no_success() {
+    let (mut probe, _) = probe(Standing::Served, Box::new(|_| vec![]));
+    probe.link.tx = Box::new(Stuck);
+    let (stopper, mut stop) = stop::pair();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stopper.stop();
+    });
+    let started = Instant::now();
+    let (statistics, _) = super::ping::run(&mut probe, &plan(3), &mut stop, |_| {}).await;
+    assert_eq!((statistics.transmitted, statistics.unsent), (0, 1));
+    assert!(!statistics.is_clean());
+    assert!(started.elapsed() < Duration::from_secs(3), "it ends all the same");
+}
+
+/// A line that takes nothing.
+struct Stuck;
+
+impl Transmit for Stuck {
+    fn send<'a>(&'a mut self, _: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(std::future::pending())
+    }
+    fn send_raw<'a>(&'a mut self, _: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(std::future::pending())
+    }
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// A line on which every frame takes a second.
 struct Slow(Box<dyn Transmit>);
 struct Nowhere;
