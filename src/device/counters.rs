@@ -39,8 +39,36 @@ pub struct Counters {
     pub ip_sent: u64,
     /// Packets dropped because their next hop did not answer.
     pub unresolved: u64,
+    /// IPv4 packets whose header or transport checksum was wrong.
+    pub bad_checksums: u64,
+    /// Echo requests received.
+    pub echo_requests: u64,
+    /// Echo replies sent.
+    pub echo_replies: u64,
+    /// ICMP errors sent.
+    pub icmp_errors: u64,
+    /// UDP datagrams received.
+    pub udp_received: u64,
+    /// UDP datagrams sent.
+    pub udp_sent: u64,
+    /// TCP segments received.
+    pub tcp_received: u64,
+    /// TCP segments sent.
+    pub tcp_sent: u64,
+    /// TCP segments sent again.
+    pub tcp_retransmitted: u64,
+    /// TCP resets received.
+    pub tcp_resets_received: u64,
+    /// TCP resets sent.
+    pub tcp_resets_sent: u64,
+    /// Challenge ACKs sent (RFC 5961).
+    pub tcp_challenge_acks: u64,
+    /// TCP connections given up because the peer was silent.
+    pub tcp_expired: u64,
     /// TCP connections accepted.
     pub connections: u64,
+    /// TCP connections open now, those in TIME-WAIT included.
+    pub connections_open: u64,
     /// HTTP requests answered.
     pub http_requests: u64,
     /// Times the device has started.

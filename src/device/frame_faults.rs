@@ -1,7 +1,8 @@
 //! The faults that sit on frames, around a good device, and what is mended in front of the stack.
 //!
-//! smoltcp resets a connection for any RST in the window; RFC 9293 section 3.5.3 (from RFC 5961) wants
-//! an exact sequence number, and a challenge ACK otherwise: those RSTs stop here.
+//! smoltcp resets a connection for any RST in the window, and is silent on a SYN for one that is
+//! there; RFC 9293 section 3.10.7.4 (from RFC 5961) wants an RST's sequence number to be exact, and a
+//! challenge ACK otherwise: those RSTs and SYNs stop here.
 //!
 //! What comes from the line passes [`FrameFaults::received`], what goes there
 //! [`FrameFaults::sent`]. Between the two it follows each TCP connection as far as the faults need.
@@ -13,14 +14,15 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::answers::{
+    TTL, WINDOW, checksum_is_right, error_for_error, put32, raise_mss, reply_segment, rst_for,
+};
+use super::counters::Counters;
 use super::faults::{Fault, Faults};
 use super::packet::{self, Flow, IP, Parts, Segment, flag, is_after};
-use crate::checksum::{self, Sum};
 use crate::clock::Timestamp;
 use crate::proto::icmp;
 
-/// The TTL of packets from the device, as lwIP sends them; the stack's own is 64.
-const TTL: u8 = 255;
 /// Connections that are followed at most.
 const MEMORY: usize = 256;
 /// A frame padded to what Ethernet hardware sends.
@@ -37,6 +39,18 @@ pub struct Received {
     pub death: bool,
     /// The frame itself is not for the device.
     is_stopped: bool,
+    /// It was answered by a challenge ACK.
+    is_challenged: bool,
+}
+
+impl Received {
+    /// Answers a sound segment by a challenge ACK (RFC 5961 sections 3.2 and 4.2).
+    fn challenge(&mut self, frame: &[u8], segment: &Segment, expected: u32, sent: Option<u32>) {
+        if let (true, Some(sent)) = (checksum_is_right(frame, segment), sent) {
+            self.answer.push(reply_segment(frame, segment, sent, expected, flag::ACK));
+            self.is_challenged = true;
+        }
+    }
 }
 
 /// The state of the frame layer.
@@ -65,6 +79,8 @@ struct Track {
     last_ack: Option<u32>,
     /// The initial sequence number of its SYN+ACK.
     syn_ack: Option<u32>,
+    /// When the peer was last heard.
+    heard: Timestamp,
 }
 
 impl FrameFaults {
@@ -85,15 +101,23 @@ impl FrameFaults {
         self.faults.has(fault)
     }
 
-    /// A frame has come from the line.
-    pub fn received(&mut self, mut frame: Vec<u8>) -> Received {
+    /// A frame has come from the line; `life` tells which connections the stack has.
+    pub fn received(
+        &mut self,
+        now: Timestamp,
+        mut frame: Vec<u8>,
+        life: &dyn Fn(&Flow) -> bool,
+        counters: &mut Counters,
+    ) -> Received {
         let mut out = Received::default();
         self.overwrite_aliased(&frame, &mut out);
         if let Some(parts) = packet::parts(&frame) {
             self.forgive(&mut frame, &parts);
             match parts.protocol {
-                1 if self.has(Fault::ErrorForError) => answer_error(&frame, &parts, &mut out),
-                6 => self.received_segment(&mut frame, &mut out),
+                1 if self.has(Fault::ErrorForError) => {
+                    out.answer.extend(error_for_error(&frame, &parts));
+                }
+                6 => self.received_segment(now, &mut frame, life, counters, &mut out),
                 _ => {}
             }
         }
@@ -140,9 +164,24 @@ impl FrameFaults {
         }
     }
 
-    fn received_segment(&mut self, frame: &mut [u8], out: &mut Received) {
+    fn received_segment(
+        &mut self,
+        now: Timestamp,
+        frame: &mut [u8],
+        life: &dyn Fn(&Flow) -> bool,
+        counters: &mut Counters,
+        out: &mut Received,
+    ) {
         let Some(segment) = Segment::of(frame) else { return };
         let flow = Flow::of_received(&segment);
+        counters.tcp_received += 1;
+        counters.tcp_resets_received += u64::from(segment.has(flag::RST));
+        if !life(&flow) {
+            self.flows.remove(&flow);
+        }
+        if let Some(track) = self.flows.get_mut(&flow) {
+            track.heard = now;
+        }
         let track = self.flows.get(&flow).copied().unwrap_or_default();
         if segment.has(flag::ACK)
             && self
@@ -163,6 +202,12 @@ impl FrameFaults {
         {
             self.inexact_rst(frame, &segment, expected, track.sent, out);
         }
+        let is_syn = segment.flags & (flag::SYN | flag::RST | flag::ACK) == flag::SYN;
+        if let (true, Some(expected)) = (is_syn, track.expected) {
+            out.is_stopped = true;
+            out.challenge(frame, &segment, expected, track.sent);
+        }
+        counters.tcp_challenge_acks += u64::from(out.is_challenged);
         let control = segment.flags & (flag::SYN | flag::RST | flag::ACK);
         if let (0, Some(sent)) = (control, track.sent)
             && self.has(Fault::NoAckTaken)
@@ -196,10 +241,8 @@ impl FrameFaults {
             return;
         }
         out.is_stopped = true;
-        let is_in_window = segment.seq.wrapping_sub(expected) < WINDOW;
-        let is_sound = checksum_is_right(frame, segment);
-        if let (true, true, Some(sent)) = (is_in_window, is_sound, sent) {
-            out.answer.push(reply_segment(frame, segment, sent, expected, flag::ACK));
+        if segment.seq.wrapping_sub(expected) < WINDOW {
+            out.challenge(frame, segment, expected, sent);
         }
     }
 
@@ -215,12 +258,17 @@ impl FrameFaults {
     }
 
     /// A frame goes to the line: the frames that really go, and how long each is held back.
-    pub fn sent(&mut self, now: Timestamp, mut frame: Vec<u8>) -> Vec<(Vec<u8>, Duration)> {
+    pub fn sent(
+        &mut self,
+        now: Timestamp,
+        mut frame: Vec<u8>,
+        counters: &mut Counters,
+    ) -> Vec<(Vec<u8>, Duration)> {
         if let Some(parts) = packet::parts(&frame) {
             self.dress(&mut frame, &parts);
             let goes = match parts.protocol {
                 1 => self.sent_icmp(&mut frame, &parts),
-                6 => self.sent_segment(now, &mut frame),
+                6 => self.sent_segment(now, &mut frame, counters),
                 _ => true,
             };
             if !goes {
@@ -282,7 +330,7 @@ impl FrameFaults {
     }
 
     /// Whether it goes.
-    fn sent_segment(&mut self, now: Timestamp, frame: &mut [u8]) -> bool {
+    fn sent_segment(&mut self, now: Timestamp, frame: &mut [u8], counters: &mut Counters) -> bool {
         let Some(segment) = Segment::of(frame) else { return true };
         let flow = Flow::of_sent(&segment);
         if self.flows.len() >= MEMORY && !self.flows.contains_key(&flow) {
@@ -293,6 +341,10 @@ impl FrameFaults {
         let end = segment.seq.wrapping_add(length);
         let is_old = length > 0 && track.sent.is_some_and(|sent| !is_after(end, sent));
         let is_pure = length == 0 && segment.flags == flag::ACK;
+        let is_same_syn = segment.has(flag::SYN) && track.syn_ack == Some(segment.seq);
+        counters.tcp_sent += 1;
+        counters.tcp_retransmitted += u64::from(is_old || is_same_syn);
+        counters.tcp_resets_sent += u64::from(segment.has(flag::RST));
         if segment.has(flag::RST) {
             self.flows.remove(&flow);
             return self.sent_rst(frame, &segment);
@@ -301,11 +353,8 @@ impl FrameFaults {
         let hidden = is_repeated(Fault::DataOnce, is_old)
             || is_repeated(Fault::NoBackoff, is_old)
             || is_repeated(Fault::NoDuplicateAck, is_pure && track.last_ack == Some(segment.ack))
-            || is_repeated(
-                Fault::SynAckOnce,
-                segment.has(flag::SYN | flag::ACK) && track.syn_ack == Some(segment.seq),
-            );
-        self.follow(flow, track, &segment, end);
+            || is_repeated(Fault::SynAckOnce, is_same_syn);
+        self.follow(now, flow, track, &segment, end);
         if self.has(Fault::NoBackoff) && length > 0 && !is_old {
             self.unacknowledged = Some((flow, end, frame.to_vec(), now + RESEND));
         }
@@ -321,11 +370,23 @@ impl FrameFaults {
         !self.has(Fault::ClosedSilent)
     }
 
-    fn follow(&mut self, flow: Flow, mut track: Track, segment: &Segment, end: u32) {
+    /// When the peer of a connection was last heard.
+    pub fn heard(&self, flow: &Flow) -> Option<Timestamp> {
+        self.flows.get(flow).map(|track| track.heard)
+    }
+
+    fn follow(
+        &mut self,
+        now: Timestamp,
+        flow: Flow,
+        mut track: Track,
+        segment: &Segment,
+        end: u32,
+    ) {
         let takes = u32::from(segment.has(flag::SYN)) + u32::from(segment.has(flag::FIN));
         let end = end.wrapping_add(takes);
         if segment.has(flag::SYN) {
-            track = Track { syn_ack: Some(segment.seq), ..Track::default() };
+            track = Track { syn_ack: Some(segment.seq), heard: now, ..Track::default() };
         }
         if segment.has(flag::ACK) {
             track.expected = Some(segment.ack);
@@ -353,72 +414,3 @@ impl FrameFaults {
 
 /// The fixed time of a device that does not back off.
 const RESEND: Duration = Duration::from_secs(1);
-
-fn put32(frame: &mut [u8], at: usize, value: u32) {
-    frame[at..at + 4].copy_from_slice(&value.to_be_bytes());
-}
-
-/// Makes every MSS option of a SYN say 1460.
-fn raise_mss(frame: &mut [u8], segment: &Segment) {
-    let found: Vec<_> = segment.options(frame).filter(|(kind, ..)| *kind == 2).collect();
-    for (_, at, length) in found {
-        if length == 4 && at + 4 <= segment.data {
-            frame[at + 2..at + 4].copy_from_slice(&1460u16.to_be_bytes());
-        }
-    }
-    packet::mend_transport(frame);
-}
-
-/// An IPv4 frame back to the sender of `frame`, with this protocol and payload.
-fn back(frame: &[u8], protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(IP + 20 + payload.len());
-    out.extend_from_slice(&frame[6..12]);
-    out.extend_from_slice(&frame[..6]);
-    out.extend([0x08, 0x00, 0x45, 0]);
-    out.extend((20 + payload.len() as u16).to_be_bytes());
-    out.extend([0, 0, 0, 0, TTL, protocol, 0, 0]);
-    out.extend_from_slice(&frame[IP + 16..IP + 20]);
-    out.extend_from_slice(&frame[IP + 12..IP + 16]);
-    out.extend_from_slice(payload);
-    packet::mend(&mut out);
-    out
-}
-
-/// The stack's receive window, in bytes.
-const WINDOW: u32 = 5840;
-
-fn checksum_is_right(frame: &[u8], segment: &Segment) -> bool {
-    let ip = &segment.ip;
-    let start = Sum::pseudo(ip.source, ip.destination, 6, ip.end - ip.transport);
-    start.plus(&frame[ip.transport..ip.end]).finish() == 0
-}
-
-/// The RST that a segment without ACK would get if it were not for a listener.
-fn rst_for(frame: &[u8], segment: &Segment) -> Vec<u8> {
-    let takes = segment.length() as u32 + u32::from(segment.has(flag::FIN));
-    let ack = segment.seq.wrapping_add(takes);
-    reply_segment(frame, segment, 0, ack, flag::RST | flag::ACK)
-}
-
-/// A segment without data back to the sender of `frame`.
-fn reply_segment(frame: &[u8], segment: &Segment, seq: u32, ack: u32, flags: u8) -> Vec<u8> {
-    let mut tcp = Vec::with_capacity(20);
-    tcp.extend(segment.destination_port.to_be_bytes());
-    tcp.extend(segment.source_port.to_be_bytes());
-    tcp.extend(seq.to_be_bytes());
-    tcp.extend(ack.to_be_bytes());
-    tcp.extend([0x50, flags]);
-    tcp.extend((WINDOW as u16).to_be_bytes());
-    tcp.extend([0, 0, 0, 0]);
-    back(frame, 6, &tcp)
-}
-
-/// Answers an ICMP error by another, which RFC 1122 section 3.2.2 forbids.
-fn answer_error(frame: &[u8], parts: &Parts, out: &mut Received) {
-    let is_error = matches!(frame.get(parts.transport), Some(3 | 4 | 5 | 11 | 12));
-    if is_error && checksum::internet(&frame[parts.transport..parts.end]) == 0 {
-        let mut message = vec![icmp::UNREACHABLE, 3, 0, 0, 0, 0, 0, 0];
-        message.extend_from_slice(&frame[IP..parts.end.min(parts.transport + 8)]);
-        out.answer.push(back(frame, 1, &message));
-    }
-}

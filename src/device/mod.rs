@@ -8,9 +8,11 @@
 //! With the same seed, and the same bytes at the same times, the device sends the same bytes at the
 //! same times.
 
+mod answers;
 mod counters;
 pub mod faults;
 mod frame_faults;
+mod mends;
 pub mod model;
 mod neighbours;
 mod packet;
@@ -34,8 +36,10 @@ use crate::error::Result;
 use counters::Counters;
 use faults::{Fault, Faults};
 use frame_faults::FrameFaults;
+use mends::Mends;
 use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
+use packet::Flow;
 use receiver::{Flush, Receiver};
 use services::Services;
 use stack::Stack;
@@ -89,6 +93,7 @@ pub struct Device {
     uart: Uart,
     receiver: Receiver,
     frames: FrameFaults,
+    mends: Mends,
     neighbours: Neighbours,
     stack: Stack,
     services: Services,
@@ -125,6 +130,7 @@ impl Device {
             uart: Uart::new(&model),
             receiver: Receiver::new(model, settings.faults),
             frames: FrameFaults::new(settings.faults, settings.seed),
+            mends: Mends::default(),
             neighbours,
             stack,
             services,
@@ -229,6 +235,8 @@ impl Device {
                 break;
             }
         }
+        let heard = |flow: &Flow| self.frames.heard(flow);
+        self.counters.tcp_expired += self.services.expire(now, &mut self.stack, &heard);
         while let Some(frame) = self.frames.resend(now) {
             self.put_on_line(now, frame, Duration::ZERO);
         }
@@ -261,7 +269,9 @@ impl Device {
         if self.settings.faults.has(Fault::RxAlias) {
             self.services.overwrite(now, &frame);
         }
-        let received = self.frames.received(frame);
+        let (stack, counters) = (&self.stack, &mut self.counters);
+        let life = |flow: &Flow| stack.has_connection(flow);
+        let received = self.frames.received(now, frame, &life, counters);
         if received.death {
             self.die(now);
         }
@@ -284,6 +294,7 @@ impl Device {
             }
             Taken::Packet(packet) => {
                 self.counters.ip_received += 1;
+                self.mends.received(&packet, &mut self.counters);
                 self.stack.receive(packet);
                 self.poll_stack(now);
             }
@@ -293,6 +304,7 @@ impl Device {
     fn poll_stack(&mut self, now: Timestamp) {
         let packets = self.stack.poll(now, self.uart.has_room());
         for packet in packets {
+            let packet = self.mends.sent(packet, &mut self.counters);
             self.counters.ip_sent += 1;
             if let Some(frame) = self.neighbours.send(now, packet, &mut self.counters) {
                 self.transmit(now, frame);
@@ -305,7 +317,7 @@ impl Device {
         if self.is_dead {
             return;
         }
-        for (frame, delay) in self.frames.sent(now, frame) {
+        for (frame, delay) in self.frames.sent(now, frame, &mut self.counters) {
             self.put_on_line(now, frame, delay);
         }
     }

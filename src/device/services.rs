@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::counters::Counters;
 use super::faults::{Fault, Faults};
+use super::packet::Flow;
 use super::stack::Stack;
 use super::web::{PATTERN, Web};
 use crate::clock::Timestamp;
@@ -29,6 +30,10 @@ const UDP_DISCARD: u16 = 9;
 const UDP_CHARGEN: u16 = 19;
 /// Bytes that a conversation holds in each direction at most.
 const HOLD: usize = 4096;
+/// How long a half-open connection lasts, as lwIP has it.
+const HALF_OPEN: Duration = Duration::from_secs(20);
+/// How long a peer may be silent that has to speak (RFC 9293 section 3.8.3: at least 100 s).
+const SILENCE: Duration = Duration::from_secs(120);
 /// How long received data waits for its reader where the one receive buffer is handed on.
 const ALIAS_DELAY: Duration = Duration::from_millis(30);
 /// How much of a response is lost with its tail.
@@ -48,6 +53,8 @@ struct Socket {
     port: u16,
     handle: SocketHandle,
     conversation: Option<Conversation>,
+    /// The state in which it waits for its peer, and since when.
+    waits: Option<(State, Timestamp)>,
 }
 
 /// A connection and what is behind it.
@@ -90,7 +97,7 @@ impl Services {
             let wanted = listening.min(most.saturating_sub(busy));
             for _ in idle..wanted {
                 let handle = stack.listen(port);
-                self.sockets.push(Socket { port, handle, conversation: None });
+                self.sockets.push(Socket { port, handle, conversation: None, waits: None });
             }
         }
     }
@@ -103,6 +110,8 @@ impl Services {
         stack: &mut Stack,
         counters: &mut Counters,
     ) -> Poll<()> {
+        let open = |socket: &&Socket| socket.conversation.is_some();
+        counters.connections_open = self.sockets.iter().filter(open).count() as u64;
         self.web.update(counters);
         let mut moved = self.poll_datagrams(stack);
         for socket in &mut self.sockets {
@@ -141,6 +150,51 @@ impl Services {
         self.sockets.len() != before
     }
 
+    /// Gives up connections whose peer is silent where it has to speak: half-open ones after
+    /// [`HALF_OPEN`], others after [`SILENCE`]; how many. smoltcp would wait, and send, for ever.
+    pub fn expire(
+        &mut self,
+        now: Timestamp,
+        stack: &mut Stack,
+        heard: &dyn Fn(&Flow) -> Option<Timestamp>,
+    ) -> u64 {
+        let mut expired = 0;
+        for socket in &mut self.sockets {
+            let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
+            let state = tcp.state();
+            let waits = match state {
+                State::SynReceived | State::FinWait1 | State::FinWait2 => true,
+                State::Closing | State::LastAck => true,
+                State::Established | State::CloseWait => tcp.send_queue() > 0,
+                State::Closed | State::Listen | State::SynSent | State::TimeWait => false,
+            };
+            let before = socket.waits.filter(|(before, _)| *before == state);
+            socket.waits = waits.then(|| before.unwrap_or((state, now)));
+            let Some((_, since)) = socket.waits else { continue };
+            let heard = Stack::flow(tcp).and_then(|flow| heard(&flow)).unwrap_or_default();
+            let due = match state {
+                State::SynReceived => since + HALF_OPEN,
+                _ => since.max(heard) + SILENCE,
+            };
+            if due <= now {
+                tcp.abort();
+                expired += 1;
+            }
+        }
+        expired
+    }
+
+    /// When a connection is to be looked at again.
+    fn expiry(&self) -> Option<Timestamp> {
+        let waits = self.sockets.iter().filter_map(|socket| socket.waits);
+        waits
+            .map(|(state, since)| match state {
+                State::SynReceived => since + HALF_OPEN,
+                _ => since + SILENCE,
+            })
+            .min()
+    }
+
     fn poll_datagrams(&mut self, stack: &mut Stack) -> bool {
         let mut moved = false;
         for (port, handle) in &self.datagrams {
@@ -177,6 +231,7 @@ impl Services {
         conversations
             .flat_map(|c| c.inbox.front())
             .map(|(due, _)| *due)
+            .chain(self.expiry())
             .filter(|due| *due > now)
             .min()
     }

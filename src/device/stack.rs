@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::{tcp, udp};
+use smoltcp::socket::{Socket, tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
+use super::packet::Flow;
 use crate::clock::Timestamp;
 
 /// The MTU that the interface claims.
@@ -109,6 +110,23 @@ impl Stack {
     pub fn poll_at(&mut self, now: Timestamp) -> Option<Timestamp> {
         let at = self.interface.poll_at(moment(now), &self.sockets)?;
         Some(Timestamp(u64::try_from(at.total_micros()).unwrap_or(0) * 1000).max(now))
+    }
+
+    /// The connection of a TCP socket, if it has one.
+    pub fn flow(socket: &tcp::Socket<'_>) -> Option<Flow> {
+        let (local, remote) = (socket.local_endpoint()?, socket.remote_endpoint()?);
+        let IpAddress::Ipv4(peer) = remote.addr;
+        Some(Flow { peer, peer_port: remote.port, port: local.port })
+    }
+
+    /// Whether there is such a connection, in any state from SYN-RECEIVED to TIME-WAIT.
+    pub fn has_connection(&self, flow: &Flow) -> bool {
+        self.sockets.iter().any(|(_, socket)| match socket {
+            Socket::Tcp(socket) => {
+                socket.state() != tcp::State::Closed && Self::flow(socket) == Some(*flow)
+            }
+            Socket::Udp(_) => false,
+        })
     }
 
     /// A TCP socket that listens on `port`.

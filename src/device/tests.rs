@@ -1,6 +1,8 @@
 //! The device seen from the host, in virtual time: what it does when it is good, and that each fault
 //! shows.
 
+mod standards;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -730,6 +732,72 @@ async fn status_shows_every_counter_the_model_and_the_faults() {
     assert_eq!(json["faults"], serde_json::json!(["padded"]));
     assert_eq!(json["counters"]["bad_length"], 1);
     assert!(json["counters"]["rx_frames"].as_u64().is_some_and(|n| n >= 2), "{json}");
+}
+
+async fn status(b: &mut Bench) -> serde_json::Value {
+    let response = b.http("GET /status HTTP/1.0\r\n\r\n").await;
+    let body = response.split("\r\n\r\n").nth(1).expect("a body");
+    serde_json::from_str::<serde_json::Value>(body).expect("JSON")["counters"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stack_is_counted_as_well() {
+    let mut b = Bench::with(None);
+    assert!(b.is_alive().await);
+    let mut bad = echo(77, 56);
+    bad[36] ^= 1;
+    b.send(&bad).await;
+    b.send(&udp(40009, b"hello")).await;
+    b.send(&udp(7, b"hello")).await;
+    let mut conn = b.connect(80, 1460).await;
+    b.say(&mut conn, b"GET / HTTP/1.0\r\n\r\n").await;
+    b.all(8 * SECOND).await; // nothing is acknowledged: it sends again
+    b.send(&tcp(&Conn { seq: conn.seq + 9, ..conn }, flag::RST, &[], b"")).await;
+    let closed = Conn { local: 50000, port: 81, seq: 5000, ack: 0 };
+    b.send(&tcp(&closed, flag::SYN, &[], b"")).await;
+    b.all(SECOND).await;
+    let counters = status(&mut b).await;
+    for (name, count) in [
+        ("echo_requests", 2),
+        ("echo_replies", 1),
+        ("bad_checksums", 1),
+        ("icmp_errors", 1),
+        ("udp_received", 2),
+        ("udp_sent", 1),
+        ("tcp_resets_received", 1),
+        ("tcp_resets_sent", 1),
+        ("tcp_challenge_acks", 1),
+        ("connections", 2),
+        ("connections_open", 2),
+    ] {
+        assert_eq!(counters[name], count, "{name} in {counters}");
+    }
+    assert!(counters["tcp_retransmitted"].as_u64().is_some_and(|n| n >= 2), "{counters}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_peer_has_vanished_is_given_up_and_an_idle_one_is_not() {
+    let mut b = Bench::with(None);
+    let mut idle = b.connect(7, 1460).await;
+    let mut vanished = b.connect(80, 1460).await;
+    b.say(&mut vanished, b"GET / HTTP/1.0\r\n\r\n").await;
+    b.all(100 * SECOND).await;
+    assert_eq!(status(&mut b).await["tcp_expired"], 0, "not before 100 s");
+    b.all(60 * SECOND).await;
+    assert_eq!(status(&mut b).await["tcp_expired"], 1);
+    b.say(&mut idle, b"still here").await;
+    let (_, answer) = b.segment(&idle, SECOND).await.expect("an answer");
+    assert!(!answer.has(flag::RST), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_for_a_connection_that_is_gone_is_not_answered() {
+    let mut b = Bench::with(None);
+    let conn = b.connect(7, 1460).await;
+    b.send(&tcp(&conn, flag::RST, &[], b"")).await;
+    b.all(200 * MS).await;
+    let late = Conn { seq: conn.seq + 5, ..conn };
+    assert!(b.is_silent_on(&tcp(&late, flag::RST, &[], b"")).await);
 }
 
 #[tokio::test(start_paused = true)]
