@@ -35,6 +35,9 @@ pub mod tap; // where records come from: direct, proxy
 // Floor 6
 pub mod device; // the reference device: UART model, IP stack, services, seeded faults
 
+// Floor 7
+pub mod conformance; // the judge: catalogue, engine, invariants, reports
+
 // Floor 8
 pub mod cli; // what commands share: arguments, configuration, terminal, sinks
 

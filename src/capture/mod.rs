@@ -38,8 +38,14 @@ pub struct Counts {
 
 /// Turns records into the bytes of a capture.
 trait Format: Send {
-    /// Appends `record`. Returns whether the format can hold it.
-    fn record(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<bool>;
+    /// Appends `record`, with a remark where the format holds remarks. Returns whether the format can
+    /// hold the record.
+    fn record(
+        &mut self,
+        record: &Record,
+        remark: Option<String>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<bool>;
     /// Appends what comes last.
     fn finish(&mut self, now: Timestamp, counts: Counts, out: &mut Vec<u8>) -> io::Result<()>;
 }
@@ -169,7 +175,12 @@ impl std::fmt::Debug for CaptureFile {
 impl CaptureFile {
     /// Adds a record. It reaches the file with the next [`CaptureFile::flush`] at the latest.
     pub fn record(&mut self, record: &Record) -> Result<()> {
-        let held = self.format.record(record, &mut self.spool);
+        self.record_with(record, None)
+    }
+
+    /// The same, with a remark where the format holds remarks.
+    pub fn record_with(&mut self, record: &Record, remark: Option<String>) -> Result<()> {
+        let held = self.format.record(record, remark, &mut self.spool);
         match held.map_err(|error| cannot_write(&self.name, error))? {
             true => self.written += 1,
             false => self.left_out += 1,

@@ -56,7 +56,12 @@ impl Pcap {
 }
 
 impl Format for Pcap {
-    fn record(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<bool> {
+    fn record(
+        &mut self,
+        record: &Record,
+        _: Option<String>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<bool> {
         let (Body::Frame(frame), Some(writer)) = (&record.body, &mut self.writer) else {
             return Ok(false);
         };
@@ -90,9 +95,9 @@ mod tests {
             body,
         };
         let frame = record(Body::Frame(bytes::Bytes::from_static(&[9; 60])));
-        assert!(format.record(&frame, &mut out).expect("a Vec takes everything"));
+        assert!(format.record(&frame, None, &mut out).expect("a Vec takes everything"));
         let link = record(Body::Link(LinkChange::Reset));
-        assert!(!format.record(&link, &mut out).expect("a Vec takes everything"));
+        assert!(!format.record(&link, None, &mut out).expect("a Vec takes everything"));
 
         let mut reader = PcapReader::new(&out[..]).expect("a header");
         let packet = reader.next_packet().expect("a packet").expect("a whole one");

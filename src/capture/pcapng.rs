@@ -119,11 +119,17 @@ fn flags(direction: Direction) -> u32 {
 }
 
 impl Format for Pcapng {
-    fn record(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<bool> {
+    fn record(
+        &mut self,
+        record: &Record,
+        remark: Option<String>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<bool> {
         match &record.body {
-            Body::Frame(frame) => self.packet(LINE, record, frame, None, out),
+            Body::Frame(frame) => self.packet(LINE, record, frame, remark, out),
             Body::FramingError(error) => {
-                let comment = error.describe(record.offset).to_string();
+                let mut comment = error.describe(record.offset).to_string();
+                comment.extend(remark.map(|remark| format!("\n{remark}")));
                 self.packet(ERRORS, record, &error.bytes, Some(comment), out)
             }
             Body::Gap { bytes, .. } => {
@@ -201,7 +207,7 @@ mod tests {
             record(Direction::ToDevice, 1_700_000_000_123_456_789, Body::Frame(frame.clone())),
             record(Direction::FromDevice, 1_700_000_001_000_000_001, Body::FramingError(error)),
         ] {
-            assert!(format.record(&record, &mut out).expect("a Vec takes everything"));
+            assert!(format.record(&record, None, &mut out).expect("a Vec takes everything"));
         }
         let counts = Counts { dropped: 3 };
         format.finish(Timestamp(1), counts, &mut out).expect("a Vec takes everything");

@@ -27,7 +27,7 @@ impl Tunnel {
     /// How to attach, for `command`; `None` when that is not wanted or cannot be.
     pub fn attach(&self, command: &str) -> Option<Attach> {
         let folder = self.folder.clone().filter(|_| self.attach)?;
-        Some(Attach { folder, command: command.to_owned() })
+        Some(Attach { folder, command: command.to_owned(), alone: false })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Built with `pnet`'s packet builders; [`crate::proto`] reads them back in the tests.
 
+pub mod layers;
+
 use std::net::Ipv4Addr;
 
 use pnet::packet::Packet;

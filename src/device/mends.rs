@@ -1,8 +1,8 @@
 //! What is mended around the stack on packets: what it loses of a packet while it answers it.
 //!
-//! smoltcp answers with a type of service of 0, where an echo reply keeps the request's (RFC 1122
-//! section 3.2.2.6), and quotes in ICMP errors a header that it has written anew, where it has to be
-//! the one received, unchanged (section 3.2.2). Both are put back from the packets last received.
+//! smoltcp answers with a type of service of 0, where an echo reply keeps the request's (RFC 1349
+//! section 5.1), and quotes in ICMP errors a header that it has written anew, where it has to be
+//! the one received, unchanged (RFC 1122 section 3.2.2). Both are put back from the packets last received.
 
 use std::collections::VecDeque;
 

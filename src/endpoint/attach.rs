@@ -42,6 +42,8 @@ pub struct Attach {
     pub folder: PathBuf,
     /// The command that we run.
     pub command: String,
+    /// Whether nobody else is to send meanwhile.
+    pub alone: bool,
 }
 
 impl Attach {
@@ -93,7 +95,10 @@ impl AttachOr {
         let attached = Attached::to(&holder.path, &self.attach.command).await?;
         let holder = attached.holder.to_string();
         self.events.tell(Event::Attached { holder, endpoint: attached.endpoint() });
-        Ok(Some(attached.into_link(&self.spec.text)))
+        Ok(Some(match self.attach.alone {
+            true => attached.alone().await?.into_link(&self.spec.text),
+            false => attached.into_link(&self.spec.text),
+        }))
     }
 }
 

@@ -57,3 +57,8 @@ pub fn pair(name: &str, peer: &str, framing: &'static Framing) -> (Link, Link) {
     };
     (link(near, peer), link(far, "the host"))
 }
+
+/// A link whose other end is gone: what stands in while there is none.
+pub fn nowhere(name: &str) -> Link {
+    pair(name, "nobody", crate::framing::ALL[0]).0
+}

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Inbox};
 use crate::clock::{Clock, Timestamp};
 use crate::craft;
 use crate::endpoint::sharing::{Deliverer, Sharing};
@@ -71,6 +71,11 @@ impl Default for Identity {
 pub struct Probe {
     link: Link,
     decoder: Box<dyn Decoder>,
+    /// Makes records of what is sent as bytes.
+    echo: Box<dyn Decoder>,
+    options: Options,
+    connection: u32,
+    is_fixed: bool,
     decoded: Vec<Record>,
     queue: VecDeque<Record>,
     identity: Identity,
@@ -90,6 +95,12 @@ pub struct Probe {
     deliverer: Deliverer,
 }
 
+/// What is to be sent.
+enum Load<'a> {
+    Frame(&'a Bytes),
+    Bytes(&'a [u8]),
+}
+
 /// What came first while we waited.
 enum Came {
     Received(Received),
@@ -107,8 +118,14 @@ impl Probe {
         watchers: Bus,
     ) -> Self {
         let origin = Origin::new(Direction::FromDevice);
+        let decoder =
+            |direction| (options.framing.decoder)(Origin::new(direction), options.max_frame);
         Probe {
-            decoder: (options.framing.decoder)(origin, options.max_frame),
+            decoder: decoder(Direction::FromDevice),
+            echo: decoder(Direction::ToDevice),
+            options: options.clone(),
+            connection: 1,
+            is_fixed: false,
             decoded: Vec::new(),
             queue: VecDeque::new(),
             identity,
@@ -158,28 +175,68 @@ impl Probe {
         Ok(())
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes as they are; says when they began to go. What frames and errors they make is shown.
+    /// Meanwhile what comes is taken in.
     pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<Timestamp> {
+        self.send_raw_deaf(bytes, Duration::ZERO).await
+    }
+
+    /// The same, but for so long nothing is read, whatever comes; cut short by nothing.
+    pub async fn send_raw_deaf(&mut self, bytes: &[u8], deaf: Duration) -> Result<Timestamp> {
         self.wait_for_standing().await?;
         self.check_turn()?;
         let now = self.clock.now();
-        self.link.tx.send_raw(bytes).await?;
+        let until = Instant::now() + deaf;
+        self.transmit(Load::Bytes(bytes), until).await?;
+        if Instant::now() < until {
+            tokio::time::sleep_until(until).await;
+        }
+        if self.link.about.shared.is_none() {
+            let mut records = Vec::new();
+            self.echo.push(now, &Bytes::copy_from_slice(bytes), &mut records);
+            self.watchers.borrow_mut().publish(&mut records);
+        }
         Ok(self.link.tx.sent_at().unwrap_or(now))
     }
 
-    /// Puts a frame on the line and shows it. Meanwhile what comes is taken in: two sides that each wait until
-    /// the other reads would wait for ever.
+    /// Puts a frame on the line and shows it.
     async fn put(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
         let frame = Bytes::from(frame);
         let now = self.clock.now();
+        self.transmit(Load::Frame(&frame), Instant::now()).await?;
+        if self.link.about.shared.is_some() {
+            return Ok(self.link.tx.sent_at().unwrap_or(now)); // it comes back, and is shown then
+        }
+        let mut records = Vec::new();
+        if !self.echo.is_empty() {
+            self.echo.stop(now, &mut records); // a frame behind unfinished bytes stands by itself
+        }
+        records.push(Record {
+            time: Some(Span::at(now)),
+            origin: self.origin(Direction::ToDevice),
+            offset: None,
+            body: Body::Frame(frame),
+        });
+        self.watchers.borrow_mut().publish(&mut records);
+        Ok(now)
+    }
+
+    /// Sends. From `deaf_until` on, what comes is taken in meanwhile: two sides that each wait until
+    /// the other reads would wait for ever.
+    async fn transmit(&mut self, load: Load<'_>, deaf_until: Instant) -> Result<()> {
         let Link { tx, rx, .. } = &mut self.link;
-        let mut sending = tx.send(std::slice::from_ref(&frame));
+        let mut sending = match load {
+            Load::Frame(frame) => tx.send(std::slice::from_ref(frame)),
+            Load::Bytes(bytes) => tx.send_raw(bytes),
+        };
         loop {
+            let is_deaf = Instant::now() < deaf_until;
             let has_room = self.arrived_bytes < MAX_ARRIVED && self.ended.is_none();
             let received = tokio::select! {
                 biased;
-                sent = &mut sending => break sent?,
-                received = rx.receive(), if has_room => received?,
+                sent = &mut sending => return sent,
+                () = tokio::time::sleep_until(deaf_until), if is_deaf => continue,
+                received = rx.receive(), if has_room && !is_deaf => received?,
             };
             match received {
                 Received::End(how) => self.ended = Some(how),
@@ -191,18 +248,57 @@ impl Probe {
                 Received::Records(mut records) => self.decoded.append(&mut records),
             }
         }
-        drop(sending);
-        if self.link.about.shared.is_some() {
-            return Ok(self.link.tx.sent_at().unwrap_or(now)); // it comes back, and is shown then
-        }
-        let record = Record {
-            time: Some(Span::at(now)),
-            origin: Origin::new(Direction::ToDevice),
-            offset: None,
-            body: Body::Frame(frame),
-        };
-        self.watchers.borrow_mut().publish(&mut vec![record]);
-        Ok(now)
+    }
+
+    fn origin(&self, direction: Direction) -> Origin {
+        Origin { connection: self.connection, ..Origin::new(direction) }
+    }
+
+    /// Goes on with another link to the same device. What had come is shown; half a frame ends.
+    pub fn relink(&mut self, link: Link) {
+        let now = self.clock.now();
+        self.take_arrived();
+        self.decoder.stop(now, &mut self.decoded);
+        let mut sent = Vec::new();
+        self.echo.stop(now, &mut sent);
+        self.watchers.borrow_mut().publish(&mut sent);
+        self.sort();
+        self.queue.clear();
+        self.answers.clear();
+        self.connection += 1;
+        let decoder = |origin| (self.options.framing.decoder)(origin, self.options.max_frame);
+        self.decoder = decoder(self.origin(Direction::FromDevice));
+        self.echo = decoder(self.origin(Direction::ToDevice));
+        (self.ended, self.last_arrival) = (None, None);
+        self.may_send = link.about.standing == Standing::Served;
+        self.link = link;
+    }
+
+    /// Keeps the addresses as they are from now on, whatever the line shows.
+    pub fn fix_identity(&mut self) {
+        self.is_fixed = true;
+    }
+
+    /// Whether the line goes through another process, which holds it.
+    pub fn is_shared(&self) -> bool {
+        self.link.about.shared.is_some()
+    }
+
+    /// Lets go of the link at once, in mid-frame if need be; [`Probe::relink`] brings the next.
+    pub fn cut(&mut self) {
+        self.take_arrived();
+        self.link = crate::endpoint::memory::nowhere(&self.link.about.endpoint);
+        self.ended = Some("we have left it".to_owned());
+    }
+
+    /// Whether the link has ended, and how.
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.as_deref()
+    }
+
+    /// Another watcher, from the next record on.
+    pub fn watch(&self) -> Inbox {
+        self.watchers.borrow_mut().watch()
     }
 
     /// The next record from the device, or `None` when there is none until `deadline`. Cancelling
@@ -389,7 +485,7 @@ impl Probe {
             Some(0x0800) => ipv4_at(frame, ethernet::HEADER + 12).zip(ethernet::source(frame)),
             _ => None,
         };
-        let Some((ip, mac)) = sender else { return };
+        let Some((ip, mac)) = sender.filter(|_| !self.is_fixed) else { return };
         let mac = MacAddr::from(mac);
         if ip == self.identity.device_ip && mac != self.identity.device_mac && !mac.is_multicast() {
             self.events.note(format!(

@@ -1,5 +1,6 @@
 //! One line a record, in tcpdump's manner.
 
+use crate::dissect::Dissector;
 use crate::proto::line::Line;
 use crate::proto::{Note, NoteKind, Stack};
 
@@ -11,6 +12,13 @@ pub fn summary(stack: &Stack<'_>, line: &mut Line) {
     for note in stack.notes {
         say(note, line);
     }
+}
+
+/// One frame in one line, without a time.
+pub fn one_line(frame: &[u8]) -> String {
+    let mut line = Line::new(false);
+    summary(&Dissector::default().dissect(frame), &mut line);
+    String::from_utf8_lossy(line.as_bytes()).into_owned()
 }
 
 fn say(note: &Note, line: &mut Line) {
@@ -37,13 +45,10 @@ fn say(note: &Note, line: &mut Line) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dissect::Dissector;
     use crate::proto::samples;
 
     fn said(frame: &[u8]) -> String {
-        let mut line = Line::new(false);
-        summary(&Dissector::default().dissect(frame), &mut line);
-        String::from_utf8(line.as_bytes().to_vec()).expect("lines are ASCII")
+        one_line(frame)
     }
 
     #[test]

@@ -1,0 +1,377 @@
+//! Runs tests: one after the other, each from a device that answers, and says what became of them.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
+
+use super::artifacts::Artifacts;
+use super::event::{Event, Finished, Opening, Standing, Summary};
+use super::ledger::Ledger;
+use super::model::{About, Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
+use super::rig::{Capability, Rig};
+use super::trial::Trial;
+use crate::analysis::console::{self, Finding};
+use crate::bus::Inbox;
+use crate::error::Result;
+use crate::record::{Body, Record};
+use crate::stop::Stop;
+
+/// How long a test may take on an idle line; none is meant to.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// How to run.
+#[derive(Default)]
+pub struct Plan {
+    /// The tests, in the catalogue's order.
+    pub tests: Vec<&'static Test>,
+    /// Tests that were not selected.
+    pub left_out: usize,
+    /// Keep that order.
+    pub is_fixed: bool,
+    /// The seed of order and chance.
+    pub seed: u64,
+    /// Recommendations count as requirements.
+    pub strict: bool,
+    /// Required tests may be inconclusive.
+    pub allow_inconclusive: bool,
+    /// How often a test that fails is tried again.
+    pub retries: u32,
+    /// End at the first failure.
+    pub fail_fast: bool,
+    /// Known deviations.
+    pub ledger: Ledger,
+    /// Where evidence goes.
+    pub artifacts: Option<Artifacts>,
+    /// The endpoint, for people.
+    pub target: String,
+    /// The command that runs one test again, without its name.
+    pub rerun: String,
+    /// Turn comparison number `.0` of each test into its opposite: the self-test.
+    pub flip: Option<u32>,
+    /// Whether the clock is virtual.
+    pub is_virtual: bool,
+}
+
+impl Plan {
+    /// The tests in the order in which they run: shuffled, those that leave something behind last.
+    fn order(&self) -> Vec<&'static Test> {
+        let mut tests = self.tests.clone();
+        if !self.is_fixed {
+            let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+            tests.shuffle(&mut random);
+            tests.sort_by_key(|test| test.is_last);
+        }
+        tests
+    }
+
+    /// How an outcome counts.
+    pub fn standing(&self, about: &About, outcome: &Outcome) -> Standing {
+        let known = self.ledger.reason(about.name).map(str::to_owned);
+        match (outcome.verdict, known) {
+            (Verdict::Fail, Some(reason)) => Standing::Known(reason),
+            (Verdict::Pass, Some(reason)) => Standing::UnexpectedPass(reason),
+            (Verdict::Pass, None) => Standing::Good,
+            (Verdict::Skip, _) => Standing::Open,
+            (Verdict::Error, _) => Standing::Bad,
+            (Verdict::Fail, None) => match outcome.severity.decides(self.strict) {
+                true => Standing::Bad,
+                false => Standing::Warned,
+            },
+            (Verdict::Inconclusive, _) => {
+                match about.severity.decides(self.strict) && !self.allow_inconclusive {
+                    true => Standing::Bad,
+                    false => Standing::Open,
+                }
+            }
+        }
+    }
+}
+
+/// What the run is told of, and what it watches beside the line.
+pub struct Surroundings<'a> {
+    /// The word to stop.
+    pub stop: &'a mut Stop,
+    /// Where events go.
+    pub tell: &'a mut dyn FnMut(Event),
+    /// Lines of the device's console, if it is listened to.
+    pub console: Option<Inbox>,
+}
+
+/// A run under way.
+struct Engine<'a> {
+    plan: &'a Plan,
+    around: Surroundings<'a>,
+    summary: Summary,
+    started: Instant,
+}
+
+/// Runs the plan's tests on a rig that was explored; `facts` is what was found out.
+pub async fn run<'a>(
+    mut rig: Rig,
+    plan: &'a Plan,
+    facts: Vec<String>,
+    around: Surroundings<'a>,
+) -> Result<Summary> {
+    let order = plan.order();
+    let summary =
+        Summary { is_virtual: plan.is_virtual, rerun: plan.rerun.clone(), ..Summary::default() };
+    let mut engine = Engine { plan, around, summary, started: Instant::now() };
+    (engine.around.tell)(Event::Started(Opening {
+        target: plan.target.clone(),
+        tests: order.len(),
+        left_out: plan.left_out,
+        seed: plan.seed,
+        is_fixed: plan.is_fixed,
+        facts,
+        profile: Some(plan.ledger.name.clone()).filter(|name| !name.is_empty()),
+    }));
+    let mut lost: Option<String> = None;
+    for (at, test) in order.iter().enumerate() {
+        if engine.is_over(order.len() - at) {
+            break;
+        }
+        (engine.around.tell)(Event::Test(test.about, at + 1, order.len()));
+        rig = match &lost {
+            Some(why) => engine.without(rig, test, why),
+            None => engine.one(rig, test).await?,
+        };
+        if lost.is_none() && engine.needs_help() {
+            (rig, lost) = engine.recover(rig, test).await?;
+        }
+    }
+    engine.close(&rig)?;
+    let summary = engine.summary;
+    Ok(summary)
+}
+
+impl Engine<'_> {
+    /// Whether to end now, `left` tests before the end.
+    fn is_over(&mut self, left: usize) -> bool {
+        let failed = self.summary.finished.iter().any(|f| f.standing == Standing::Bad);
+        let why = match () {
+            () if self.around.stop.is_stopped() => "interrupted",
+            () if failed && self.plan.fail_fast => "a test has failed ('--fail-fast')",
+            () => return false,
+        };
+        self.summary.ended = Some(why.to_owned());
+        self.summary.not_run = left;
+        true
+    }
+
+    /// Whether the last test left the device in doubt.
+    fn needs_help(&self) -> bool {
+        self.summary.finished.last().is_some_and(|finished| {
+            !matches!(finished.outcome.verdict, Verdict::Pass | Verdict::Skip)
+        })
+    }
+
+    /// A test that the device was not there for.
+    fn without(&mut self, rig: Rig, test: &Test, why: &str) -> Rig {
+        let about = test.about;
+        let outcome = Outcome::without(Verdict::Inconclusive, about.severity, why);
+        self.finish(about, outcome, Duration::ZERO, 1, &[]);
+        rig
+    }
+
+    /// One test, with its retries.
+    async fn one(&mut self, mut rig: Rig, test: &'static Test) -> Result<Rig> {
+        let about = test.about;
+        if let Some(missing) = test.needs.filter(|capability| !rig.can(*capability)) {
+            let outcome = Outcome::without(Verdict::Skip, about.severity, missing.missing());
+            self.finish(about, outcome, Duration::ZERO, 1, &[]);
+            return Ok(rig);
+        }
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            drain(&mut rig.log);
+            let started = Instant::now();
+            rig.invariants.during = about.name.to_owned();
+            let outcome;
+            (outcome, rig) = self.attempt(rig, test).await;
+            let again = outcome.verdict == Verdict::Fail && attempts <= self.plan.retries;
+            if again && !self.around.stop.is_stopped() {
+                (self.around.tell)(Event::Retry(about, outcome, attempts));
+                continue;
+            }
+            if self.around.stop.is_stopped() && outcome.verdict == Verdict::Inconclusive {
+                return Ok(rig); // it did not end by itself: it has not run
+            }
+            let evidence = drain(&mut rig.log);
+            self.finish(about, outcome, started.elapsed(), attempts, &evidence);
+            return Ok(rig);
+        }
+    }
+
+    async fn attempt(&mut self, rig: Rig, test: &'static Test) -> (Outcome, Rig) {
+        let limit = LONGEST.mul_f64(rig.time_scale);
+        let announced = rig.invariants.announcements;
+        let mut trial = Trial::new(rig, test, self.plan.flip);
+        let flow: Flow = tokio::select! {
+            flow = perform(&mut trial, test) => flow,
+            () = self.around.stop.wait() => Err(Halt::Inconclusive("interrupted".to_owned())),
+            () = tokio::time::sleep(limit) => {
+                let text = format!("it has not ended within {limit:?}");
+                Err(Halt::Error(crate::error::Error::new(crate::error::Category::Internal, text)))
+            }
+        };
+        let was_away = trial.lost_sentinels > 0;
+        let (mut outcome, rig) = trial.end(flow);
+        let has_announced = rig.invariants.announcements > announced;
+        if test.needs != Some(Capability::Restart) {
+            self.watch_for_reboot(&mut outcome, was_away && has_announced);
+        }
+        (outcome, rig)
+    }
+
+    /// A device that has crashed or started again during a test has not passed it.
+    fn watch_for_reboot(&mut self, outcome: &mut Outcome, came_back: bool) {
+        let said = self.around.console.as_mut().and_then(crash);
+        let actual = match said {
+            Some(line) => format!("its console says: {line}"),
+            None if came_back => {
+                "it did not answer for a while and then announced its address, as at boot"
+                    .to_owned()
+            }
+            None => return,
+        };
+        outcome.verdict = Verdict::Fail;
+        outcome.severity = Severity::Must;
+        let expected = "the device goes on running".to_owned();
+        let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
+        outcome.failures.insert(0, Failure { severity, expected, actual, fields, frame });
+    }
+
+    fn finish(
+        &mut self,
+        about: About,
+        outcome: Outcome,
+        duration: Duration,
+        attempts: u32,
+        records: &[Record],
+    ) {
+        let standing = self.plan.standing(&about, &outcome);
+        let wants_evidence = outcome.verdict == Verdict::Fail;
+        let rerun = format!("{} {}", self.plan.rerun, about.name);
+        let evidence = match &self.plan.artifacts {
+            Some(artifacts) if wants_evidence => artifacts.keep(&about, &outcome, records, &rerun),
+            _ => None,
+        };
+        let finished = Finished { about, outcome, standing, duration, attempts, evidence };
+        self.summary.finished.push(finished.clone());
+        (self.around.tell)(Event::Finished(Box::new(finished)));
+    }
+
+    /// Brings a device back that was left in doubt: by waiting, by meeting it again, by starting it
+    /// anew; or why not.
+    async fn recover(&mut self, rig: Rig, after: &Test) -> Result<(Rig, Option<String>)> {
+        let mut trial = Trial::of(rig, Severity::Report, None);
+        for step in 0..3 {
+            let stepped = match step {
+                0 => Ok(()),
+                1 if trial.rig.can(Capability::Reconnect) => trial.reconnect().await,
+                2 if trial.rig.can(Capability::Restart) => trial.restart().await,
+                _ => continue,
+            };
+            if stepped.is_err() {
+                continue;
+            }
+            if let Ok(true) = trial.is_alive().await {
+                let (_, rig) = trial.end(Ok(()));
+                return Ok((rig, None));
+            }
+        }
+        let ended = trial.rig.probe.ended().map(str::to_owned);
+        self.summary.is_lost = ended.is_some();
+        let why = match ended {
+            Some(how) => format!("the line is gone since {}: {how}", after.about.name),
+            None => format!("the device does not answer any more since {}", after.about.name),
+        };
+        let (_, rig) = trial.end(Ok(()));
+        Ok((rig, Some(why)))
+    }
+
+    /// The invariants as results of their own, and the end.
+    fn close(&mut self, rig: &Rig) -> Result<()> {
+        let checked = rig.invariants.checked;
+        for (about, violation) in rig.invariants.violations() {
+            let outcome = match violation {
+                None if checked == 0 => {
+                    Outcome::without(Verdict::Inconclusive, about.severity, "no frame came")
+                }
+                None => Outcome {
+                    verdict: Verdict::Pass,
+                    severity: about.severity,
+                    failures: Vec::new(),
+                    reason: None,
+                    remarks: vec![format!("{checked} frames")],
+                    checks: 1,
+                },
+                Some(violation) => Outcome {
+                    verdict: Verdict::Fail,
+                    severity: about.severity,
+                    failures: vec![Failure {
+                        severity: about.severity,
+                        expected: about.requirement.to_owned(),
+                        actual: format!(
+                            "{} (during {}; {} time(s) of {checked} frames)",
+                            violation.actual, violation.during, violation.count
+                        ),
+                        fields: Vec::new(),
+                        frame: violation.frame.clone(),
+                    }],
+                    reason: None,
+                    remarks: Vec::new(),
+                    checks: 1,
+                },
+            };
+            self.finish(*about, outcome, Duration::ZERO, 1, &[]);
+        }
+        self.summary.duration = self.started.elapsed();
+        (self.around.tell)(Event::Ended(Box::new(self.summary.clone())));
+        Ok(())
+    }
+}
+
+/// A test, from a device that answers to one that has answered everything.
+async fn perform(trial: &mut Trial, test: &Test) -> Flow {
+    if !trial.is_alive().await? {
+        let why = "the device did not answer a ping before the test".to_owned();
+        return Err(Halt::Inconclusive(why));
+    }
+    trial.take_seen();
+    trial.lost_sentinels = 0;
+    (test.run)(trial).await?;
+    trial.is_alive().await?; // what is still on its way is this test's
+    Ok(())
+}
+
+/// Everything that has been seen since the last time.
+fn drain(log: &mut Inbox) -> Vec<Record> {
+    std::iter::from_fn(|| log.poll()).collect()
+}
+
+/// The first console line that tells of a crash.
+fn crash(console: &mut Inbox) -> Option<String> {
+    let mut found = None;
+    while let Some(record) = console.poll() {
+        let Body::Console(line) = &record.body else { continue };
+        let is_crash = matches!(
+            console::judge(line),
+            Some(
+                Finding::Panic
+                    | Finding::Abort
+                    | Finding::Watchdog
+                    | Finding::Brownout
+                    | Finding::Reboot
+            )
+        );
+        if is_crash && found.is_none() {
+            found = Some(crate::escape::terminal(line).to_string());
+        }
+    }
+    found
+}

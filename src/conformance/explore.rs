@@ -1,0 +1,168 @@
+//! What has to be known before the first test: whether the device is there at all, how fast the line
+//! is, how long its frames may be, and what it does with a header that is longer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::model::{Flow, Halt, Severity};
+use super::rig::{BodyPolicy, Capability, Rig};
+use super::trial::{ANSWER, Trial};
+use crate::error::{Error, Result};
+
+/// Bytes of an echo request's headers.
+pub const ECHO_HEADERS: usize = 42;
+/// What long frames are filled with: read as a header it is a length that a receiver takes and gives up
+/// in time, however the bytes pair up.
+pub const STEADY: u8 = 0x02;
+/// A byte time below this is no pacing.
+const LEAST_BYTE_TIME: Duration = Duration::from_nanos(500);
+/// The smallest limit that makes sense: an echo request with some data.
+const LEAST_FRAME: usize = 60;
+/// Longer than a flush is deaf, shorter than a timeout.
+const AFTER_FLUSH: Duration = Duration::from_millis(250);
+
+/// Waits until the device answers a ping, and says what was found out about it.
+pub async fn explore(rig: Rig, wait: Duration) -> Result<(Rig, Vec<String>)> {
+    let mut trial = Trial::of(rig, Severity::Report, None);
+    let flow = look(&mut trial, wait).await;
+    let (outcome, mut rig) = trial.end(flow.as_ref().map(|_| ()).map_err(copy));
+    rig.invariants.forgive();
+    match flow {
+        Ok(facts) => Ok((rig, facts)),
+        Err(Halt::Error(error)) => Err(error),
+        Err(_) => Err(Error::environment(outcome.summary())),
+    }
+}
+
+fn copy(halt: &Halt) -> Halt {
+    match halt {
+        Halt::Failed => Halt::Failed,
+        Halt::Inconclusive(why) | Halt::Skip(why) => Halt::Inconclusive(why.clone()),
+        Halt::Error(error) => Halt::Inconclusive(error.chain()),
+    }
+}
+
+async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
+    wait_for_device(t, wait).await?;
+    let mut facts = Vec::new();
+    if t.rig.target.line_rate.is_none() {
+        t.rig.pace.byte_time = measure(t).await?;
+    }
+    let byte_time = t.rig.pace.byte_time;
+    facts.push(match byte_time.as_nanos() {
+        0 => "the line is not paced".to_owned(),
+        nanos => format!("the line takes {:.1} us a byte", nanos as f64 / 1000.0),
+    });
+    let limit = find_limit(t).await?;
+    t.rig.capabilities.max_frame = limit;
+    facts.push(format!("frames of up to {limit} bytes are answered"));
+    if t.rig.can(Capability::RawBytes) {
+        let policy = find_policy(t).await?;
+        t.rig.capabilities.policy = policy;
+        facts.push(match policy {
+            Some(policy) => format!("headers beyond the limit: {}", policy.name()),
+            None => "headers beyond the limit: it does not come back into step".to_owned(),
+        });
+        t.raw(&[0]).await?;
+        t.resync().await?;
+        t.rig.capabilities.has_header_timeout = t.ping().await?;
+        t.back_into_step().await?;
+        t.is_alive().await?;
+        t.take_seen();
+    }
+    Ok(facts)
+}
+
+/// Asks again and again, with the silence between that lets it get into step.
+async fn wait_for_device(t: &mut Trial, wait: Duration) -> Flow {
+    let deadline = Instant::now() + wait;
+    loop {
+        let answered = match t.ping().await {
+            Err(Halt::Inconclusive(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let _ = t.reconnect().await; // the next attempt says why not
+                false
+            }
+            other => other?,
+        };
+        if answered {
+            t.take_seen();
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let ip = t.identity().device_ip;
+            return Err(Halt::Inconclusive(format!(
+                "{ip} has not answered a ping within {wait:?}: is the guest running (not halted for \
+                 gdb), is this the tunnel and not the console, is the address right?"
+            )));
+        }
+        t.resync().await?;
+    }
+}
+
+/// The time of a byte, from echoes of two sizes.
+async fn measure(t: &mut Trial) -> Flow<Duration> {
+    const SIZES: [usize; 2] = [0, 400];
+    let mut least = [Duration::MAX; 2];
+    for _ in 0..3 {
+        for (size, least) in SIZES.into_iter().zip(&mut least) {
+            let echo = t.echo(size);
+            let started = Instant::now();
+            t.send(&echo.frame()).await?;
+            if t.wait_for(ANSWER, |seen| echo.is_answered_by(seen)).await? {
+                *least = (*least).min(started.elapsed());
+            }
+            t.settle().await?;
+        }
+    }
+    let bytes = 2 * (SIZES[1] - SIZES[0]) as u32;
+    let byte_time = least[1].checked_sub(least[0]).unwrap_or_default() / bytes;
+    Ok(if byte_time < LEAST_BYTE_TIME { Duration::ZERO } else { byte_time })
+}
+
+/// Whether a frame of so many bytes is answered intact.
+pub async fn answers(t: &mut Trial, frame: usize) -> Flow<bool> {
+    let echo = t.echo(0).data(vec![STEADY; frame - ECHO_HEADERS]);
+    t.send(&echo.frame()).await?;
+    if !t.ping().await? {
+        t.resync().await?; // the driver may have flushed, or waits for the rest of something
+    }
+    let seen = t.take_seen();
+    let reply = seen.iter().find(|seen| echo.is_answered_by(seen));
+    Ok(reply.is_some_and(|reply| reply.icmp().is_some_and(|icmp| icmp.data == echo.icmp.data)))
+}
+
+/// The largest frame that is answered, up to what the line carries.
+async fn find_limit(t: &mut Trial) -> Flow<usize> {
+    let most = t.rig.target.max_frame;
+    if answers(t, most).await? {
+        return Ok(most);
+    }
+    let (mut good, mut bad) = (LEAST_FRAME.min(most), most);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        match answers(t, middle).await? {
+            true => good = middle,
+            false => bad = middle,
+        }
+    }
+    Ok(good)
+}
+
+/// What a header beyond the limit does.
+async fn find_policy(t: &mut Trial) -> Flow<Option<BodyPolicy>> {
+    let header = (t.max_frame() as u16 + 1).to_be_bytes();
+    t.raw(&header).await?;
+    if t.ping().await? {
+        return Ok(Some(BodyPolicy::HeaderSkip));
+    }
+    t.resync().await?;
+    t.raw(&header).await?;
+    t.listen(AFTER_FLUSH).await?;
+    let is_back = t.ping().await?;
+    t.resync().await?;
+    let is_well = t.is_alive().await?;
+    t.take_seen();
+    Ok(is_well.then_some(if is_back { BodyPolicy::Flush } else { BodyPolicy::BodyDiscard }))
+}

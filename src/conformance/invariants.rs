@@ -1,0 +1,359 @@
+//! What holds for every frame that the device sends in a whole run, whichever test it is for.
+//!
+//! Some faults show nowhere else: a wrong checksum on large frames only, a reply that comes twice, a
+//! retransmission with other bytes.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::Ipv4Addr;
+
+use super::model::{About, Owner, Severity, Tier};
+use super::seen::Seen;
+use super::trial::said;
+use crate::checksum;
+use crate::clock::Timestamp;
+use crate::probe::Identity;
+use crate::proto::{arp, be16, icmp, ipv4_at};
+use crate::record::FramingError;
+use bytes::Bytes;
+
+const IGMP: u8 = 2;
+/// The least TTL of a packet that is meant to get anywhere.
+const LEAST_TTL: u8 = 32;
+/// Echo requests and TCP bytes that are remembered.
+const MEMORY: usize = 100_000;
+
+/// One invariant: a test that runs itself.
+const fn rule(
+    id: &'static str,
+    name: &'static str,
+    severity: Severity,
+    reference: &'static str,
+    requirement: &'static str,
+) -> About {
+    let (tier, owner) = (Tier::Smoke, Owner::Stack);
+    About { id, name, severity, tier, owner, reference, requirement }
+}
+
+/// The same about what is the driver's.
+const fn of_driver(rule: About) -> About {
+    About { owner: Owner::Driver, ..rule }
+}
+
+/// Every invariant.
+#[rustfmt::skip]
+pub static RULES: [About; 10] = [
+    of_driver(rule("INV-01", "invariant.frame-length", Severity::Must, "docs/line.md#framing",
+        "The stream holds only whole frames, from an Ethernet header to the limit in length.")),
+    of_driver(rule("INV-02", "invariant.source-mac", Severity::Must, "IEEE 802.3; docs/line.md#addresses",
+        "Every frame carries the device's own source address.")),
+    rule("INV-03", "invariant.ip-checksum", Severity::Must, "RFC 791 §3.1",
+        "Every IPv4 header has the right checksum."),
+    rule("INV-04", "invariant.transport-checksum", Severity::Must,
+        "RFC 792; RFC 768; RFC 9293 §3.1",
+        "Every ICMP, UDP and TCP checksum is right."),
+    rule("INV-05", "invariant.ip-length", Severity::Must, "RFC 791 §3.1; RFC 894",
+        "Every IPv4 header makes sense, and its packet ends within the frame."),
+    rule("INV-06", "invariant.ttl", Severity::Should, "RFC 1122 §3.2.1.7",
+        "Every packet for one host or all can travel: its time to live is 32 or more."),
+    rule("INV-07", "invariant.single-reply", Severity::Must, "RFC 1122 §3.2.2.6",
+        "No echo request is answered more often than it was sent."),
+    rule("INV-08", "invariant.stable-data", Severity::Must, "RFC 9293 §3.8",
+        "What TCP sends again is what it sent before."),
+    rule("INV-09", "invariant.known-destination", Severity::Must, "RFC 1122 §3.2.1.3",
+        "No packet goes to an address that nobody on the line has used."),
+    rule("INV-10", "invariant.quiet-broadcast", Severity::Must, "RFC 1122 §3.3.6",
+        "Nothing goes to all stations but what has to: ARP requests, DHCP, what groups are for."),
+];
+
+/// What was found of one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What was seen.
+    pub actual: String,
+    /// The first frame that shows it, if one does.
+    pub frame: Option<(Timestamp, Bytes)>,
+    /// The test that ran.
+    pub during: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Checks every frame.
+#[derive(Debug)]
+pub struct Invariants {
+    identity: Identity,
+    max_frame: usize,
+    used: HashSet<Ipv4Addr>,
+    /// Echo requests that were sent, and replies that came.
+    echoes: HashMap<[u8; 4], (u32, u32)>,
+    /// Bytes of TCP streams, by flow and sequence number, the oldest first.
+    data: HashMap<(Ipv4Addr, u16, u16, u32), u8>,
+    order: VecDeque<(Ipv4Addr, u16, u16, u32)>,
+    violations: [Option<Violation>; 10],
+    /// Frames that were checked.
+    pub checked: u64,
+    /// The connection is new: nothing has come over it yet.
+    pub is_fresh: bool,
+    /// How often the device has announced its address.
+    pub announcements: u64,
+    /// How often the device has asked for the host's Ethernet address.
+    pub asked_for_host: u64,
+    /// The test that runs.
+    pub during: String,
+}
+
+impl Invariants {
+    /// Nothing seen yet.
+    pub fn new(identity: Identity, max_frame: usize) -> Self {
+        Invariants {
+            identity,
+            max_frame,
+            used: HashSet::from([identity.host_ip]),
+            echoes: HashMap::new(),
+            data: HashMap::new(),
+            order: VecDeque::new(),
+            violations: Default::default(),
+            checked: 0,
+            is_fresh: true,
+            announcements: 0,
+            asked_for_host: 0,
+            during: String::new(),
+        }
+    }
+
+    /// What was found, rule by rule.
+    pub fn violations(&self) -> impl Iterator<Item = (&'static About, Option<&Violation>)> {
+        RULES.iter().zip(self.violations.iter().map(Option::as_ref))
+    }
+
+    /// Forgets what was found; what is known of the line stays.
+    pub fn forgive(&mut self) {
+        self.violations = Default::default();
+        self.checked = 0;
+    }
+
+    fn violated(&mut self, rule: usize, seen: Option<&Seen>, actual: impl FnOnce() -> String) {
+        match &mut self.violations[rule - 1] {
+            Some(violation) => violation.count += 1,
+            none => {
+                *none = Some(Violation {
+                    actual: actual(),
+                    frame: seen.map(|seen| (seen.time, seen.bytes.clone())),
+                    during: self.during.clone(),
+                    count: 1,
+                });
+            }
+        }
+    }
+
+    /// A frame is being sent: whom the device may answer.
+    pub fn sent(&mut self, frame: &[u8]) {
+        let source = match be16(frame, 12) {
+            Some(0x0806) => ipv4_at(frame, 28),
+            Some(0x0800) => ipv4_at(frame, 26),
+            _ => None,
+        };
+        self.used.extend(source);
+        let seen = Seen { time: Timestamp::default(), bytes: Bytes::copy_from_slice(frame) };
+        if let Some(echo) = seen.icmp().filter(|icmp| icmp.kind == icmp::ECHO_REQUEST) {
+            if self.echoes.len() > MEMORY {
+                self.echoes.clear();
+            }
+            self.echoes.entry(echo.rest).or_default().0 += 1;
+        }
+    }
+
+    /// Something came that is no frame.
+    pub fn framing_error(&mut self, error: &FramingError) {
+        // Who connects while the device sends gets the end of a frame; that is not its fault.
+        if error.is_new() && !std::mem::replace(&mut self.is_fresh, false) {
+            self.violated(1, None, || error.describe(None).to_string());
+        }
+    }
+
+    /// A frame has come.
+    pub fn received(&mut self, seen: &Seen) {
+        self.checked += 1;
+        self.is_fresh = false;
+        let (length, max) = (seen.bytes.len(), self.max_frame);
+        if !(14..=max).contains(&length) {
+            self.violated(1, Some(seen), || format!("a frame of {length} bytes"));
+        }
+        if seen.source() != Some(self.identity.device_mac) {
+            let source = seen.source().map_or("none".to_owned(), |mac| mac.to_string());
+            self.violated(2, Some(seen), || format!("a frame from {source}: {}", said(seen)));
+        }
+        if seen.kind() == Some(0x0800) {
+            self.received_ip(seen);
+        }
+        if let Some(message) = seen.arp() {
+            let asks = message.op == arp::REQUEST && message.tpa == self.identity.host_ip;
+            self.announcements += u64::from(message.spa == message.tpa);
+            self.asked_for_host += u64::from(asks);
+        }
+        self.check_broadcast(seen);
+    }
+
+    fn received_ip(&mut self, seen: &Seen) {
+        let Some(ip) = seen.ip() else {
+            self.violated(5, Some(seen), || said(seen));
+            return;
+        };
+        if checksum::internet(ip.header) != 0 {
+            self.violated(3, Some(seen), || said(seen));
+        }
+        if seen.transport_checksum() == Some(false) {
+            self.violated(4, Some(seen), || said(seen));
+        }
+        let is_group = ip.destination.is_multicast() || ip.destination.is_broadcast();
+        // Packets for groups travel no further than they are meant to (RFC 1112 section 6.1).
+        if ip.ttl < LEAST_TTL && !ip.destination.is_multicast() && ip.protocol != IGMP {
+            self.violated(6, Some(seen), || format!("TTL {}: {}", ip.ttl, said(seen)));
+        }
+        let is_ours =
+            is_group || self.used.contains(&ip.destination) || ip.destination.octets()[3] == 255;
+        if !is_ours {
+            self.violated(9, Some(seen), || {
+                format!("nobody is {}: {}", ip.destination, said(seen))
+            });
+        }
+        self.check_reply(seen);
+        self.check_data(seen);
+    }
+
+    fn check_reply(&mut self, seen: &Seen) {
+        let Some(reply) = seen.icmp().filter(|icmp| icmp.kind == icmp::ECHO_REPLY) else { return };
+        let Some((sent, came)) = self.echoes.get_mut(&reply.rest) else { return };
+        *came += 1;
+        if *came > *sent {
+            let (sent, came) = (*sent, *came);
+            self.violated(7, Some(seen), || {
+                format!("reply number {came} to a request sent {sent} time(s): {}", said(seen))
+            });
+        }
+    }
+
+    fn check_data(&mut self, seen: &Seen) {
+        let (Some(ip), Some(tcp)) = (seen.ip(), seen.tcp()) else { return };
+        const SYN: u8 = 2;
+        if tcp.flags & SYN != 0 {
+            let same = |key: &(Ipv4Addr, u16, u16, u32)| {
+                (key.0, key.1, key.2) == (ip.destination, tcp.destination, tcp.source)
+            };
+            self.data.retain(|key, _| !same(key));
+            self.order.retain(|key| !same(key));
+            return;
+        }
+        let mut changed = None;
+        for (at, byte) in tcp.data.iter().enumerate() {
+            let seq = tcp.seq.wrapping_add(at as u32);
+            let key = (ip.destination, tcp.destination, tcp.source, seq);
+            match self.data.get(&key) {
+                Some(before) if before != byte => changed = changed.or(Some(seq)),
+                Some(_) => {}
+                None => {
+                    self.data.insert(key, *byte);
+                    self.order.push_back(key);
+                }
+            }
+        }
+        while self.order.len() > MEMORY {
+            if let Some(oldest) = self.order.pop_front() {
+                self.data.remove(&oldest);
+            }
+        }
+        if let Some(seq) = changed {
+            self.violated(8, Some(seen), || format!("another byte at {seq}: {}", said(seen)));
+        }
+    }
+
+    fn check_broadcast(&mut self, seen: &Seen) {
+        if !seen.destination().is_some_and(|mac| mac.is_multicast()) {
+            return;
+        }
+        let is_explained = match (seen.arp(), seen.ip()) {
+            (Some(arp), _) => arp.op == arp::REQUEST || arp.spa == arp.tpa,
+            // TCP and ICMP are for one; UDP and the rest may be for all.
+            (None, Some(ip)) => !matches!(ip.protocol, 1 | 6),
+            (None, None) => seen.kind() != Some(0x0800),
+        };
+        if !is_explained {
+            self.violated(10, Some(seen), || said(seen));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4};
+    use crate::proto::MacAddr;
+
+    const ID: Identity = Identity {
+        host_ip: Ipv4Addr::new(192, 168, 100, 1),
+        host_mac: MacAddr(2, 0, 0, 0, 0, 1),
+        device_ip: Ipv4Addr::new(192, 168, 100, 2),
+        device_mac: MacAddr(2, 0, 0, 0, 0, 2),
+    };
+
+    fn reply(change: impl FnOnce(&mut Ethernet, &mut Ipv4, &mut Icmp)) -> Seen {
+        let mut eth = Ethernet { destination: ID.host_mac, source: ID.device_mac, kind: 0x0800 };
+        let mut ip = Ipv4::new(ID.device_ip, ID.host_ip, 1);
+        let checksum = Checksum::Right;
+        let mut icmp = Icmp { kind: 0, code: 0, checksum, rest: [0, 1, 0, 1], data: vec![7; 20] };
+        change(&mut eth, &mut ip, &mut icmp);
+        let bytes = eth.frame(&ip.packet(&icmp.message())).into();
+        Seen { time: Timestamp(1), bytes }
+    }
+
+    fn segment(seq: u32, data: &[u8]) -> Seen {
+        let mut tcp = vec![0, 80, 0x9c, 0x40];
+        tcp.extend(seq.to_be_bytes());
+        tcp.extend([0, 0, 0, 0, 0x50, 0x10, 0x10, 0, 0, 0, 0, 0]);
+        tcp.extend_from_slice(data);
+        let sum = checksum::Sum::pseudo(ID.device_ip, ID.host_ip, 6, tcp.len()).plus(&tcp).finish();
+        tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+        let eth = Ethernet { destination: ID.host_mac, source: ID.device_mac, kind: 0x0800 };
+        let bytes = eth.frame(&Ipv4::new(ID.device_ip, ID.host_ip, 6).packet(&tcp)).into();
+        Seen { time: Timestamp(1), bytes }
+    }
+
+    fn broken(frames: &[Seen]) -> Vec<&'static str> {
+        let mut invariants = Invariants::new(ID, 1514);
+        let request = reply(|eth, ip, icmp| {
+            std::mem::swap(&mut eth.destination, &mut eth.source);
+            std::mem::swap(&mut ip.source, &mut ip.destination);
+            icmp.kind = 8;
+        });
+        invariants.sent(&request.bytes);
+        frames.iter().for_each(|frame| invariants.received(frame));
+        let found = invariants.violations().filter(|(_, violation)| violation.is_some());
+        found.map(|(rule, _)| rule.id).collect()
+    }
+
+    #[test]
+    fn a_good_reply_breaks_nothing() {
+        assert_eq!(broken(&[reply(|_, _, _| {})]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn each_rule_is_broken_by_its_own_fault() {
+        let long = reply(|_, _, icmp| icmp.data = vec![1; 1473]);
+        assert_eq!(broken(&[long]), ["INV-01"]);
+        assert_eq!(
+            broken(&[reply(|eth, _, _| eth.source = MacAddr(2, 0, 0, 0, 0, 9))]),
+            ["INV-02"]
+        );
+        assert_eq!(broken(&[reply(|_, ip, _| ip.checksum = Checksum::Wrong)]), ["INV-03"]);
+        assert_eq!(broken(&[reply(|_, _, icmp| icmp.checksum = Checksum::Wrong)]), ["INV-04"]);
+        assert_eq!(broken(&[reply(|_, ip, _| ip.total_length = Some(900))]), ["INV-05"]);
+        assert_eq!(broken(&[reply(|_, ip, _| ip.ttl = 31)]), ["INV-06"]);
+        assert_eq!(broken(&[reply(|_, _, _| {}), reply(|_, _, _| {})]), ["INV-07"]);
+        assert_eq!(broken(&[segment(9, b"abc"), segment(10, b"xc")]), ["INV-08"]);
+        assert_eq!(broken(&[segment(9, b"abc"), segment(10, b"bcd")]), Vec::<&str>::new());
+        let elsewhere = reply(|_, ip, _| ip.destination = Ipv4Addr::new(10, 0, 0, 9));
+        assert_eq!(broken(&[elsewhere]), ["INV-09"]);
+        let to_all = reply(|eth, _, _| eth.destination = MacAddr::broadcast());
+        assert_eq!(broken(&[to_all]), ["INV-10"]);
+    }
+}

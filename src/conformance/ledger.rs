@@ -1,0 +1,145 @@
+//! What a device is known to do otherwise: failures that are expected, each with its reason.
+//!
+//! ```toml
+//! ledger = 1
+//! about = "lwIP 2.1.3 in the test firmware"
+//!
+//! [[deviation]]
+//! test = "ethernet.dst-other-unicast"
+//! reason = "ethernet_input() takes any unicast address; hardware is expected to filter"
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{catalogue, invariants};
+use crate::error::{Error, Result};
+
+/// The ledgers that come with the program, by name.
+pub const BUILT_IN: [(&str, &str); 3] = [
+    ("sim", include_str!("ledgers/sim.toml")),
+    ("lwip", include_str!("ledgers/lwip.toml")),
+    ("linux", include_str!("ledgers/linux.toml")),
+];
+
+/// Known deviations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Its name.
+    pub name: String,
+    /// The device that it is about.
+    pub about: String,
+    deviations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    ledger: u32,
+    about: String,
+    #[serde(default)]
+    deviation: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    test: String,
+    reason: String,
+}
+
+impl Ledger {
+    /// The ledger of that name, or in that file.
+    pub fn open(name: &str) -> Result<Ledger> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Ledger::parse(name, text);
+        }
+        if !name.contains(['/', '.']) {
+            let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+            let text = format!("there is no profile '{name}'; there are {}", names.join(", "));
+            return Err(Error::usage(text).with_help("or give the path of a file: ./mine.toml"));
+        }
+        let text = std::fs::read_to_string(name).map_err(|error| {
+            Error::usage(format!("cannot read the profile {name}")).caused_by(error)
+        })?;
+        Ledger::parse(name, &text)
+    }
+
+    /// Parses a ledger; the error names the line and what is wrong there.
+    pub fn parse(name: &str, text: &str) -> Result<Ledger> {
+        let bad = |what: String| Error::usage(format!("bad profile {name}: {what}"));
+        let line_of = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        let document: Document = toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(String::new(), |span| format!("line {}: ", line_of(span.start)));
+            bad(format!("{line}{}", error.message().replace('\n', " ")))
+        })?;
+        if document.ledger != 1 {
+            return Err(bad(format!("it is of version {}; this program knows 1", document.ledger)));
+        }
+        let mut deviations = BTreeMap::new();
+        for row in document.deviation {
+            let line = text.find(&format!("\"{}\"", row.test)).map_or(0, line_of);
+            let is_known = catalogue::by_name(&row.test).is_some()
+                || invariants::RULES.iter().any(|rule| rule.name == row.test);
+            if !is_known {
+                let near = super::select::nearest(&row.test);
+                return Err(bad(format!("line {line}: there is no test '{}'{near}", row.test)));
+            }
+            if row.reason.trim().is_empty() {
+                return Err(bad(format!("line {line}: '{}' has no reason", row.test)));
+            }
+            if deviations.insert(row.test.clone(), row.reason).is_some() {
+                return Err(bad(format!("'{}' is listed twice", row.test)));
+            }
+        }
+        Ok(Ledger { name: name.to_owned(), about: document.about, deviations })
+    }
+
+    /// Why `test` is expected to fail, if it is.
+    pub fn reason(&self, test: &str) -> Option<&str> {
+        self.deviations.get(test).map(String::as_str)
+    }
+
+    /// The tests that are expected to fail.
+    pub fn tests(&self) -> impl Iterator<Item = &str> {
+        self.deviations.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_ledgers_are_good() {
+        for (name, text) in BUILT_IN {
+            Ledger::parse(name, text).unwrap_or_else(|error| panic!("{}", error.chain()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let row = |test: &str, reason: &str| {
+            format!(
+                "ledger = 1\nabout = \"x\"\n[[deviation]]\ntest = \"{test}\"\nreason = \"{reason}\"\n"
+            )
+        };
+        for (text, part) in [
+            (
+                row("link.len-zer", "x"),
+                "line 4: there is no test 'link.len-zer'; did you mean 'link.len-zero'?",
+            ),
+            (row("link.len-zero", " "), "line 4: 'link.len-zero' has no reason"),
+            ("ledger = 2\nabout = \"x\"\n".to_owned(), "version 2"),
+            ("ledger = 1\nabuot = \"x\"\n".to_owned(), "line 2: unknown field `abuot`"),
+        ] {
+            let error = Ledger::parse("mine.toml", &text).expect_err(&text).chain();
+            assert!(error.contains(part), "{error}");
+        }
+        let error = Ledger::open("lwpi").expect_err("no such name").chain();
+        assert!(error.contains("there are sim, lwip, linux"), "{error}");
+    }
+}

@@ -1,0 +1,240 @@
+//! What a run knows of its target, and the line to it: everything that outlives a test.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::invariants::Invariants;
+use crate::bus::Inbox;
+use crate::endpoint::{Connector, Pending};
+use crate::error::Result;
+use crate::probe::{Identity, Probe};
+
+/// Starts the device anew.
+pub trait Restart {
+    /// Ends it and starts it again. What connects to it afterwards meets a device that boots.
+    fn restart(&mut self) -> Pending<'_, Result<()>>;
+
+    /// How the user reads it: `--restart-cmd`.
+    fn name(&self) -> &str;
+}
+
+/// What a test may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// The device can be started anew.
+    Restart,
+    /// Bytes can be sent as they are: the line is a stream, and ours alone.
+    RawBytes,
+    /// The line can be left and met again.
+    Reconnect,
+}
+
+impl Capability {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Capability::Restart => "restart",
+            Capability::RawBytes => "raw-bytes",
+            Capability::Reconnect => "reconnect",
+        }
+    }
+
+    /// Why a test without it is skipped, and what would help.
+    pub const fn missing(self) -> &'static str {
+        match self {
+            Capability::Restart => {
+                "needs a device that can be started anew; give '--restart-cmd' or '--launch'"
+            }
+            Capability::RawBytes => "needs a line of its own, as a byte stream",
+            Capability::Reconnect => "needs a line that can be left and met again",
+        }
+    }
+}
+
+/// What the driver does with a header beyond its limit (docs/line.md#bad-lengths).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyPolicy {
+    /// Skips the two header bytes and reads on.
+    HeaderSkip,
+    /// Throws away what has come and what comes in the next 100 ms.
+    Flush,
+    /// Throws away as many bytes as the header said.
+    BodyDiscard,
+}
+
+impl BodyPolicy {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BodyPolicy::HeaderSkip => "header-skip",
+            BodyPolicy::Flush => "flush",
+            BodyPolicy::BodyDiscard => "body-discard",
+        }
+    }
+}
+
+/// What was found out about the device before the first test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What can be done.
+    pub has: Vec<Capability>,
+    /// What it does with a header beyond its limit, once that is known.
+    pub policy: Option<BodyPolicy>,
+    /// Whether it gives up a header of one byte.
+    pub has_header_timeout: bool,
+    /// The largest frame that it answers, in bytes with its Ethernet header.
+    pub max_frame: usize,
+}
+
+/// What the user says of the target.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The addresses of both ends.
+    pub identity: Identity,
+    /// The largest frame that the line carries by design.
+    pub max_frame: usize,
+    /// Whether the user said so.
+    pub is_max_declared: bool,
+    /// The line's rate in baud, if the user said it.
+    pub line_rate: Option<u32>,
+}
+
+/// The line's speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// The time of one byte, the slower direction's; zero where nothing paces.
+    pub byte_time: Duration,
+}
+
+/// Numbers that are never used twice.
+#[derive(Debug)]
+pub struct Numbers {
+    sequence: u16,
+    identifier: u16,
+    port: u16,
+    neighbour: u8,
+    ip_id: u16,
+}
+
+impl Numbers {
+    /// Numbers that begin where `seed` says.
+    pub fn new(seed: u64) -> Self {
+        Numbers {
+            sequence: 0,
+            identifier: 0x4000 | (seed as u16 & 0x3ff0),
+            port: 40_000 + (seed % 10_000) as u16,
+            neighbour: 20,
+            ip_id: seed as u16 | 1,
+        }
+    }
+
+    /// An identifier and a sequence number for an echo request.
+    pub fn echo(&mut self) -> (u16, u16) {
+        self.sequence = self.sequence.wrapping_add(1);
+        if self.sequence == 0 {
+            self.identifier = self.identifier.wrapping_add(1);
+        }
+        (self.identifier, self.sequence)
+    }
+
+    /// A port of ours.
+    pub fn port(&mut self) -> u16 {
+        self.port = if self.port >= 59_999 { 40_000 } else { self.port + 1 };
+        self.port
+    }
+
+    /// An identification for an IPv4 packet.
+    pub fn ip_id(&mut self) -> u16 {
+        self.ip_id = self.ip_id.wrapping_add(1);
+        self.ip_id
+    }
+
+    /// The last byte of a neighbour's addresses: 20 to 219.
+    pub fn neighbour(&mut self) -> u8 {
+        // Some are somebody else in tests, or nobody.
+        loop {
+            self.neighbour = if self.neighbour >= 219 { 20 } else { self.neighbour + 1 };
+            if !matches!(self.neighbour, 66 | 77 | 99) {
+                return self.neighbour;
+            }
+        }
+    }
+}
+
+/// Everything that outlives a test.
+pub struct Rig {
+    /// We on the line.
+    pub probe: Probe,
+    /// How to get there again.
+    pub connector: Box<dyn Connector>,
+    /// How to start the device anew.
+    pub restart: Option<Box<dyn Restart>>,
+    /// What the user says of the target.
+    pub target: Target,
+    /// How fast the line is.
+    pub pace: Pace,
+    /// What was found out.
+    pub capabilities: Capabilities,
+    /// What is checked on every frame.
+    pub invariants: Invariants,
+    /// Numbers that are never used twice.
+    pub numbers: Numbers,
+    /// Chance, from the run's seed.
+    pub random: ChaCha8Rng,
+    /// What every deadline is multiplied by.
+    pub time_scale: f64,
+    /// Whether tests that have a long form run it.
+    pub is_thorough: bool,
+    /// Everything seen on the line, for the evidence.
+    pub log: Inbox,
+}
+
+impl Rig {
+    /// A rig around a probe that is on the line.
+    pub fn new(
+        mut probe: Probe,
+        connector: Box<dyn Connector>,
+        restart: Option<Box<dyn Restart>>,
+        target: Target,
+        time_scale: f64,
+        seed: u64,
+    ) -> Self {
+        probe.fix_identity();
+        let mut has = Vec::new();
+        if restart.is_some() {
+            has.push(Capability::Restart);
+        }
+        has.push(Capability::RawBytes);
+        if !probe.is_shared() {
+            has.push(Capability::Reconnect);
+        }
+        let max_frame = target.max_frame;
+        let log = probe.watch();
+        Rig {
+            log,
+            connector,
+            restart,
+            pace: Pace { byte_time: target.line_rate.map_or(Duration::ZERO, byte_time) },
+            capabilities: Capabilities { has, policy: None, has_header_timeout: true, max_frame },
+            invariants: Invariants::new(target.identity, target.max_frame),
+            numbers: Numbers::new(seed),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            time_scale,
+            is_thorough: false,
+            target,
+            probe,
+        }
+    }
+
+    /// Whether the capability is there.
+    pub fn can(&self, capability: Capability) -> bool {
+        self.capabilities.has.contains(&capability)
+    }
+}
+
+/// The time of a byte at a rate in baud: 10 bits.
+pub fn byte_time(baud: u32) -> Duration {
+    Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)))
+}

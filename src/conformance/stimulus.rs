@@ -1,0 +1,161 @@
+//! What tests send: right in every field that they do not change.
+
+use std::net::Ipv4Addr;
+
+use super::seen::Seen;
+use crate::craft::layers::{Arp, Checksum, Ethernet, Icmp, Ipv4, Udp};
+use crate::proto::{MacAddr, arp, icmp};
+
+/// An echo request with all its layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// Ethernet.
+    pub eth: Ethernet,
+    /// IPv4.
+    pub ip: Ipv4,
+    /// ICMP; `rest` holds identifier and sequence number.
+    pub icmp: Icmp,
+    /// Bytes behind the IPv4 packet.
+    pub padding: Vec<u8>,
+}
+
+impl Echo {
+    /// The frame.
+    pub fn frame(&self) -> Vec<u8> {
+        let mut frame = self.eth.frame(&self.ip.packet(&self.icmp.message()));
+        frame.extend_from_slice(&self.padding);
+        frame
+    }
+
+    /// Whether `seen` is a reply to it, right or not: identifier and sequence number decide, also
+    /// with the identifier's bytes swapped.
+    pub fn is_answered_by(&self, seen: &Seen) -> bool {
+        let [a, b, c, d] = self.icmp.rest;
+        seen.icmp().is_some_and(|reply| {
+            reply.kind == icmp::ECHO_REPLY && [[a, b, c, d], [b, a, c, d]].contains(&reply.rest)
+        })
+    }
+
+    /// The same with other Ethernet addresses or type.
+    #[must_use]
+    pub fn eth(mut self, change: impl FnOnce(&mut Ethernet)) -> Self {
+        change(&mut self.eth);
+        self
+    }
+
+    /// The same with another IPv4 header.
+    #[must_use]
+    pub fn ip(mut self, change: impl FnOnce(&mut Ipv4)) -> Self {
+        change(&mut self.ip);
+        self
+    }
+
+    /// The same with another ICMP message.
+    #[must_use]
+    pub fn icmp(mut self, change: impl FnOnce(&mut Icmp)) -> Self {
+        change(&mut self.icmp);
+        self
+    }
+
+    /// The same with this data.
+    #[must_use]
+    pub fn data(mut self, data: Vec<u8>) -> Self {
+        self.icmp.data = data;
+        self
+    }
+}
+
+/// A UDP datagram with all its layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Ethernet.
+    pub eth: Ethernet,
+    /// IPv4.
+    pub ip: Ipv4,
+    /// UDP.
+    pub udp: Udp,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+impl Datagram {
+    /// The IPv4 packet.
+    pub fn packet(&self) -> Vec<u8> {
+        self.ip.packet(&self.udp.datagram(self.ip.source, self.ip.destination, &self.data))
+    }
+
+    /// The frame.
+    pub fn frame(&self) -> Vec<u8> {
+        self.eth.frame(&self.packet())
+    }
+}
+
+/// An ARP message in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArpFrame {
+    /// Ethernet.
+    pub eth: Ethernet,
+    /// The message.
+    pub arp: Arp,
+}
+
+impl ArpFrame {
+    /// A question from `sha` and `spa` for `tpa`, to everybody.
+    pub fn request(sha: MacAddr, spa: Ipv4Addr, tpa: Ipv4Addr) -> Self {
+        ArpFrame {
+            eth: Ethernet { destination: MacAddr::broadcast(), source: sha, kind: 0x0806 },
+            arp: Arp {
+                hardware: 1,
+                protocol: 0x0800,
+                hardware_length: 6,
+                protocol_length: 4,
+                op: arp::REQUEST,
+                sha,
+                spa,
+                tha: MacAddr::zero(),
+                tpa,
+            },
+        }
+    }
+
+    /// An answer from `sha` and `spa` to `tha` and `tpa`.
+    pub fn reply(sha: MacAddr, spa: Ipv4Addr, tha: MacAddr, tpa: Ipv4Addr) -> Self {
+        let mut frame = ArpFrame::request(sha, spa, tpa);
+        frame.eth.destination = tha;
+        frame.arp.op = arp::REPLY;
+        frame.arp.tha = tha;
+        frame
+    }
+
+    /// The same with something changed in the message.
+    #[must_use]
+    pub fn arp(mut self, change: impl FnOnce(&mut Arp)) -> Self {
+        change(&mut self.arp);
+        self
+    }
+
+    /// The same to another station.
+    #[must_use]
+    pub fn to(mut self, destination: MacAddr) -> Self {
+        self.eth.destination = destination;
+        self
+    }
+
+    /// The frame.
+    pub fn frame(&self) -> Vec<u8> {
+        self.eth.frame(&self.arp.message())
+    }
+}
+
+/// An ICMP message with all its layers.
+pub fn icmp_frame(
+    eth: Ethernet,
+    ip: &Ipv4,
+    kind: u8,
+    code: u8,
+    rest: [u8; 4],
+    data: &[u8],
+) -> Vec<u8> {
+    let message = Icmp { kind, code, checksum: Checksum::Right, rest, data: data.to_vec() };
+    eth.frame(&ip.packet(&message.message()))
+}

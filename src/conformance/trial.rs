@@ -1,0 +1,545 @@
+//! One test's view of the line, and the verbs in which tests are written.
+//!
+//! The line is first in, first out. A test sends something and then a marked echo request, the
+//! sentinel: when that is answered, whatever the device had to say before has come. So silence is
+//! proved at once, and a missing answer costs no waiting either. A device whose sentinel stays
+//! unanswered is given the time to get back into step, and asked again; one that never answers again
+//! has not survived the stimulus, which is a failure: that it answered before was seen to.
+
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::model::{Failure, Flow, Halt, Mismatch, Outcome, Severity, Test, Verdict};
+use super::rig::{Capability, Rig};
+use super::seen::Seen;
+use super::stimulus::{Datagram, Echo};
+use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
+use crate::probe::Identity;
+use crate::proto::{MacAddr, icmp};
+use crate::record::{Body, FramingError, Record};
+
+/// How long an answer may take on an idle line.
+pub const ANSWER: Duration = Duration::from_secs(1);
+/// Silence in which every driver gives up half a frame: its timeout of a second and a margin.
+pub const RESYNC: Duration = Duration::from_millis(1300);
+/// How long stragglers are waited for behind a sentinel's reply.
+const GRACE: Duration = Duration::from_millis(40);
+/// Sentinels until a device counts as dead.
+const SENTINELS: usize = 3;
+/// Bytes of a sentinel's data.
+const SENTINEL_DATA: usize = 16;
+/// Frames that a test keeps at most.
+const MOST_FRAMES: usize = 20_000;
+
+/// A running test.
+pub struct Trial {
+    /// What outlives it.
+    pub rig: Rig,
+    seen: Vec<Seen>,
+    /// What came and was no frame.
+    pub framing_errors: Vec<FramingError>,
+    failures: Vec<Failure>,
+    remarks: Vec<String>,
+    severity: Severity,
+    checks: u32,
+    flip: Option<u32>,
+    /// Bytes sent since the device was last known to have answered everything.
+    queued: usize,
+    /// Sentinels that were not answered.
+    pub lost_sentinels: u32,
+}
+
+impl Trial {
+    /// A trial of `test`; the comparison number `flip` is turned into its opposite.
+    pub fn new(rig: Rig, test: &Test, flip: Option<u32>) -> Self {
+        Trial::of(rig, test.about.severity, flip)
+    }
+
+    /// A trial that is no test: preparations, whose checks nobody reads.
+    pub fn of(rig: Rig, severity: Severity, flip: Option<u32>) -> Self {
+        Trial {
+            rig,
+            seen: Vec::new(),
+            framing_errors: Vec::new(),
+            failures: Vec::new(),
+            remarks: Vec::new(),
+            severity,
+            checks: 0,
+            flip,
+            queued: 0,
+            lost_sentinels: 0,
+        }
+    }
+
+    /// The end: what became of it, given how the function ended, and the rig for the next.
+    pub fn end(mut self, flow: Flow) -> (Outcome, Rig) {
+        self.failures.sort_by_key(|failure| failure.severity);
+        let failed = self.failures.first().map(|failure| failure.severity);
+        let without = |verdict, why| Outcome::without(verdict, self.severity, why);
+        let mut outcome = match (flow, failed) {
+            (Err(Halt::Error(error)), _) => without(Verdict::Error, error.chain()),
+            (_, Some(severity)) => Outcome {
+                verdict: Verdict::Fail,
+                severity,
+                failures: self.failures,
+                reason: None,
+                remarks: Vec::new(),
+                checks: 0,
+            },
+            (Err(Halt::Inconclusive(why)), None) => without(Verdict::Inconclusive, why),
+            (Err(Halt::Skip(why)), None) => without(Verdict::Skip, why),
+            (Err(Halt::Failed), None) => {
+                without(Verdict::Error, "it ended as failed without a failure".to_owned())
+            }
+            (Ok(()), None) => Outcome {
+                verdict: Verdict::Pass,
+                severity: self.severity,
+                failures: Vec::new(),
+                reason: None,
+                remarks: Vec::new(),
+                checks: 0,
+            },
+        };
+        outcome.remarks = self.remarks;
+        outcome.checks = self.checks;
+        (outcome, self.rig)
+    }
+
+    /// The addresses of both ends.
+    pub fn identity(&self) -> Identity {
+        self.rig.target.identity
+    }
+
+    /// The largest frame that the device answers, in bytes.
+    pub fn max_frame(&self) -> usize {
+        self.rig.capabilities.max_frame
+    }
+
+    /// As much echo data as fits into the largest frame, or `size`.
+    pub fn capped(&self, size: usize) -> usize {
+        size.min(self.max_frame().saturating_sub(42))
+    }
+
+    /// How many checks have failed so far.
+    pub fn failure_count(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// The address of that number in the host's network of 256.
+    pub fn address(&self, last: u8) -> Ipv4Addr {
+        let [a, b, c, _] = self.identity().host_ip.octets();
+        Ipv4Addr::new(a, b, c, last)
+    }
+
+    /// A neighbour that nobody has seen yet.
+    pub fn neighbour(&mut self) -> (Ipv4Addr, MacAddr) {
+        let last = self.rig.numbers.neighbour();
+        (self.address(last), MacAddr(2, 0, 0, 0, 1, last))
+    }
+
+    /// Ethernet from us to the device.
+    pub fn eth(&self, kind: u16) -> Ethernet {
+        let Identity { host_mac, device_mac, .. } = self.identity();
+        Ethernet { destination: device_mac, source: host_mac, kind }
+    }
+
+    /// IPv4 from us to the device.
+    pub fn ip(&mut self, protocol: u8) -> Ipv4 {
+        let Identity { host_ip, device_ip, .. } = self.identity();
+        Ipv4 { id: self.rig.numbers.ip_id(), ..Ipv4::new(host_ip, device_ip, protocol) }
+    }
+
+    /// An echo request of its own identifier and sequence number, with `size` bytes of data.
+    pub fn echo(&mut self, size: usize) -> Echo {
+        let (id, sequence) = self.rig.numbers.echo();
+        let mut rest = [0; 4];
+        rest[..2].copy_from_slice(&id.to_be_bytes());
+        rest[2..].copy_from_slice(&sequence.to_be_bytes());
+        let data = (0..size).map(|n| (n as u8).wrapping_add(sequence as u8)).collect();
+        let icmp =
+            Icmp { kind: icmp::ECHO_REQUEST, code: 0, checksum: Checksum::Right, rest, data };
+        Echo { eth: self.eth(0x0800), ip: self.ip(1), icmp, padding: Vec::new() }
+    }
+
+    /// A datagram to a port, from a port of its own.
+    pub fn datagram(&mut self, port: u16, data: &[u8]) -> Datagram {
+        let udp = Udp::new(self.rig.numbers.port(), port);
+        Datagram { eth: self.eth(0x0800), ip: self.ip(17), udp, data: data.to_vec() }
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: &[u8]) -> Flow {
+        self.queued += frame.len() + 2;
+        self.rig.invariants.sent(frame);
+        self.rig.probe.send(frame.to_vec()).await?;
+        Ok(())
+    }
+
+    /// Sends bytes as they are; the frames in them are `frames`.
+    pub async fn raw(&mut self, bytes: &[u8]) -> Flow {
+        self.queued += bytes.len();
+        self.rig.probe.send_raw(bytes).await?;
+        Ok(())
+    }
+
+    /// Sends bytes, and reads nothing for `deaf`, whatever comes.
+    pub async fn raw_without_reading(&mut self, bytes: &[u8], deaf: Duration) -> Flow {
+        self.queued += bytes.len();
+        self.rig.probe.send_raw_deaf(bytes, deaf).await?;
+        Ok(())
+    }
+
+    /// How long the bytes that were sent, and their answers, keep the line busy.
+    pub fn backlog(&self) -> Duration {
+        self.rig.pace.byte_time.saturating_mul(self.queued as u32) * 2
+    }
+
+    /// A deadline that knows the line: `base`, the time of what is queued, and the user's scale.
+    pub fn within(&self, base: Duration) -> Duration {
+        (base + self.backlog()).mul_f64(self.rig.time_scale)
+    }
+
+    /// Takes what comes until `done` says so, or the deadline; whether it said so.
+    async fn take_until(&mut self, deadline: Instant, done: impl Fn(&Seen) -> bool) -> Flow<bool> {
+        loop {
+            let Some(record) = self.rig.probe.receive(deadline).await? else { return Ok(false) };
+            if self.note(record).is_some_and(|seen| done(&seen)) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Notes what has come; the frame, if it is one.
+    fn note(&mut self, record: Record) -> Option<Seen> {
+        match record.body {
+            Body::Frame(bytes) => {
+                let time = record.time.map(|span| span.last).unwrap_or_default();
+                let seen = Seen { time, bytes };
+                self.rig.invariants.received(&seen);
+                if self.seen.len() < MOST_FRAMES {
+                    self.seen.push(seen.clone());
+                }
+                Some(seen)
+            }
+            Body::FramingError(error) => {
+                self.rig.invariants.framing_error(&error);
+                self.framing_errors.push(error);
+                None
+            }
+            Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
+        }
+    }
+
+    /// Listens for exactly so long.
+    pub async fn listen(&mut self, time: Duration) -> Flow {
+        let deadline = Instant::now() + time;
+        self.take_until(deadline, |_| false).await.map(|_| ())
+    }
+
+    /// Listens until a frame is as `wanted`, for at most `base` on an idle line.
+    pub async fn wait_for(&mut self, base: Duration, wanted: impl Fn(&Seen) -> bool) -> Flow<bool> {
+        if self.seen.iter().any(&wanted) {
+            return Ok(true);
+        }
+        let deadline = Instant::now() + self.within(base);
+        self.take_until(deadline, wanted).await
+    }
+
+    /// Keeps silent until every driver has given up what it had of a frame.
+    pub async fn resync(&mut self) -> Flow {
+        self.listen(RESYNC + self.backlog()).await
+    }
+
+    /// Brings a receiver back that trusts every length and has no timeout for half a header: silence,
+    /// bytes that complete it and announce a frame of 514 bytes, and the silence that ends that.
+    pub async fn back_into_step(&mut self) -> Flow {
+        self.resync().await?;
+        if self.rig.can(Capability::RawBytes) {
+            self.raw(&[0x02; 3]).await?;
+            self.resync().await?;
+        }
+        Ok(())
+    }
+
+    /// What has come since this was last asked.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// One marked echo request: whether it was answered. Its reply is not kept.
+    pub async fn ping(&mut self) -> Flow<bool> {
+        let echo = self.echo(SENTINEL_DATA);
+        self.send(&echo.frame()).await?;
+        self.reply_came(&echo).await
+    }
+
+    /// Waits for the reply to a sentinel.
+    async fn reply_came(&mut self, echo: &Echo) -> Flow<bool> {
+        let deadline = Instant::now() + self.within(ANSWER);
+        let came = self.take_until(deadline, |seen| echo.is_answered_by(seen)).await?;
+        self.seen.retain(|seen| !echo.is_answered_by(seen));
+        match came {
+            true => self.queued = 0,
+            false => self.lost_sentinels += 1,
+        }
+        Ok(came)
+    }
+
+    /// Whether the device answers now, or after it was given the time to get back into step.
+    pub async fn is_alive(&mut self) -> Flow<bool> {
+        for attempt in 0..SENTINELS {
+            match attempt {
+                0 => {}
+                1 => self.resync().await?,
+                _ => self.back_into_step().await?,
+            }
+            if self.ping().await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits until everything that was sent is answered, as far as it will be: what came since the
+    /// last time. A device that is silent from now on fails the test.
+    pub async fn settle(&mut self) -> Flow<Vec<Seen>> {
+        let is_alive = self.is_alive().await?;
+        let expected = "the device answers a ping afterwards";
+        let actual = format!("{SENTINELS} pings, with silence between them, were not answered");
+        if !self.must(is_alive, expected, actual) && !is_alive {
+            return Err(Halt::Failed);
+        }
+        self.listen(GRACE).await?;
+        Ok(self.take_seen())
+    }
+
+    /// Sends a frame, and everything that comes of it.
+    pub async fn exchange(&mut self, frame: &[u8]) -> Flow<Vec<Seen>> {
+        self.send(frame).await?;
+        self.settle().await
+    }
+
+    /// Leaves the line and meets it again.
+    pub async fn reconnect(&mut self) -> Flow {
+        let link = self.rig.connector.connect().await?;
+        self.rig.probe.relink(link);
+        self.rig.invariants.is_fresh = true;
+        self.queued = 0;
+        Ok(())
+    }
+
+    /// Leaves the line.
+    pub async fn leave(&mut self) -> Flow {
+        self.rig.probe.cut();
+        Ok(())
+    }
+
+    /// Starts the device anew and meets it while it boots.
+    pub async fn restart(&mut self) -> Flow {
+        let Some(restart) = &mut self.rig.restart else {
+            return Err(Halt::Skip("the device cannot be started anew".to_owned()));
+        };
+        self.rig.probe.cut();
+        restart.restart().await?;
+        self.reconnect().await
+    }
+
+    /// A value or an observation for the report.
+    pub fn remark(&mut self, text: impl Into<String>) {
+        self.remarks.push(text.into());
+    }
+
+    /// The one place where a comparison becomes a verdict.
+    fn judge(&mut self, ok: bool, failure: impl FnOnce() -> Failure) -> bool {
+        let is_flipped = self.flip == Some(self.checks);
+        self.checks += 1;
+        let ok = ok != is_flipped;
+        if !ok {
+            self.failures.push(failure());
+        }
+        ok
+    }
+
+    /// A comparison of this weight: whether it holds.
+    pub fn check(
+        &mut self,
+        severity: Severity,
+        ok: bool,
+        expected: impl Display,
+        actual: impl Display,
+    ) -> bool {
+        self.judge(ok, || Failure {
+            severity,
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+            fields: Vec::new(),
+            frame: None,
+        })
+    }
+
+    /// A comparison that decides, at the weight of the test's own requirement where that is less.
+    pub fn must(&mut self, ok: bool, expected: impl Display, actual: impl Display) -> bool {
+        self.check(Severity::Must, ok, expected, actual)
+    }
+
+    /// A comparison at the weight of the test.
+    pub fn should_hold(&mut self, ok: bool, expected: impl Display, actual: impl Display) -> bool {
+        self.check(self.severity, ok, expected, actual)
+    }
+
+    /// A comparison that one frame shows.
+    pub fn check_frame(
+        &mut self,
+        severity: Severity,
+        seen: &Seen,
+        expected: impl Display,
+        fields: Vec<Mismatch>,
+    ) -> bool {
+        self.judge(fields.is_empty(), || Failure {
+            severity,
+            expected: expected.to_string(),
+            actual: describe(&fields),
+            fields,
+            frame: Some((seen.time, seen.bytes.clone())),
+        })
+    }
+
+    /// Nothing among `seen` is as `unwanted` says, at the weight of the test.
+    pub fn none(
+        &mut self,
+        seen: &[Seen],
+        expected: impl Display,
+        unwanted: impl Fn(&Seen) -> bool,
+    ) -> bool {
+        let found = seen.iter().find(|seen| unwanted(seen));
+        let severity = self.severity;
+        self.judge(found.is_none(), || Failure {
+            severity,
+            expected: expected.to_string(),
+            actual: found.map_or("nothing came".to_owned(), |seen| said(seen)),
+            fields: Vec::new(),
+            frame: found.map(|seen| (seen.time, seen.bytes.clone())),
+        })
+    }
+
+    /// Sends a frame on which the device has to stay silent, and does.
+    pub async fn silent(&mut self, frame: &[u8], stimulus: impl Display) -> Flow<bool> {
+        let seen = self.exchange(frame).await?;
+        Ok(self.none(&seen, format!("no answer to {stimulus}"), is_reaction))
+    }
+
+    /// Sends an echo request that has to be answered, once and as it should be; the reply.
+    pub async fn answered(&mut self, echo: &Echo, stimulus: impl Display) -> Flow<Option<Seen>> {
+        let seen = self.exchange(&echo.frame()).await?;
+        Ok(self.reply_among(echo, &seen, stimulus))
+    }
+
+    /// The same where an answer is required although the test is about something lighter.
+    pub async fn must_answer(&mut self, echo: &Echo, stimulus: impl Display) -> Flow<Option<Seen>> {
+        let own = std::mem::replace(&mut self.severity, Severity::Must);
+        let reply = self.answered(echo, stimulus).await;
+        self.severity = own;
+        reply
+    }
+
+    /// Checks that exactly one right reply to `echo` is among `seen`; the reply.
+    pub fn reply_among(
+        &mut self,
+        echo: &Echo,
+        seen: &[Seen],
+        stimulus: impl Display,
+    ) -> Option<Seen> {
+        let replies: Vec<_> = seen.iter().filter(|seen| echo.is_answered_by(seen)).collect();
+        let severity = self.severity;
+        let expected = format!("one echo reply to {stimulus}");
+        let came = format!("{} came, while pings before and after were answered", replies.len());
+        self.check(severity, replies.len() == 1, expected, came);
+        let reply = (*replies.first()?).clone();
+        let fields = self.differences(echo, &reply);
+        self.check_frame(severity, &reply, format!("a reply that mirrors {stimulus}"), fields);
+        Some(reply)
+    }
+
+    /// The fields in which a reply does not mirror its request (RFC 792, RFC 1122 section 3.2.2.6).
+    fn differences(&self, echo: &Echo, reply: &Seen) -> Vec<Mismatch> {
+        let identity = self.identity();
+        let mut fields = Vec::new();
+        let (Some(ip), Some(message)) = (reply.ip(), reply.icmp()) else { return fields };
+        let [a, b, c, d] = echo.icmp.rest;
+        let [e, f, g, h] = message.rest;
+        compare(&mut fields, "eth.src", Some(identity.device_mac), reply.source());
+        compare(&mut fields, "ip.src", identity.device_ip, ip.source);
+        compare(&mut fields, "ip.dst", echo.ip.source, ip.destination);
+        compare(&mut fields, "icmp.code", 0, message.code);
+        compare(&mut fields, "icmp.id", hex([a, b]), hex([e, f]));
+        compare(&mut fields, "icmp.seq", hex([c, d]), hex([g, h]));
+        compare(
+            &mut fields,
+            "icmp.checksum",
+            Some("right"),
+            reply.transport_checksum().map(|ok| if ok { "right" } else { "wrong" }),
+        );
+        compare(&mut fields, "icmp.data.len", echo.icmp.data.len(), message.data.len());
+        let differing = echo.icmp.data.iter().zip(message.data).position(|(a, b)| a != b);
+        if let Some(at) = differing {
+            fields.push(Mismatch {
+                field: "icmp.data",
+                expected: format!("byte {at} is {:02x}", echo.icmp.data[at]),
+                received: format!("{:02x}", message.data[at]),
+            });
+        }
+        fields
+    }
+}
+
+fn hex([a, b]: [u8; 2]) -> String {
+    format!("0x{a:02x}{b:02x}")
+}
+
+/// Notes a field whose value is not the expected one.
+pub fn compare<T: PartialEq + std::fmt::Debug>(
+    fields: &mut Vec<Mismatch>,
+    field: &'static str,
+    expected: T,
+    received: T,
+) {
+    let plain = |value: &T| {
+        let text = format!("{value:?}");
+        let text = text.strip_prefix("Some(").and_then(|t| t.strip_suffix(')')).unwrap_or(&text);
+        text.trim_matches('"').to_owned()
+    };
+    if expected != received {
+        fields.push(Mismatch { field, expected: plain(&expected), received: plain(&received) });
+    }
+}
+
+fn describe(fields: &[Mismatch]) -> String {
+    let parts: Vec<_> = fields
+        .iter()
+        .map(|m| format!("{} is {}, not {}", m.field, m.received, m.expected))
+        .collect();
+    parts.join("; ")
+}
+
+/// A frame in one line, for reports.
+pub fn said(seen: &Seen) -> String {
+    crate::dissect::render::line::one_line(&seen.bytes)
+}
+
+/// Whether a frame is the device's reaction to something, and not what devices say by themselves:
+/// ARP requests and announcements, DHCP, and what they send to groups.
+pub fn is_reaction(seen: &Seen) -> bool {
+    if let Some(arp) = seen.arp() {
+        return arp.op != crate::proto::arp::REQUEST;
+    }
+    match seen.ip() {
+        Some(ip) => {
+            let is_group = ip.destination.is_multicast() || ip.destination.is_broadcast();
+            !is_group || matches!(ip.protocol, 1 | 6)
+        }
+        None => false,
+    }
+}
