@@ -2,10 +2,11 @@
 
 use crate::device::faults::{self, Fault};
 use crate::device::model::{self, Model};
-use crate::device::{Device, Settings};
+use crate::device::{Device, Front, Settings};
 use crate::endpoint::{Attach, Connector, Link, Pending, Spec, memory};
 use crate::error::{Error, Result};
 use crate::event::Events;
+use tokio::sync::mpsc;
 
 /// The connector for `spec`.
 ///
@@ -24,8 +25,8 @@ pub fn open(spec: &Spec, events: &Events, attach: Option<Attach>) -> Result<Box<
     if spec.text.contains("max-frame=") {
         chosen.max_frame = Some(spec.options.max_frame);
     }
-    let settings = chosen.settings();
-    let connector = Sim { spec: spec.clone(), settings };
+    let (settings, stack) = (chosen.settings(), chosen.stack);
+    let connector = Sim { spec: spec.clone(), settings, stack, events: events.clone() };
     Ok(spec.persistent(Box::new(connector), events))
 }
 
@@ -42,6 +43,8 @@ pub struct SimOptions {
     pub line_rate: Option<u32>,
     /// The largest frame in bytes.
     pub max_frame: Option<usize>,
+    /// Where another stack is, to which the driver's frames go instead of to our own.
+    pub stack: Option<Spec>,
 }
 
 impl SimOptions {
@@ -54,6 +57,7 @@ impl SimOptions {
                 self.seed = Some(seed);
             }
             "line-rate" => self.line_rate = Some(parse_line_rate(value)?),
+            "stack" => self.stack = Some(parse_stack(value)?),
             _ => return Err(format!("there is no option '{name}'")),
         }
         Ok(())
@@ -92,10 +96,63 @@ pub fn parse_line_rate(text: &str) -> Result<u32, String> {
     }
 }
 
+/// The endpoint of another stack.
+pub fn parse_stack(text: &str) -> Result<Spec, String> {
+    let spec = Spec::parse(text).map_err(|error| error.chain())?;
+    match spec.form.name {
+        "file" | "sim" => Err(format!("there is no stack at '{text}'; give tap:NAME, for example")),
+        _ => Ok(spec),
+    }
+}
+
+/// The built-in device, whole or as the driver in front of another stack.
+pub enum Machine {
+    /// With our own stack and services.
+    Whole(Box<Device>),
+    /// The driver alone.
+    Front(Box<Front>),
+}
+
+impl Machine {
+    /// Switches it on, when its stack is there. Must run inside the event loop.
+    pub async fn start(
+        settings: &Settings,
+        stack: Option<&Spec>,
+        events: &Events,
+    ) -> Result<Machine> {
+        let clock = super::tokio_clock();
+        let Some(stack) = stack else {
+            return Ok(Machine::Whole(Box::new(Device::new(settings.clone(), clock))));
+        };
+        Front::check(settings, &stack.text)?;
+        let link = stack.open(events, None).connect().await?;
+        Ok(Machine::Front(Box::new(Front::new(settings, clock, link)?)))
+    }
+
+    /// Lives with `link` until that ends; says how it did. Without a link, forever. An error is the
+    /// end of the stack.
+    pub async fn run(&mut self, link: Option<&mut Link>) -> Result<String> {
+        match self {
+            Machine::Whole(device) => device.run(link).await,
+            Machine::Front(front) => front.run(link).await,
+        }
+    }
+
+    /// Sends the lines of its console to `console`.
+    pub fn attach_console(&mut self, console: mpsc::Sender<String>) {
+        match self {
+            Machine::Whole(device) => device.attach_console(console),
+            Machine::Front(front) => front.attach_console(console),
+        }
+    }
+}
+
 /// The built-in device as an endpoint. Each connection meets a device that was just switched on.
 struct Sim {
     spec: Spec,
     settings: Settings,
+    stack: Option<Spec>,
+    events: Events,
 }
 
 impl Connector for Sim {
@@ -107,9 +164,14 @@ impl Connector for Sim {
         Box::pin(async move {
             let peer = format!("the built-in device, model {}", self.settings.model.name);
             let (near, mut far) = memory::pair(&self.spec.text, &peer, self.spec.options.framing);
-            let mut device = Device::new(self.settings.clone(), super::tokio_clock());
+            let stack = self.stack.as_ref();
+            let mut machine = Machine::start(&self.settings, stack, &self.events).await?;
+            let events = self.events.clone();
             tokio::spawn(async move {
-                let _ = device.run(Some(&mut far)).await; // the host has gone, and so may we
+                // When the host has gone, so may we.
+                if let Err(error) = machine.run(Some(&mut far)).await {
+                    events.warn(error.chain());
+                }
             });
             Ok(near)
         })

@@ -3,12 +3,12 @@
 use clap::Args;
 use tokio::sync::mpsc;
 
-use crate::cli::connect::{SimOptions, parse_line_rate, parse_model};
+use crate::cli::connect::{Machine, SimOptions, parse_line_rate, parse_model, parse_stack};
 use crate::cli::ready::Ready;
 use crate::cli::{self, Verdict, signals, terminal};
 use crate::device::faults::{self, Fault, Layer};
 use crate::device::model::{self, Model};
-use crate::device::{Device, Settings};
+use crate::device::{Front, Settings};
 use crate::endpoint::spec::parse_positive;
 use crate::endpoint::{Connector, Link, Received, Spec, spec};
 use crate::error::{Error, Result};
@@ -20,17 +20,18 @@ Examples:
   uarttool sim                                   listens where QEMU would, tcp:127.0.0.1:5556
   uarttool sim --model esp32-new --listen unix-listen:/tmp/uart1.sock
   uarttool sim --fault rx-alias --fault loses-frames
+  uarttool sim --stack tap:uart0                 its driver in front of Linux's own stack
   uarttool ping -d sim,model=esp32-new -c 3      the same device inside another command
 
 Exit status: 0 done, also after Ctrl-C; 2 usage; 3 it cannot listen, or the host that it connected to
-is gone.";
+or its stack is gone.";
 
 /// The reference device: a tunnel with an IP stack and services behind it
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SimArgs {
-    /// Where the host is met: tcp-listen:[HOST]:PORT or unix-listen:PATH, or tcp: and unix: to connect
-    /// to one that listens
+    /// Where the host is met: tcp-listen:[HOST]:PORT or unix-listen:PATH; tcp: and unix: to connect
+    /// to one that listens; tap:NAME to be Linux's neighbour
     #[arg(long, value_name = "ENDPOINT", default_value = "tcp-listen:127.0.0.1:5556")]
     listen: String,
     /// What device to be: reference, esp32-old, esp32-new
@@ -48,6 +49,10 @@ pub struct SimArgs {
     /// The largest frame in bytes, with its Ethernet header
     #[arg(long, value_name = "BYTES", value_parser = spec::parse_max_frame)]
     max_frame: Option<usize>,
+    /// Hand frames to the stack behind this endpoint, such as tap:NAME, instead of to our own; faults
+    /// are those in the byte stream then
+    #[arg(long, value_name = "ENDPOINT", value_parser = parse_stack)]
+    stack: Option<Spec>,
     /// Decides what chance decides
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -76,9 +81,13 @@ pub fn run(args: SimArgs) -> Result<Verdict> {
         seed: args.seed,
         line_rate: args.line_rate,
         max_frame: args.max_frame,
+        stack: args.stack.clone(),
     };
+    if let Some(stack) = &options.stack {
+        Front::check(&options.settings(), &stack.text)?;
+    }
     let ready = Ready::open(args.ready_fd)?;
-    cli::block_on(serve(spec, console, options.settings(), args.duration, ready))
+    cli::block_on(serve(spec, console, options, args.duration, ready))
 }
 
 /// Where hosts come from, or are found.
@@ -86,7 +95,7 @@ fn parse_place(text: &str) -> Result<Spec> {
     let spec = Spec::parse(text)?;
     match spec.form.name {
         "file" | "sim" => Err(Error::usage(format!("no host can be met at '{text}'")).with_help(
-            "give tcp-listen:127.0.0.1:5556, unix-listen:PATH, tcp:HOST:PORT or unix:PATH",
+            "give tcp-listen:127.0.0.1:5556, unix-listen:PATH, tcp:HOST:PORT, unix:PATH or tap:NAME",
         )),
         _ => Ok(spec),
     }
@@ -125,7 +134,7 @@ fn list_faults() -> Verdict {
 async fn serve(
     spec: Spec,
     console: Option<Spec>,
-    settings: Settings,
+    options: SimOptions,
     duration: Option<std::time::Duration>,
     mut ready: Ready,
 ) -> Result<Verdict> {
@@ -141,8 +150,8 @@ async fn serve(
     let events = terminal::events();
     let listener = spec.open(&events, None);
     let listens = listener.prepare().await?;
-    let model = settings.model.name;
-    terminal::tell(&format!("reference device, model {model}, at 192.168.100.2"));
+    let settings = options.settings();
+    introduce(&settings, options.stack.as_ref());
     // A device that goes to its host boots when that is there: what it says at boot is heard.
     let mut first = None;
     if !listens {
@@ -152,13 +161,13 @@ async fn serve(
             link = listener.connect() => Some(link?),
         };
     }
-    let mut device = Device::new(settings, cli::tokio_clock());
+    let mut device = tokio::select! {
+        biased;
+        () = stop.wait() => return Ok(Verdict::Done),
+        device = Machine::start(&settings, options.stack.as_ref(), &events) => device?,
+    };
     if let Some(console) = console {
-        let listener = console.open(&events, None);
-        listener.prepare().await?;
-        let (lines, coming) = mpsc::channel(CONSOLE_LINES);
-        device.attach_console(lines);
-        tokio::spawn(serve_console(listener, coming));
+        attach_console(&mut device, console.open(&events, None)).await?;
     }
     ready.tell();
     loop {
@@ -168,7 +177,10 @@ async fn serve(
                 biased;
                 () = stop.wait() => return Ok(Verdict::Done),
                 link = listener.connect() => link?,
-                _ = device.run(None) => continue,
+                how = device.run(None) => {
+                    how?; // without a host it ends with its stack
+                    continue;
+                }
             },
         };
         let peer = link.about.peer.clone();
@@ -184,8 +196,24 @@ async fn serve(
     }
 }
 
+fn introduce(settings: &Settings, stack: Option<&Spec>) {
+    let model = settings.model.name;
+    terminal::tell(&match stack {
+        None => format!("reference device, model {model}, at 192.168.100.2"),
+        Some(stack) => format!("reference device, model {model}, with the stack at {}", stack.text),
+    });
+}
+
 /// Console lines that wait for a reader at most.
 const CONSOLE_LINES: usize = 256;
+
+async fn attach_console(device: &mut Machine, listener: Box<dyn Connector>) -> Result<()> {
+    listener.prepare().await?;
+    let (lines, coming) = mpsc::channel(CONSOLE_LINES);
+    device.attach_console(lines);
+    tokio::spawn(serve_console(listener, coming));
+    Ok(())
+}
 
 /// Shows the console to one reader after the other.
 async fn serve_console(listener: Box<dyn Connector>, mut lines: mpsc::Receiver<String>) {
@@ -209,7 +237,7 @@ async fn serve_console(listener: Box<dyn Connector>, mut lines: mpsc::Receiver<S
 }
 
 /// One host, until it leaves; `None` when told to stop.
-async fn meet(device: &mut Device, link: &mut Link, stop: &mut Stop) -> Result<Option<String>> {
+async fn meet(device: &mut Machine, link: &mut Link, stop: &mut Stop) -> Result<Option<String>> {
     tokio::select! {
         biased;
         how = device.run(Some(link)) => how.map(Some),

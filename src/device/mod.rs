@@ -1,17 +1,22 @@
 //! The reference device: what a tunnel's firmware does, in this process.
 //!
-//! Theory of operation. Bytes from the host take their time on the `uart`; the driver's
+//! Theory of operation. Bytes from the host take their time on the `uart`; the `driver` with its
 //! `receiver` makes frames of them; `frame_faults` may spoil them; `neighbours` speaks Ethernet
 //! and ARP; the `stack` speaks IPv4, ICMP, UDP and TCP; `services` answer. The way back is the
 //! same. All of it is told the time and never asks; [`Device::run`] is the only part that waits.
+//!
+//! [`Front`] is the line and the driver alone, in front of a stack that is not ours.
 //!
 //! With the same seed, and the same bytes at the same times, the device sends the same bytes at the
 //! same times.
 
 mod answers;
+mod console;
 mod counters;
+mod driver;
 pub mod faults;
 mod frame_faults;
+mod front;
 mod mends;
 pub mod model;
 mod neighbours;
@@ -25,7 +30,6 @@ mod web;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -33,21 +37,20 @@ use tokio::time::Instant;
 use crate::clock::{Clock, Timestamp};
 use crate::endpoint::{Link, Received};
 use crate::error::Result;
+use crate::proto::ethernet;
+use console::Console;
 use counters::Counters;
+use driver::Driver;
 use faults::{Fault, Faults};
 use frame_faults::FrameFaults;
+pub use front::Front;
 use mends::Mends;
 use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
 use packet::Flow;
-use receiver::{Flush, Receiver};
 use services::Services;
 use stack::Stack;
-use uart::Uart;
 use web::Web;
-
-/// The driver's tag in the console.
-const TAG: &str = "netif_uart_tunnel";
 
 /// Which device.
 #[derive(Clone, Debug)]
@@ -90,18 +93,15 @@ impl Settings {
 pub struct Device {
     clock: Clock,
     settings: Settings,
-    uart: Uart,
-    receiver: Receiver,
+    driver: Driver,
     frames: FrameFaults,
     mends: Mends,
     neighbours: Neighbours,
     stack: Stack,
     services: Services,
     counters: Counters,
-    max_frame: usize,
     is_dead: bool,
-    console: Option<mpsc::Sender<String>>,
-    started: Timestamp,
+    console: Console,
 }
 
 impl Device {
@@ -127,18 +127,15 @@ impl Device {
         let web = Web::new(description, settings.faults.has(Fault::NotFoundIsOk));
         let services = Services::new(&mut stack, web, settings.faults);
         let mut device = Device {
-            uart: Uart::new(&model),
-            receiver: Receiver::new(model, settings.faults),
+            driver: Driver::new(&settings),
             frames: FrameFaults::new(settings.faults, settings.seed),
             mends: Mends::default(),
             neighbours,
             stack,
             services,
             counters: Counters { boots: 1, ..Counters::default() },
-            max_frame: model.max_frame,
             is_dead: false,
-            console: None,
-            started: now,
+            console: Console::new(now),
             settings,
             clock,
         };
@@ -150,29 +147,17 @@ impl Device {
     /// Sends the lines of the device's console to `console`, from its boot on; what there is no room
     /// for is lost.
     pub fn attach_console(&mut self, console: mpsc::Sender<String>) {
-        self.console = Some(console);
         let name = self.settings.model.name;
-        self.log(self.started, 'I', "boot", &format!("uarttool reference device, model {name}"));
-        self.log(self.started, 'I', "main", "ready");
-    }
-
-    /// A line in ESP-IDF's manner: level, milliseconds since boot, tag, text.
-    fn log(&self, now: Timestamp, level: char, tag: &str, text: &str) {
-        if let Some(console) = &self.console {
-            let ms = now.since(self.started).as_millis();
-            let _ = console.try_send(format!("{level} ({ms}) {tag}: {text}")); // or it is lost
-        }
+        self.console.attach(console, &format!("uarttool reference device, model {name}"));
     }
 
     /// The device dies: nothing is heard of it any more but this.
     fn die(&mut self, now: Timestamp) {
-        if !std::mem::replace(&mut self.is_dead, true)
-            && let Some(console) = &self.console
-        {
+        if !std::mem::replace(&mut self.is_dead, true) {
             let text = "Guru Meditation Error: Core  0 panic'ed (LoadProhibited).";
-            let _ = console.try_send(text.to_owned());
+            self.console.say(text.to_owned());
         }
-        self.log(now, 'E', "main", "halted");
+        self.console.log(now, 'E', "main", "halted");
     }
 
     /// Lives with `link` until that ends; says how it did. Without a link, forever: what the device
@@ -181,8 +166,7 @@ impl Device {
         loop {
             let now = self.clock.now();
             self.advance(now);
-            while let Some(bytes) = self.uart.output(now) {
-                self.counters.tx_bytes += bytes.len() as u64;
+            while let Some(bytes) = self.driver.output(now, &mut self.counters) {
                 if let Some(link) = &mut link
                     && let Err(error) = link.tx.send_raw(&bytes).await
                 {
@@ -190,14 +174,16 @@ impl Device {
                 }
             }
             let deadline = self.deadline(now);
-            let has_window = self.uart.has_window();
+            let has_window = self.driver.has_window();
             tokio::select! {
                 biased;
                 () = poll_fn(|cx| {
                     self.services.poll(cx, now, &mut self.stack, &mut self.counters)
                 }) => {}
                 received = receive(&mut link), if has_window => match received? {
-                    Received::Bytes(bytes) => self.input(bytes),
+                    Received::Bytes(bytes) => {
+                        self.driver.input(self.clock.now(), bytes, &mut self.counters);
+                    }
                     Received::Records(_) => {} // hosts speak in bytes
                     Received::End(how) => return Ok(self.disconnected(how)),
                 },
@@ -208,61 +194,28 @@ impl Device {
 
     /// A UART does not notice that nobody listens any more.
     fn disconnected(&mut self, how: String) -> String {
-        self.receiver.disconnected();
+        self.driver.disconnected();
         how
-    }
-
-    /// Bytes from the host.
-    fn input(&mut self, bytes: Bytes) {
-        self.counters.rx_bytes += bytes.len() as u64;
-        self.counters.overruns += self.uart.send(self.clock.now(), bytes) as u64;
     }
 
     /// Everything that happens up to `now`.
     fn advance(&mut self, now: Timestamp) {
-        loop {
-            let gives_up = self.receiver.deadline().filter(|at| *at <= now);
-            let limit = gives_up.unwrap_or(now);
-            if let Some((arrived, bytes)) = self.uart.receive(limit, self.receiver.wanted()) {
-                self.driver_reads(arrived, &bytes);
-            } else if gives_up.is_some() {
-                let given_up = (self.counters.header_timeouts, self.counters.body_timeouts);
-                self.receiver.give_up(&mut self.counters);
-                if given_up != (self.counters.header_timeouts, self.counters.body_timeouts) {
-                    self.log(limit, 'W', TAG, "Failed to read complete frame");
-                }
-            } else {
-                break;
+        while let Some((arrived, frame)) = self.driver.hear(now, &mut self.counters, &self.console)
+        {
+            if !self.is_dead {
+                self.frame_arrives(arrived, frame);
             }
         }
         let heard = |flow: &Flow| self.frames.heard(flow);
         self.counters.tcp_expired += self.services.expire(now, &mut self.stack, &heard);
         while let Some(frame) = self.frames.resend(now) {
-            self.put_on_line(now, frame, Duration::ZERO);
+            self.driver.put_on_line(now, &frame, Duration::ZERO, &mut self.counters);
         }
         self.poll_stack(now);
     }
 
-    fn driver_reads(&mut self, arrived: Timestamp, bytes: &[u8]) {
-        let mut flush = Flush::Nothing;
-        let bad = self.counters.bad_length;
-        let frame = self.receiver.push(arrived, bytes, &mut self.counters, &mut flush);
-        self.counters.flushed += match flush {
-            Flush::Nothing => 0,
-            Flush::Arrived => self.uart.flush(arrived) as u64,
-            Flush::Everything => self.uart.flush(Timestamp(u64::MAX)) as u64,
-        };
-        if self.counters.bad_length > bad {
-            self.log(arrived, 'W', TAG, "Invalid frame length");
-        }
-        if let Some(frame) = frame.filter(|_| !self.is_dead) {
-            self.frame_arrives(arrived, frame);
-        }
-    }
-
     fn frame_arrives(&mut self, now: Timestamp, frame: Vec<u8>) {
-        self.counters.rx_frames += 1;
-        if frame.len() < 14 {
+        if frame.len() < ethernet::HEADER {
             self.counters.short_frames += 1;
             return;
         }
@@ -302,7 +255,7 @@ impl Device {
     }
 
     fn poll_stack(&mut self, now: Timestamp) {
-        let packets = self.stack.poll(now, self.uart.has_room());
+        let packets = self.stack.poll(now, self.driver.has_room());
         for packet in packets {
             let packet = self.mends.sent(packet, &mut self.counters);
             self.counters.ip_sent += 1;
@@ -318,37 +271,20 @@ impl Device {
             return;
         }
         for (frame, delay) in self.frames.sent(now, frame, &mut self.counters) {
-            self.put_on_line(now, frame, delay);
+            self.driver.put_on_line(now, &frame, delay, &mut self.counters);
         }
-    }
-
-    fn put_on_line(&mut self, now: Timestamp, frame: Vec<u8>, delay: Duration) {
-        if frame.len() > self.max_frame {
-            return; // the driver refuses what it would not take
-        }
-        self.counters.tx_frames += 1;
-        let mut bytes = (frame.len() as u16).to_be_bytes().to_vec();
-        bytes.extend(frame);
-        self.uart.transmit(now, now + delay, bytes.into());
     }
 
     /// When something happens by itself.
     fn deadline(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let stack = match self.uart.has_room() {
+        let stack = match self.driver.has_room() {
             true => self.stack.poll_at(now),
             false => None, // the next output makes room
         };
-        [
-            self.uart.arrival(self.receiver.wanted()),
-            self.receiver.deadline(),
-            self.uart.next_output(),
-            self.frames.deadline(),
-            self.services.deadline(now),
-            stack,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.driver.deadline(), self.frames.deadline(), self.services.deadline(now), stack]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

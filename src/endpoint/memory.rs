@@ -14,8 +14,8 @@ const PIPE: usize = 4096;
 pub static SIM: Form = Form {
     name: "sim",
     address: "",
-    help: "the built-in reference device; options model=, fault=, seed=, line-rate=",
-    options: &["model", "fault", "seed", "line-rate"],
+    help: "the built-in reference device; options model=, fault=, seed=, line-rate=, stack=",
+    options: &["model", "fault", "seed", "line-rate", "stack"],
     identities: |_| Vec::new(), // each is another device
     check: |address| match address {
         "" => Ok(()),

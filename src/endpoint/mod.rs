@@ -13,6 +13,7 @@ pub mod reconnect;
 pub mod sharing;
 pub mod spec;
 mod stream;
+mod tap;
 mod tcp;
 mod unix;
 

@@ -78,6 +78,7 @@ pub static FORMS: &[&Form] = &[
     &super::tcp::TCP_LISTEN,
     &super::unix::UNIX,
     &super::unix::UNIX_LISTEN,
+    &super::tap::TAP,
     &super::file::FILE,
     &super::memory::SIM,
 ];

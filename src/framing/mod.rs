@@ -7,6 +7,7 @@
 
 mod len16be;
 mod plausible;
+pub mod strict;
 
 use bytes::Bytes;
 

@@ -1,0 +1,191 @@
+//! The link to a TAP interface: frames of the kernel as a byte stream, and back.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::io::Errno;
+use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
+
+use super::super::spec::Spec;
+use super::super::{About, Link, Pending, Receive, Received, Standing, Transmit};
+use super::cannot_open;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::framing::Framing;
+use crate::framing::strict::Strict;
+
+/// The shortest frame that the kernel takes: an Ethernet header.
+const SHORTEST: usize = 14;
+/// Room for the longest frame that a framing can announce, and one byte to see that it is longer.
+const LONGEST: usize = 65536;
+/// Bytes after which what was read is handed on, although there may be more.
+const BATCH: usize = 16 * 1024;
+/// How long the kernel may refuse a frame before it is dropped, as a network does.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Attaches to the interface, which is made if there is none.
+pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
+    let name = &spec.address;
+    let device = DeviceBuilder::new().name(name).layer(Layer::L2).inherit_enable_state();
+    let device = Arc::new(device.build_async().map_err(|error| cannot_open(name, error))?);
+    bring_up(&device, name, events);
+    let rx = Reader {
+        device: device.clone(),
+        framing: spec.options.framing,
+        buffer: vec![0; LONGEST],
+        name: name.clone(),
+    };
+    let tx = Writer {
+        device,
+        raw: Strict::new(spec.options.max_frame),
+        clock: Clock::system(),
+        name: name.clone(),
+        events: events.clone(),
+        told: BTreeSet::new(),
+    };
+    let about = About {
+        endpoint: spec.text.clone(),
+        peer: None,
+        standing: Standing::Served,
+        is_live: true,
+        has_left: false,
+        shared: None,
+    };
+    Ok(Link { rx: Box::new(rx), tx: Box::new(tx), about })
+}
+
+/// A new interface is down. Where we may not change that, somebody else has to, and is told.
+fn bring_up(device: &AsyncDevice, name: &str, events: &Events) {
+    let interfaces = pnet::datalink::interfaces();
+    if interfaces.iter().any(|interface| interface.name == name && interface.is_up()) {
+        return;
+    }
+    if device.enabled(true).is_err() {
+        events.warn(format!("{name} is down, and we may not change that{}", way_up(name)));
+    }
+}
+
+fn way_up(name: &str) -> String {
+    format!(": 'sudo ip link set {name} up'")
+}
+
+struct Reader {
+    device: Arc<AsyncDevice>,
+    framing: &'static Framing,
+    buffer: Vec<u8>,
+    name: String,
+}
+
+impl Reader {
+    /// Reads what is there, as far as it fits into a batch.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH {
+            match self.device.try_recv(&mut self.buffer) {
+                Ok(0) if batch.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break,
+                // What no header can announce cannot be on this line.
+                Ok(n) => drop(self.framing.encode(&self.buffer[..n], &mut batch)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if batch.is_empty() => return Err(error),
+                Err(_) => break, // it comes again
+            }
+        }
+        Ok(batch)
+    }
+}
+
+impl Receive for Reader {
+    fn receive(&mut self) -> Pending<'_, Result<Received>> {
+        Box::pin(async move {
+            loop {
+                let batch = match self.device.readable().await {
+                    Ok(()) => self.read(),
+                    Err(error) => Err(error),
+                };
+                match batch {
+                    Ok(batch) if batch.is_empty() => {} // it was not ready after all
+                    Ok(batch) => return Ok(Received::Bytes(batch.into())),
+                    Err(_) => {
+                        return Ok(Received::End(format!("the interface {} is gone", self.name)));
+                    }
+                }
+            }
+        })
+    }
+}
+
+struct Writer {
+    device: Arc<AsyncDevice>,
+    /// Bytes that came without being frames yet.
+    raw: Strict,
+    clock: Clock,
+    name: String,
+    events: Events,
+    /// Why frames were dropped, each reason told once.
+    told: BTreeSet<&'static str>,
+}
+
+impl Writer {
+    async fn write(&mut self, frame: &[u8]) -> Result<()> {
+        if frame.len() < SHORTEST {
+            self.dropped("a frame is shorter than an Ethernet header, 14 bytes", "");
+            return Ok(());
+        }
+        let sent = match self.device.try_send(frame) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let sending = tokio::time::timeout(PATIENCE, self.device.send(frame));
+                sending.await.unwrap_or_else(|_| Err(Errno::NOBUFS.into()))
+            }
+            sent => sent,
+        };
+        let Err(error) = sent else { return Ok(()) };
+        match Errno::from_io_error(&error) {
+            Some(Errno::IO) => self.dropped("the interface is down", &way_up(&self.name)),
+            Some(Errno::INVAL) => self.dropped("the kernel refuses a frame", ""),
+            Some(Errno::NOBUFS | Errno::NOMEM) => self.dropped("the kernel takes no more", ""),
+            _ => {
+                let text = format!("cannot send to tap:{}", self.name);
+                return Err(Error::environment(text).caused_by(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame is lost, as on any network.
+    fn dropped(&mut self, why: &'static str, way_out: &str) {
+        if self.told.insert(why) {
+            self.events.warn(format!("not sent to tap:{}: {why}{way_out}", self.name));
+        }
+    }
+}
+
+impl Transmit for Writer {
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            for frame in frames {
+                self.write(frame).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            self.raw.push(self.clock.now(), bytes);
+            while let Some(frame) = self.raw.next() {
+                self.write(&frame).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
