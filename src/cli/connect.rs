@@ -6,14 +6,23 @@ use crate::device::{Device, Front, Settings};
 use crate::endpoint::{Attach, Connector, Link, Pending, Spec, memory};
 use crate::error::{Error, Result};
 use crate::event::Events;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// The connector for `spec`.
 ///
 /// With `attach` it goes through another uarttool that holds the line, if there is one.
 pub fn open(spec: &Spec, events: &Events, attach: Option<Attach>) -> Result<Box<dyn Connector>> {
+    match sim(spec, events)? {
+        Some(sim) => Ok(spec.persistent(Box::new(sim), events)),
+        None => Ok(spec.open(events, attach)),
+    }
+}
+
+/// The built-in device, if `spec` means that.
+pub fn sim(spec: &Spec, events: &Events) -> Result<Option<Arc<Sim>>> {
     if spec.form.name != memory::SIM.name {
-        return Ok(spec.open(events, attach));
+        return Ok(None);
     }
     let mut chosen = SimOptions::default();
     for (name, value) in &spec.options.own {
@@ -25,9 +34,7 @@ pub fn open(spec: &Spec, events: &Events, attach: Option<Attach>) -> Result<Box<
     if spec.text.contains("max-frame=") {
         chosen.max_frame = Some(spec.options.max_frame);
     }
-    let (settings, stack) = (chosen.settings(), chosen.stack);
-    let connector = Sim { spec: spec.clone(), settings, stack, events: events.clone() };
-    Ok(spec.persistent(Box::new(connector), events))
+    Ok(Some(Arc::new(Sim::new(spec, chosen, events))))
 }
 
 /// What a user can choose of the built-in device.
@@ -147,12 +154,62 @@ impl Machine {
     }
 }
 
-/// The built-in device as an endpoint. Each connection meets a device that was just switched on.
-struct Sim {
+/// The built-in device as an endpoint: switched on when it is first met, and running as long as this.
+pub struct Sim {
     spec: Spec,
     settings: Settings,
     stack: Option<Spec>,
     events: Events,
+    machine: Mutex<Option<mpsc::UnboundedSender<Link>>>,
+}
+
+impl Sim {
+    /// The device that `spec` describes.
+    fn new(spec: &Spec, chosen: SimOptions, events: &Events) -> Self {
+        let (settings, stack) = (chosen.settings(), chosen.stack);
+        let (spec, events) = (spec.clone(), events.clone());
+        Sim { spec, settings, stack, events, machine: Mutex::default() }
+    }
+
+    /// Switches the device off; the next connection meets one that boots.
+    pub fn switch_off(&self) {
+        *self.machine.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The device that runs, or one that was just switched on: where it takes its links from.
+    async fn machine(&self) -> Result<mpsc::UnboundedSender<Link>> {
+        let running = self.machine.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(links) = running.filter(|links| !links.is_closed()) {
+            return Ok(links);
+        }
+        let machine = Machine::start(&self.settings, self.stack.as_ref(), &self.events).await?;
+        let (links, coming) = mpsc::unbounded_channel();
+        tokio::spawn(live(machine, coming, self.events.clone()));
+        *self.machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(links.clone());
+        Ok(links)
+    }
+}
+
+/// A device's life: with one link after the other, until nobody can bring another.
+async fn live(mut machine: Machine, mut links: mpsc::UnboundedReceiver<Link>, events: Events) {
+    let mut link: Option<Link> = None;
+    let mut is_open = true;
+    while is_open || link.is_some() {
+        let ended = tokio::select! {
+            biased;
+            next = links.recv(), if is_open => {
+                is_open = next.is_some();
+                link = next.or(link.take());
+                continue;
+            }
+            ended = machine.run(link.as_mut()) => ended,
+        };
+        link = None;
+        if let Err(error) = ended {
+            events.warn(error.chain());
+            return;
+        }
+    }
 }
 
 impl Connector for Sim {
@@ -163,17 +220,21 @@ impl Connector for Sim {
     fn connect(&self) -> Pending<'_, Result<Link>> {
         Box::pin(async move {
             let peer = format!("the built-in device, model {}", self.settings.model.name);
-            let (near, mut far) = memory::pair(&self.spec.text, &peer, self.spec.options.framing);
-            let stack = self.stack.as_ref();
-            let mut machine = Machine::start(&self.settings, stack, &self.events).await?;
-            let events = self.events.clone();
-            tokio::spawn(async move {
-                // When the host has gone, so may we.
-                if let Err(error) = machine.run(Some(&mut far)).await {
-                    events.warn(error.chain());
-                }
-            });
+            let (near, far) = memory::pair(&self.spec.text, &peer, self.spec.options.framing);
+            let machine = self.machine().await?;
+            // It is there, or has just failed and said why: then the link ends at once.
+            let _ = machine.send(far);
             Ok(near)
         })
+    }
+}
+
+impl Connector for Arc<Sim> {
+    fn name(&self) -> &str {
+        self.as_ref().name()
+    }
+
+    fn connect(&self) -> Pending<'_, Result<Link>> {
+        self.as_ref().connect()
     }
 }

@@ -46,6 +46,18 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
+/// Runs a command's future in virtual time: whenever nothing is left to do, the clock jumps to the next
+/// deadline. For what happens inside this process alone; the outside would seem to stand still.
+pub fn block_on_virtual<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build();
+    let runtime = runtime
+        .map_err(|error| Error::environment("cannot start the event loop").caused_by(error))?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
+}
+
 /// A clock that starts at the wall clock and goes on with the event loop's time, which is virtual
 /// where that is paused.
 pub fn tokio_clock() -> Clock {

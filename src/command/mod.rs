@@ -1,5 +1,6 @@
 //! One file per command: its arguments and a short `run` that composes the floors below.
 
+mod conformance;
 mod inject;
 mod ping;
 mod sim;
@@ -14,7 +15,7 @@ use crate::error::Result;
 pub const EXIT_STATUS: &str = "\
 Exit status:
   0    done
-  1    the thing tested failed: a lost ping
+  1    the thing tested failed: a lost ping, a failed test
   2    wrong usage, or a file that you wrote is wrong
   3    the tunnel or the environment is not there, or went away
   4    an input capture is unreadable
@@ -30,6 +31,7 @@ Examples:
   uarttool sniff                       look at the line (QEMU on tcp:127.0.0.1:5556)
   uarttool sniff -w out.pcapng         and keep it for Wireshark
   uarttool ping -c 4                   is the device there?
+  uarttool conformance                 does it do what it should?
   uarttool sniff --proxy tcp-listen:127.0.0.1:5557
                                        stand between QEMU and its client";
 
@@ -48,6 +50,7 @@ enum Command {
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
     Sim(sim::SimArgs),
+    Conformance(Box<conformance::ConformanceArgs>),
 }
 
 impl CommandLine {
@@ -58,6 +61,7 @@ impl CommandLine {
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
             Command::Sim(args) => sim::run(args),
+            Command::Conformance(args) => conformance::run(*args),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::record::{Body, Record};
 use crate::stop::Stop;
 
 /// How long a test may take on an idle line; none is meant to.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How to run.
 #[derive(Default)]
@@ -265,24 +265,12 @@ impl Engine<'_> {
         (self.around.tell)(Event::Finished(Box::new(finished)));
     }
 
-    /// Brings a device back that was left in doubt: by waiting, by meeting it again, by starting it
-    /// anew; or why not.
+    /// Brings a device back that was left in doubt; or why that cannot be.
     async fn recover(&mut self, rig: Rig, after: &Test) -> Result<(Rig, Option<String>)> {
         let mut trial = Trial::of(rig, Severity::Report, None);
-        for step in 0..3 {
-            let stepped = match step {
-                0 => Ok(()),
-                1 if trial.rig.can(Capability::Reconnect) => trial.reconnect().await,
-                2 if trial.rig.can(Capability::Restart) => trial.restart().await,
-                _ => continue,
-            };
-            if stepped.is_err() {
-                continue;
-            }
-            if let Ok(true) = trial.is_alive().await {
-                let (_, rig) = trial.end(Ok(()));
-                return Ok((rig, None));
-            }
+        if trial.bring_back().await {
+            let (_, rig) = trial.end(Ok(()));
+            return Ok((rig, None));
         }
         let ended = trial.rig.probe.ended().map(str::to_owned);
         self.summary.is_lost = ended.is_some();

@@ -7,8 +7,11 @@ use tokio::time::Instant;
 
 use super::model::{Flow, Halt, Severity};
 use super::rig::{BodyPolicy, Capability, Rig};
+use super::seen::Seen;
+use super::stimulus::ArpFrame;
 use super::trial::{ANSWER, Trial};
 use crate::error::{Error, Result};
+use crate::proto::MacAddr;
 
 /// Bytes of an echo request's headers.
 pub const ECHO_HEADERS: usize = 42;
@@ -26,8 +29,7 @@ const AFTER_FLUSH: Duration = Duration::from_millis(250);
 pub async fn explore(rig: Rig, wait: Duration) -> Result<(Rig, Vec<String>)> {
     let mut trial = Trial::of(rig, Severity::Report, None);
     let flow = look(&mut trial, wait).await;
-    let (outcome, mut rig) = trial.end(flow.as_ref().map(|_| ()).map_err(copy));
-    rig.invariants.forgive();
+    let (outcome, rig) = trial.end(flow.as_ref().map(|_| ()).map_err(copy));
     match flow {
         Ok(facts) => Ok((rig, facts)),
         Err(Halt::Error(error)) => Err(error),
@@ -44,8 +46,15 @@ fn copy(halt: &Halt) -> Halt {
 }
 
 async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
+    let expected = t.identity().device_mac;
     wait_for_device(t, wait).await?;
+    t.rig.invariants.forgive(); // what came before we knew where it is and were in step
+    "the preparations".clone_into(&mut t.rig.invariants.during);
     let mut facts = Vec::new();
+    let mac = t.identity().device_mac;
+    if mac != expected {
+        facts.push(format!("{} is at {mac}, not at {expected}", t.identity().device_ip));
+    }
     if t.rig.target.line_rate.is_none() {
         t.rig.pace.byte_time = measure(t).await?;
     }
@@ -60,6 +69,12 @@ async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
     if t.rig.can(Capability::RawBytes) {
         let policy = find_policy(t).await?;
         t.rig.capabilities.policy = policy;
+        if policy.is_none() && !t.bring_back().await {
+            return Err(Halt::Inconclusive(format!(
+                "the device has not answered any more since a header beyond its limit of {limit} bytes \
+                 (link.oversize-header-only)"
+            )));
+        }
         facts.push(match policy {
             Some(policy) => format!("headers beyond the limit: {}", policy.name()),
             None => "headers beyond the limit: it does not come back into step".to_owned(),
@@ -67,8 +82,13 @@ async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
         t.raw(&[0]).await?;
         t.resync().await?;
         t.rig.capabilities.has_header_timeout = t.ping().await?;
-        t.back_into_step().await?;
-        t.is_alive().await?;
+        if !t.is_alive().await? && !t.bring_back().await {
+            return Err(Halt::Inconclusive(
+                "the device has not answered any more since half a header \
+                 (link.partial-header-timeout)"
+                    .to_owned(),
+            ));
+        }
         t.take_seen();
     }
     Ok(facts)
@@ -90,6 +110,7 @@ async fn wait_for_device(t: &mut Trial, wait: Duration) -> Flow {
             t.take_seen();
             return Ok(());
         }
+        ask_where_it_is(t).await?;
         if Instant::now() >= deadline {
             let ip = t.identity().device_ip;
             return Err(Halt::Inconclusive(format!(
@@ -99,6 +120,26 @@ async fn wait_for_device(t: &mut Trial, wait: Duration) -> Flow {
         }
         t.resync().await?;
     }
+}
+
+/// A device that does not answer may be at another Ethernet address than we think.
+async fn ask_where_it_is(t: &mut Trial) -> Flow {
+    let id = t.identity();
+    let question = ArpFrame::request(id.host_mac, id.host_ip, id.device_ip);
+    if t.send(&question.frame()).await.is_err() {
+        return Ok(()); // the next ping says what is wrong
+    }
+    let says = |seen: &Seen| {
+        let message = seen.arp().filter(|message| message.spa == id.device_ip)?;
+        let mac = MacAddr::from(message.sha);
+        (mac != id.device_mac && !mac.is_multicast()).then_some(mac)
+    };
+    let _ = t.wait_for(ANSWER, |seen| says(seen).is_some()).await;
+    if let Some(mac) = t.take_seen().iter().find_map(says) {
+        t.rig.target.identity.device_mac = mac;
+        t.rig.invariants.identity.device_mac = mac;
+    }
+    Ok(())
 }
 
 /// The time of a byte, from echoes of two sizes.
@@ -126,7 +167,8 @@ pub async fn answers(t: &mut Trial, frame: usize) -> Flow<bool> {
     let echo = t.echo(0).data(vec![STEADY; frame - ECHO_HEADERS]);
     t.send(&echo.frame()).await?;
     if !t.ping().await? {
-        t.resync().await?; // the driver may have flushed, or waits for the rest of something
+        t.back_into_step().await?; // the driver may have flushed, or waits for the rest of something
+        t.is_alive().await?;
     }
     let seen = t.take_seen();
     let reply = seen.iter().find(|seen| echo.is_answered_by(seen));

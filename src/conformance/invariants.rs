@@ -81,7 +81,8 @@ pub struct Violation {
 /// Checks every frame.
 #[derive(Debug)]
 pub struct Invariants {
-    identity: Identity,
+    /// The addresses of both ends.
+    pub identity: Identity,
     max_frame: usize,
     used: HashSet<Ipv4Addr>,
     /// Echo requests that were sent, and replies that came.

@@ -23,6 +23,3 @@ pub mod seen;
 pub mod select;
 pub mod stimulus;
 pub mod trial;
-
-#[cfg(test)]
-mod tests;

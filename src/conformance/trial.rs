@@ -347,6 +347,24 @@ impl Trial {
         self.reconnect().await
     }
 
+    /// Brings a device back that does not answer: by waiting, by meeting it again, by starting it anew;
+    /// whether it answers then.
+    pub async fn bring_back(&mut self) -> bool {
+        for step in 0..3 {
+            let stepped = match step {
+                0 => Ok(()),
+                1 if self.rig.can(Capability::Reconnect) => self.reconnect().await,
+                2 if self.rig.can(Capability::Restart) => self.restart().await,
+                _ => continue,
+            };
+            if stepped.is_ok() && matches!(self.is_alive().await, Ok(true)) {
+                self.take_seen();
+                return true;
+            }
+        }
+        false
+    }
+
     /// A value or an observation for the report.
     pub fn remark(&mut self, text: impl Into<String>) {
         self.remarks.push(text.into());
@@ -419,7 +437,7 @@ impl Trial {
         self.judge(found.is_none(), || Failure {
             severity,
             expected: expected.to_string(),
-            actual: found.map_or("nothing came".to_owned(), |seen| said(seen)),
+            actual: found.map_or("nothing came".to_owned(), said),
             fields: Vec::new(),
             frame: found.map(|seen| (seen.time, seen.bytes.clone())),
         })

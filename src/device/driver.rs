@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Settings;
 use super::console::Console;
 use super::counters::Counters;
+use super::faults::{Fault, Faults};
 use super::receiver::{Flush, Receiver};
 use super::uart::Uart;
 use crate::clock::Timestamp;
@@ -20,6 +21,7 @@ pub struct Driver {
     uart: Uart,
     receiver: Receiver,
     max_frame: usize,
+    faults: Faults,
 }
 
 impl Driver {
@@ -30,6 +32,7 @@ impl Driver {
             uart: Uart::new(&model),
             receiver: Receiver::new(model, settings.faults),
             max_frame: model.max_frame,
+            faults: settings.faults,
         }
     }
 
@@ -103,7 +106,15 @@ impl Driver {
         counters.tx_frames += 1;
         let mut bytes = (frame.len() as u16).to_be_bytes().to_vec();
         bytes.extend_from_slice(frame);
+        if self.faults.has(Fault::StallTears) && self.uart.is_busy() {
+            bytes.truncate(2 + frame.len() / 2);
+        }
         self.uart.transmit(now, now + delay, bytes.into());
+    }
+
+    /// Writes bytes that are no frame.
+    pub fn write(&mut self, now: Timestamp, bytes: &'static [u8]) {
+        self.uart.transmit(now, now, Bytes::from_static(bytes));
     }
 
     /// The next piece of what was sent that is on the host's side by `now`.

@@ -20,6 +20,7 @@ mod front;
 mod mends;
 pub mod model;
 mod neighbours;
+mod own_faults;
 mod packet;
 mod receiver;
 mod services;
@@ -47,6 +48,7 @@ pub use front::Front;
 use mends::Mends;
 use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
+use own_faults::{Fate, OwnFaults};
 use packet::Flow;
 use services::Services;
 use stack::Stack;
@@ -96,6 +98,7 @@ pub struct Device {
     driver: Driver,
     frames: FrameFaults,
     mends: Mends,
+    own_faults: OwnFaults,
     neighbours: Neighbours,
     stack: Stack,
     services: Services,
@@ -130,6 +133,7 @@ impl Device {
             driver: Driver::new(&settings),
             frames: FrameFaults::new(settings.faults, settings.seed),
             mends: Mends::default(),
+            own_faults: OwnFaults::new(settings.faults),
             neighbours,
             stack,
             services,
@@ -139,6 +143,9 @@ impl Device {
             settings,
             clock,
         };
+        if device.settings.faults.has(Fault::BootNoise) {
+            device.driver.write(now, b"ets Jun  8 2016 00:22:57\r\nrst:0x1 (POWERON_RESET)\r\n");
+        }
         let announcement = device.neighbours.announcement();
         device.transmit(now, announcement);
         device
@@ -214,7 +221,13 @@ impl Device {
         self.poll_stack(now);
     }
 
-    fn frame_arrives(&mut self, now: Timestamp, frame: Vec<u8>) {
+    fn frame_arrives(&mut self, now: Timestamp, mut frame: Vec<u8>) {
+        match self.own_faults.received(&mut frame) {
+            Fate::Taken => {}
+            Fate::Dropped => return,
+            Fate::Answered(answer) => return self.transmit(now, answer),
+            Fate::Death => return self.die(now),
+        }
         if frame.len() < ethernet::HEADER {
             self.counters.short_frames += 1;
             return;
@@ -247,6 +260,9 @@ impl Device {
             }
             Taken::Packet(packet) => {
                 self.counters.ip_received += 1;
+                if self.settings.faults.has(Fault::LearnsFromIp) {
+                    self.neighbours.teach(frame);
+                }
                 self.mends.received(&packet, &mut self.counters);
                 self.stack.receive(packet);
                 self.poll_stack(now);
@@ -257,8 +273,15 @@ impl Device {
     fn poll_stack(&mut self, now: Timestamp) {
         let packets = self.stack.poll(now, self.driver.has_room());
         for packet in packets {
-            let packet = self.mends.sent(packet, &mut self.counters);
+            let packet = match self.settings.faults.has(Fault::QuoteRewritten) {
+                true => packet,
+                false => self.mends.sent(packet, &mut self.counters),
+            };
             self.counters.ip_sent += 1;
+            if self.settings.faults.has(Fault::AsksForHost) {
+                let question = self.neighbours.question_for_host();
+                self.transmit(now, question);
+            }
             if let Some(frame) = self.neighbours.send(now, packet, &mut self.counters) {
                 self.transmit(now, frame);
             }
@@ -270,7 +293,8 @@ impl Device {
         if self.is_dead {
             return;
         }
-        for (frame, delay) in self.frames.sent(now, frame, &mut self.counters) {
+        for (mut frame, delay) in self.frames.sent(now, frame, &mut self.counters) {
+            self.own_faults.sent(&mut frame);
             self.driver.put_on_line(now, &frame, delay, &mut self.counters);
         }
     }

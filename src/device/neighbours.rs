@@ -4,7 +4,7 @@
 //! device has one static entry, for the host, and filters addresses itself, since no hardware does
 //! it. RFC 826; RFC 1122 sections 2.3.2 and 3.3.6; RFC 5227 section 2.5.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Neighbours {
     gateway_ip: Ipv4Addr,
     gateway_mac: MacAddr,
     known: HashMap<Ipv4Addr, MacAddr>,
+    /// Who has asked for us, where that does harm.
+    askers: HashSet<Ipv4Addr>,
     /// Who was asked for, when last, and the packet that waits for the answer.
     asked: HashMap<Ipv4Addr, (Timestamp, Vec<u8>)>,
 }
@@ -56,6 +58,7 @@ impl Neighbours {
             gateway_ip: Ipv4Addr::new(192, 168, 100, 1),
             gateway_mac: MacAddr(2, 0, 0, 0, 0, 1),
             known: HashMap::new(),
+            askers: HashSet::new(),
             asked: HashMap::new(),
         }
     }
@@ -132,9 +135,16 @@ impl Neighbours {
             return Taken::Ignored;
         }
         let mut out = self.learn(message.spa, sender);
-        if message.op == arp::REQUEST && message.tpa == self.own_ip && message.spa != self.own_ip {
+        let is_for_us = message.tpa == self.own_ip || self.faults.has(Fault::ArpForAnybody);
+        if message.op == arp::REQUEST && is_for_us && message.spa != self.own_ip {
             counters.arp_replies += 1;
+            if self.faults.has(Fault::TableOverflows) {
+                self.askers.insert(message.spa);
+            }
             out.push(self.reply(&message));
+        }
+        if self.askers.len() > 50 {
+            self.gateway_mac = MacAddr(2, 0, 0, 0, 0, 0x78);
         }
         Taken::Frames(out)
     }
@@ -145,7 +155,7 @@ impl Neighbours {
         let message = arp::Message {
             op: if self.faults.has(Fault::ArpOpcode) { arp::REQUEST } else { arp::REPLY },
             sha: claimed.octets(),
-            spa: self.own_ip,
+            spa: asked.tpa,
             tha: asked.sha,
             tpa: asked.spa,
         };
@@ -197,7 +207,8 @@ impl Neighbours {
             let [_, b, c, d] = target.octets();
             return Some(self.frame(MacAddr(1, 0, 0x5e, b & 0x7f, c, d), &packet));
         }
-        if !is_local || target == self.gateway_ip {
+        let is_beyond = !is_local && !self.faults.has(Fault::NoGateway);
+        if is_beyond || target == self.gateway_ip {
             return Some(self.frame(self.gateway_mac, &packet));
         }
         if let Some(mac) = self.known.get(&target) {
@@ -219,7 +230,7 @@ impl Neighbours {
         if let Some((last, waiting)) = self.asked.get_mut(&target) {
             counters.unresolved += 1; // the packet that waited makes way for the newer one
             *waiting = packet;
-            if now.since(*last) < ASK_EVERY {
+            if now.since(*last) < ASK_EVERY && !self.faults.has(Fault::ArpFlood) {
                 return None;
             }
             *last = now;
@@ -227,6 +238,10 @@ impl Neighbours {
             self.asked.insert(target, (now, packet));
         }
         counters.arp_requests += 1;
+        Some(self.question(target))
+    }
+
+    fn question(&self, target: Ipv4Addr) -> Vec<u8> {
         let message = arp::Message {
             op: arp::REQUEST,
             sha: self.own_mac.octets(),
@@ -234,6 +249,21 @@ impl Neighbours {
             tha: [0; 6],
             tpa: target,
         };
-        Some(craft::arp(&message, MacAddr::broadcast()))
+        craft::arp(&message, MacAddr::broadcast())
+    }
+
+    /// What a device asks that has no static entry.
+    pub fn question_for_host(&self) -> Vec<u8> {
+        self.question(self.gateway_ip)
+    }
+
+    /// Remembers where an IPv4 packet came from, which is not how it is done.
+    pub fn teach(&mut self, frame: &[u8]) {
+        if let (Some(ip), Some(mac)) = (ipv4_at(frame, 26), mac_at(frame, 6)) {
+            if self.known.len() >= MEMORY {
+                self.known.clear();
+            }
+            self.known.insert(ip, mac.into());
+        }
     }
 }

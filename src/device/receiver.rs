@@ -171,6 +171,7 @@ impl Receiver {
         }
         counters.bad_length += 1;
         self.state = match self.model.policy {
+            _ if counters.bad_length >= 8 && self.faults.has(Fault::BadLengthsStop) => State::Dead,
             _ if length == 0 && self.faults.has(Fault::ZeroStops) => State::Dead,
             _ if length > 0 && self.faults.has(Fault::OversizeWaits) => {
                 State::Body { length, bytes: Vec::new(), since: now }
@@ -186,6 +187,9 @@ impl Receiver {
 
     /// The host has gone away. A UART does not notice; the state stays, and so does its timeout.
     pub fn disconnected(&mut self) {
+        if self.faults.has(Fault::DeafAfterReconnect) {
+            self.state = State::Dead;
+        }
         if !self.faults.has(Fault::HalfFrameSurvives) {
             return;
         }

@@ -120,6 +120,11 @@ impl Uart {
         self.outgoing.push_back((self.outgoing_free, bytes));
     }
 
+    /// Whether more than a frame waits to be sent.
+    pub fn is_busy(&self) -> bool {
+        self.outgoing_bytes > WINDOW / 2
+    }
+
     /// Whether the device's transmit buffer has room.
     pub fn has_room(&self) -> bool {
         self.outgoing_bytes < WINDOW

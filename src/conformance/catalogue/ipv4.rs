@@ -94,7 +94,7 @@ async fn version(t: &mut Trial) -> Flow {
 
 /// Whether a frame is more than the Parameter Problem that a bad header may bring (RFC 792).
 fn is_unwanted(seen: &Seen) -> bool {
-    is_reaction(seen) && !seen.icmp().is_some_and(|icmp| (icmp.kind, icmp.code) == (12, 0))
+    is_reaction(seen) && seen.icmp().is_none_or(|icmp| (icmp.kind, icmp.code) != (12, 0))
 }
 
 /// A frame that brings nothing, or Parameter Problem.

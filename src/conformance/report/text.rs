@@ -127,12 +127,17 @@ impl Text {
         let of_owner: Vec<_> = summary.finished.iter().filter(|f| f.about.owner == owner).collect();
         let looked_at = |f: &&&Finished| {
             let is_news = matches!(f.standing, Standing::Bad | Standing::Warned);
-            is_news || f.is_flaky()
+            is_news
+                || f.is_flaky()
+                || (f.outcome.verdict == Verdict::Inconclusive && !self.style.quiet)
         };
         let shown: Vec<_> = of_owner.iter().filter(looked_at).collect();
         let known: Vec<_> =
             of_owner.iter().filter(|f| matches!(f.standing, Standing::Known(_))).collect();
-        if shown.is_empty() && (known.is_empty() || self.style.quiet) {
+        let is_warning =
+            |f: &&&Finished| f.outcome.remarks.iter().any(|r| r.starts_with("warning: "));
+        let has_warnings = of_owner.iter().any(|f| is_warning(&f));
+        if shown.is_empty() && !has_warnings && (known.is_empty() || self.style.quiet) {
             return;
         }
         let bad = of_owner.iter().filter(|f| f.standing == Standing::Bad).count();
@@ -144,6 +149,14 @@ impl Text {
         text.push('\n');
         for finished in shown {
             self.explain(text, finished, &summary.rerun);
+        }
+        for finished in of_owner.iter().filter(|f| f.outcome.verdict == Verdict::Pass) {
+            for remark in &finished.outcome.remarks {
+                if let Some(warning) = remark.strip_prefix("warning: ") {
+                    let head = self.paint(Color::Yellow, "NOTE", 12);
+                    let _ = writeln!(text, "{head} {}: {warning}", finished.about.name);
+                }
+            }
         }
         for finished in known {
             if let Standing::Known(reason) = &finished.standing {
