@@ -193,7 +193,7 @@ rules! {
         let started = Instant::now();
         b.send(&tcp(&conn, flag::SYN, &[], b"")).await;
         let mut times = Vec::new();
-        while let Some(_) = b.segment(&conn, 8 * SECOND).await {
+        while b.segment(&conn, 8 * SECOND).await.is_some() {
             times.push(started.elapsed());
             if times.len() == 3 { break }
         }
