@@ -90,7 +90,7 @@ impl Front {
     pub async fn run(&mut self, mut link: Option<&mut Link>) -> Result<String> {
         loop {
             let now = self.clock.now();
-            self.to_stack(now);
+            self.pass_up(now);
             while let Some(bytes) = self.driver.output(now, &mut self.counters) {
                 if let Some(link) = &mut link
                     && let Err(error) = link.tx.send_raw(&bytes).await
@@ -98,7 +98,7 @@ impl Front {
                     return Ok(self.disconnected(error.chain()));
                 }
             }
-            self.from_stack(now);
+            self.pass_down(now);
             let (has_window, has_room) = (self.driver.has_window(), self.driver.has_room());
             tokio::select! {
                 biased;
@@ -128,7 +128,7 @@ impl Front {
     }
 
     /// What the driver has taken by `now` goes to the stack.
-    fn to_stack(&mut self, now: Timestamp) {
+    fn pass_up(&mut self, now: Timestamp) {
         while let Some((_, frame)) = self.driver.hear(now, &mut self.counters, &self.console) {
             if frame.len() < ethernet::HEADER {
                 self.counters.short_frames += 1;
@@ -139,7 +139,7 @@ impl Front {
     }
 
     /// What the stack has sent goes on the line, as far as there is room.
-    fn from_stack(&mut self, now: Timestamp) {
+    fn pass_down(&mut self, now: Timestamp) {
         while self.driver.has_room()
             && let Some(frame) = self.outgoing.next()
         {
