@@ -53,11 +53,11 @@ impl Front {
         let mut chosen = faults::ALL.iter().filter(chosen);
         let Some(info) = chosen.find(|info| info.layer != Layer::Stream) else { return Ok(()) };
         let text = format!(
-            "fault {} ({}) sits in our own stack, but the stack is {endpoint}",
+            "fault {} ({}) cannot be had in front of the stack at {endpoint}",
             info.name, info.id
         );
         let help =
-            "in front of another stack there are only the faults in the byte stream, F1 to F9";
+            "only line and driver are ours there: choose a fault in the byte stream, F1 to F9";
         Err(Error::usage(text).with_help(help))
     }
 
