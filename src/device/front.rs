@@ -73,7 +73,7 @@ impl Front {
             console: Console::new(clock.now()),
             mailbox,
             from_stack: stack.rx,
-            outgoing: Strict::new(LONGEST),
+            outgoing: Strict::new(LONGEST, None), // we are the ones who are late
             name: stack.about.endpoint,
             clock,
         })

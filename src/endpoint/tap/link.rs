@@ -24,6 +24,8 @@ const SHORTEST: usize = 14;
 const LONGEST: usize = 65536;
 /// Bytes after which what was read is handed on, although there may be more.
 const BATCH: usize = 16 * 1024;
+/// How long a frame may take that comes in pieces, as devices have it.
+const IN_TIME: Duration = Duration::from_secs(1);
 /// How long the kernel may refuse a frame before it is dropped, as a network does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -43,7 +45,7 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
     };
     let tx = Writer {
         device,
-        raw: Strict::new(spec.options.max_frame),
+        raw: Strict::new(spec.options.max_frame, Some(IN_TIME)),
         clock: Clock::system(),
         name: name.clone(),
         events: events.clone(),
