@@ -101,6 +101,9 @@ fn bad_endpoints() {
     assert_report!(report_of(&["sniff", "-d", "tpc:127.0.0.1:5556"]));
     assert_report!(report_of(&["ping", "-d", "tcp:127.0.0.1:5556,max-frame=9"]));
     assert_report!(report_of(&["sniff", "-d", "tcp:127.0.0.1:5556", "--proxy", "tcp:h:1"]));
+    assert_report!(report_of(&["ping", "-d", "tap:sixteen-bytes-xx"]));
+    assert_report!(report_of(&["ping", "-d", "sim,stack=tap:uart0,fault=rx-alias"]));
+    assert_report!(report_of(&["sim", "--stack", "sim"]));
 }
 
 #[test]

@@ -23,8 +23,8 @@ Examples:
   uarttool sim --stack tap:uart0                 its driver in front of Linux's own stack
   uarttool ping -d sim,model=esp32-new -c 3      the same device inside another command
 
-Exit status: 0 done, also after Ctrl-C; 2 usage; 3 it cannot listen, or the host that it connected to
-or its stack is gone.";
+Exit status: 0 done, also after Ctrl-C; 2 usage; 3 it cannot listen, or the host that it connected to,
+or its stack, is gone.";
 
 /// The reference device: a tunnel with an IP stack and services behind it
 #[derive(Args, Debug)]

@@ -53,11 +53,11 @@ impl Front {
         let mut chosen = faults::ALL.iter().filter(chosen);
         let Some(info) = chosen.find(|info| info.layer != Layer::Stream) else { return Ok(()) };
         let text = format!(
-            "fault {} ({}) sits in our own stack, but the stack is {endpoint}",
+            "fault {} ({}) cannot be had in front of the stack at {endpoint}",
             info.name, info.id
         );
         let help =
-            "in front of another stack there are only the faults in the byte stream, F1 to F9";
+            "only line and driver are ours there: choose a fault in the byte stream, F1 to F9";
         Err(Error::usage(text).with_help(help))
     }
 
@@ -73,7 +73,7 @@ impl Front {
             console: Console::new(clock.now()),
             mailbox,
             from_stack: stack.rx,
-            outgoing: Strict::new(LONGEST),
+            outgoing: Strict::new(LONGEST, None), // we are the ones who are late
             name: stack.about.endpoint,
             clock,
         })
@@ -90,7 +90,7 @@ impl Front {
     pub async fn run(&mut self, mut link: Option<&mut Link>) -> Result<String> {
         loop {
             let now = self.clock.now();
-            self.hand_over(now);
+            self.pass_up(now);
             while let Some(bytes) = self.driver.output(now, &mut self.counters) {
                 if let Some(link) = &mut link
                     && let Err(error) = link.tx.send_raw(&bytes).await
@@ -98,7 +98,7 @@ impl Front {
                     return Ok(self.disconnected(error.chain()));
                 }
             }
-            self.fetch(now);
+            self.pass_down(now);
             let (has_window, has_room) = (self.driver.has_window(), self.driver.has_room());
             tokio::select! {
                 biased;
@@ -128,7 +128,7 @@ impl Front {
     }
 
     /// What the driver has taken by `now` goes to the stack.
-    fn hand_over(&mut self, now: Timestamp) {
+    fn pass_up(&mut self, now: Timestamp) {
         while let Some((_, frame)) = self.driver.hear(now, &mut self.counters, &self.console) {
             if frame.len() < ethernet::HEADER {
                 self.counters.short_frames += 1;
@@ -139,7 +139,7 @@ impl Front {
     }
 
     /// What the stack has sent goes on the line, as far as there is room.
-    fn fetch(&mut self, now: Timestamp) {
+    fn pass_down(&mut self, now: Timestamp) {
         while self.driver.has_room()
             && let Some(frame) = self.outgoing.next()
         {

@@ -22,8 +22,10 @@ use super::web::{PATTERN, Web};
 use crate::clock::Timestamp;
 use crate::proto::{ethernet, ipv4, tcp as tcp_header};
 
-/// TCP ports: number, connections at once, and how many listen meanwhile.
-const PORTS: [(u16, usize, usize); 4] = [(80, 7, 4), (7, 4, 2), (9, 4, 2), (19, 4, 2)];
+/// TCP ports, and how many connections each has at once, half-open ones included.
+const PORTS: [(u16, usize); 4] = [(80, 7), (7, 4), (9, 4), (19, 4)];
+/// Connections in TIME-WAIT at most; then the oldest makes way, as lwIP has it.
+const TIME_WAIT: usize = 16;
 /// UDP ports.
 const UDP_ECHO: u16 = 7;
 const UDP_DISCARD: u16 = 9;
@@ -87,15 +89,16 @@ impl Services {
         services
     }
 
-    /// Keeps sockets listening.
+    /// Keeps as many sockets as there may be connections. One in TIME-WAIT serves nobody: another
+    /// takes its place.
     fn listen(&mut self, stack: &mut Stack) {
-        for (port, most, listening) in PORTS {
-            let taken = if port == 80 { self.leaked } else { 0 };
-            let of_port = || self.sockets.iter().filter(|socket| socket.port == port);
-            let busy = of_port().filter(|socket| socket.conversation.is_some()).count() + taken;
-            let idle = of_port().filter(|socket| socket.conversation.is_none()).count();
-            let wanted = listening.min(most.saturating_sub(busy));
-            for _ in idle..wanted {
+        for (port, most) in PORTS {
+            let mut taken = if port == 80 { self.leaked } else { 0 };
+            for socket in self.sockets.iter().filter(|socket| socket.port == port) {
+                let state = stack.sockets.get::<tcp::Socket>(socket.handle).state();
+                taken += usize::from(state != State::TimeWait);
+            }
+            for _ in taken..most {
                 let handle = stack.listen(port);
                 self.sockets.push(Socket { port, handle, conversation: None, waits: None });
             }
@@ -134,9 +137,14 @@ impl Services {
     fn retire(&mut self, stack: &mut Stack) -> bool {
         let before = self.sockets.len();
         let (faults, leaked) = (self.faults, &mut self.leaked);
+        let state = |socket: &Socket| stack.sockets.get::<tcp::Socket>(socket.handle).state();
+        let waiting = self.sockets.iter().filter(|socket| state(socket) == State::TimeWait).count();
+        let kept = if faults.has(Fault::NoTimeWait) { 0 } else { TIME_WAIT };
+        let mut surplus = waiting.saturating_sub(kept);
         self.sockets.retain(|socket| {
-            let state = stack.sockets.get_mut::<tcp::Socket>(socket.handle).state();
-            let skips_wait = state == State::TimeWait && faults.has(Fault::NoTimeWait);
+            let state = stack.sockets.get::<tcp::Socket>(socket.handle).state();
+            let skips_wait = state == State::TimeWait && surplus > 0;
+            surplus -= usize::from(skips_wait);
             if state != State::Closed && !skips_wait {
                 return true;
             }

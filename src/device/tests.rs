@@ -1,6 +1,7 @@
 //! The device seen from the host, in virtual time: what it does when it is good, and that each fault
 //! shows.
 
+mod clients;
 mod front;
 mod standards;
 

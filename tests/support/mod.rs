@@ -89,6 +89,10 @@ impl Lines {
         String::from_utf8_lossy(&self.0.0.lock().expect("no panic")).into_owned()
     }
 
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.0.lock().expect("no panic").clone()
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.0.0.lock().expect("no panic").len()

@@ -14,10 +14,13 @@ struct Between {
 }
 
 fn between(model: &str, faults: Faults) -> Between {
+    let model = Model::by_name(model).expect("a model");
+    between_with(Settings { model, faults, ..Settings::default() })
+}
+
+fn between_with(settings: Settings) -> Between {
     let (host, mut far) = memory::pair("host", "driver", crate::framing::ALL[0]);
     let (stack, near) = memory::pair("stack", "driver", crate::framing::ALL[0]);
-    let model = Model::by_name(model).expect("a model");
-    let settings = Settings { model, faults, ..Settings::default() };
     let mut front = Front::new(&settings, tokio_clock(), near).expect("it can be");
     let driver = tokio::spawn(async move { front.run(Some(&mut far)).await });
     Between { host, stack, driver }
@@ -25,7 +28,7 @@ fn between(model: &str, faults: Faults) -> Between {
 
 /// The frames that come within `time`, and when.
 async fn arrivals(link: &mut Link, time: Duration) -> Vec<(Duration, Bytes)> {
-    let (started, mut strict, mut frames) = (Instant::now(), Strict::new(65535), Vec::new());
+    let (started, mut strict, mut frames) = (Instant::now(), Strict::new(65535, None), Vec::new());
     while let Ok(received) = timeout_at(started + time, link.rx.receive()).await {
         let Ok(Received::Bytes(bytes)) = received else { break };
         strict.push(tokio_clock().now(), &bytes);
@@ -111,6 +114,23 @@ async fn a_full_transmit_buffer_holds_the_stack_back_and_loses_nothing() {
     let (took, _stack) = sent.await.expect("no panic");
     // Two buffers and two pipes are less than half of it.
     assert!(took > line_time(20 * 1002), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_of_the_stack_that_waits_for_room_stays_whole_however_slow_the_line_is() {
+    let mut settings = Settings::default();
+    settings.model.line_rate = Some(2400);
+    let mut line = between_with(settings);
+    tokio::spawn(async move {
+        for _ in 0..12 {
+            line.stack.tx.send(&[frame(1000)]).await.expect("it is there");
+        }
+        std::future::pending::<()>().await;
+        drop(line.stack);
+    });
+    let down = arrivals(&mut line.host, 100 * SECOND).await;
+    assert_eq!(down.len(), 12);
+    assert!(down.iter().all(|(_, whole)| *whole == frame(1000)));
 }
 
 #[tokio::test(start_paused = true)]

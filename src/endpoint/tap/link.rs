@@ -24,8 +24,12 @@ const SHORTEST: usize = 14;
 const LONGEST: usize = 65536;
 /// Bytes after which what was read is handed on, although there may be more.
 const BATCH: usize = 16 * 1024;
+/// How long a frame may take that comes in pieces, as devices have it.
+const IN_TIME: Duration = Duration::from_secs(1);
 /// How long the kernel may refuse a frame before it is dropped, as a network does.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+const DOWN: &str = "the interface is down";
 
 /// Attaches to the interface, which is made if there is none.
 pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
@@ -41,7 +45,7 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
     };
     let tx = Writer {
         device,
-        raw: Strict::new(spec.options.max_frame),
+        raw: Strict::new(spec.options.max_frame, Some(IN_TIME)),
         clock: Clock::system(),
         name: name.clone(),
         events: events.clone(),
@@ -60,13 +64,14 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
 
 /// A new interface is down. Where we may not change that, somebody else has to, and is told.
 fn bring_up(device: &AsyncDevice, name: &str, events: &Events) {
-    let interfaces = pnet::datalink::interfaces();
-    if interfaces.iter().any(|interface| interface.name == name && interface.is_up()) {
-        return;
-    }
-    if device.enabled(true).is_err() {
+    if !is_up(name) && device.enabled(true).is_err() {
         events.warn(format!("{name} is down, and we may not change that{}", way_up(name)));
     }
+}
+
+fn is_up(name: &str) -> bool {
+    let interfaces = pnet::datalink::interfaces();
+    interfaces.iter().any(|interface| interface.name == name && interface.is_up())
 }
 
 fn way_up(name: &str) -> String {
@@ -139,6 +144,10 @@ impl Writer {
         }
         let sent = match self.device.try_send(frame) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !is_up(&self.name) {
+                    self.dropped(DOWN, &way_up(&self.name)); // it would block until it is up
+                    return Ok(());
+                }
                 let sending = tokio::time::timeout(PATIENCE, self.device.send(frame));
                 sending.await.unwrap_or_else(|_| Err(Errno::NOBUFS.into()))
             }
@@ -146,7 +155,7 @@ impl Writer {
         };
         let Err(error) = sent else { return Ok(()) };
         match Errno::from_io_error(&error) {
-            Some(Errno::IO) => self.dropped("the interface is down", &way_up(&self.name)),
+            Some(Errno::IO) => self.dropped(DOWN, &way_up(&self.name)),
             Some(Errno::INVAL) => self.dropped("the kernel refuses a frame", ""),
             Some(Errno::NOBUFS | Errno::NOMEM) => self.dropped("the kernel takes no more", ""),
             _ => {
