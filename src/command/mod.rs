@@ -1,5 +1,6 @@
 //! One file per command: its arguments and a short `run` that composes the floors below.
 
+mod guard;
 mod inject;
 mod ping;
 mod sim;
@@ -48,6 +49,8 @@ enum Command {
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
     Sim(sim::SimArgs),
+    #[command(name = "launch-guard")]
+    Guard(guard::GuardArgs),
 }
 
 impl CommandLine {
@@ -58,6 +61,7 @@ impl CommandLine {
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
             Command::Sim(args) => sim::run(args),
+            Command::Guard(args) => guard::run(args),
         }
     }
 }
