@@ -140,19 +140,18 @@ async fn nothing_is_left_when_it_is_dropped() {
 
 #[test]
 fn a_guard_ends_the_program_when_its_stdin_is_closed_or_it_is_told_to() {
-    let ways: [(&str, fn(&mut Child)); 3] = [
-        ("closed", |guard| drop(guard.stdin.take())),
-        ("term", |guard| signal(guard.id() as i32, Signal::TERM)),
-        ("hup", |guard| signal(guard.id() as i32, Signal::HUP)),
-    ];
-    for (name, way) in ways {
-        let marker = marker(name);
+    for way in [None, Some(Signal::TERM), Some(Signal::HUP), Some(Signal::INT)] {
+        let marker = marker(&format!("{way:?}"));
         let mut guard = guard(&marker, &["sh", "-c", FAMILY]);
         let pids = wait_for(MEMBERS, &marker);
-        way(&mut guard);
+        let stdin = guard.stdin.take();
+        match way {
+            None => drop(stdin),
+            Some(way) => signal(guard.id() as i32, way),
+        }
         let status = guard.wait().expect("a child");
-        assert_eq!(status.code(), Some(128 + 15), "{name}");
-        assert!(pids.iter().all(is_gone), "{name}");
+        assert_eq!(status.code(), Some(128 + 15), "{way:?}");
+        assert!(pids.iter().all(is_gone), "{way:?}");
     }
 }
 
