@@ -8,6 +8,9 @@
 //! nothing yet; [`Launch::start`] gives a [`Launched`]. The program finds where to put its sockets in
 //! its command line or its environment (`places`). Between us and it stands a guard (`guard`), which
 //! ends it and all that came from it (`family`) when we are gone, however that came.
+//!
+//! Out of reach is what another process starts for the program (a container's processes: its client
+//! gets SIGTERM and has to pass it on), and what belongs to another user (reported as left).
 
 mod family;
 pub mod guard;
