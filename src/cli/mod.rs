@@ -3,6 +3,7 @@
 pub mod args;
 pub mod config;
 pub mod connect;
+pub mod launch;
 pub mod printer;
 pub mod ready;
 pub mod signals;
@@ -22,6 +23,8 @@ pub enum Verdict {
     Failed,
     /// Interrupted before there was a result: exit code 130.
     Interrupted,
+    /// A program ran and ended so: its exit code.
+    Program(u8),
 }
 
 impl Verdict {
@@ -31,6 +34,7 @@ impl Verdict {
             Verdict::Done => 0,
             Verdict::Failed => 1,
             Verdict::Interrupted => 130,
+            Verdict::Program(code) => code,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command: its arguments and a short `run` that composes the floors below.
 
 mod conformance;
+mod guard;
 mod inject;
 mod ping;
 mod sim;
@@ -51,6 +52,8 @@ enum Command {
     Ping(ping::PingArgs),
     Sim(sim::SimArgs),
     Conformance(Box<conformance::ConformanceArgs>),
+    #[command(name = "launch-guard")]
+    Guard(guard::GuardArgs),
 }
 
 impl CommandLine {
@@ -62,6 +65,7 @@ impl CommandLine {
             Command::Ping(args) => ping::run(args),
             Command::Sim(args) => sim::run(args),
             Command::Conformance(args) => conformance::run(*args),
+            Command::Guard(args) => guard::run(args),
         }
     }
 }

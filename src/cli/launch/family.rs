@@ -1,0 +1,182 @@
+//! A program and every process that comes from it, and their end.
+//!
+//! The guard is a child sub-reaper: a process whose parent ends becomes the guard's child, however it
+//! has left its process group or session. So the family is gone when, and only when, the guard has no
+//! child left; ending the children again and again reaches all of them. A child's process id is not
+//! given to another process before the guard has reaped it, so that nobody else is ever signalled.
+//! Where there are no sub-reapers (not Linux) the family is the process group.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpgid, kill_process, kill_process_group, test_kill_process_group,
+    wait,
+};
+use tokio::time::Instant;
+
+use super::report::Status;
+
+/// How long a program has after SIGTERM.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// How long SIGKILL is repeated before what is left is given up: other users' processes.
+pub const LAST: Duration = Duration::from_secs(3);
+/// How often what is left is looked at when nothing is heard of it.
+const AGAIN: Duration = Duration::from_millis(50);
+/// The error of a program that is a script without a `#!` line.
+const NO_FORMAT: i32 = 8;
+
+/// The program and its family. What still runs when it is dropped gets SIGKILL.
+pub struct Family {
+    /// The program's process id, which is its process group's, too.
+    pub leader: Pid,
+    /// How the program ended, if it has.
+    pub status: Option<Status>,
+    /// Whether there is any process left.
+    pub is_alive: bool,
+}
+
+impl Family {
+    /// Starts a program in a process group of its own, with nothing on its stdin.
+    ///
+    /// It fails as starting a process does.
+    pub fn start(program: &[std::ffi::OsString]) -> io::Result<Family> {
+        let (name, args) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let start = |command: &mut Command| {
+            command.args(args).stdin(Stdio::null()).process_group(0).spawn()
+        };
+        let child = match start(&mut Command::new(name)) {
+            Err(error) if error.raw_os_error() == Some(NO_FORMAT) => {
+                start(Command::new("sh").arg(name))
+            }
+            other => other,
+        }?;
+        let leader = Pid::from_raw(child.id() as i32).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Family { leader, status: None, is_alive: true })
+    }
+
+    /// Takes the statuses of those that ended.
+    pub fn reap(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.leader => {
+                    let exit = status.exit_status().map(Status::Exit);
+                    self.status = exit.or(status.terminating_signal().map(Status::Signal));
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => return,
+                Err(_) => {
+                    self.is_alive = !ADOPTS && test_kill_process_group(self.leader).is_ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends all of it: SIGTERM, [`GRACE`], SIGKILL until nothing is left. `sigchld` says when a child
+    /// may have ended. The processes that are left all the same are returned.
+    pub async fn end(&mut self, sigchld: &mut tokio::signal::unix::Signal) -> Vec<Pid> {
+        let mut told = Vec::new();
+        let kill_at = Instant::now() + GRACE;
+        self.reap();
+        self.signal_group(Signal::TERM);
+        while self.is_alive {
+            let now = Instant::now();
+            let children = children();
+            if now >= kill_at + LAST {
+                return children;
+            }
+            if now >= kill_at {
+                self.signal_group(Signal::KILL);
+                children.iter().for_each(|pid| signal(*pid, Signal::KILL));
+            } else {
+                for pid in children {
+                    if getpgid(Some(pid)) != Ok(self.leader) && !told.contains(&pid) {
+                        signal(pid, Signal::TERM);
+                        told.push(pid);
+                    }
+                }
+            }
+            tokio::select! {
+                _ = sigchld.recv() => {}
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+            self.reap();
+        }
+        Vec::new()
+    }
+
+    /// Signals the process group, as long as its number is certain to be ours.
+    fn signal_group(&self, signal: Signal) {
+        let is_ours = |pid: &Pid| getpgid(Some(*pid)) == Ok(self.leader);
+        if self.status.is_none() || !ADOPTS || children().iter().any(is_ours) {
+            let _ = kill_process_group(self.leader, signal); // it may be gone by itself
+        }
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if self.is_alive {
+            self.signal_group(Signal::KILL);
+        }
+    }
+}
+
+fn signal(pid: Pid, signal: Signal) {
+    let _ = kill_process(pid, signal); // it may be gone by itself, or another user's
+}
+
+/// Whether orphans become ours.
+const ADOPTS: bool = cfg!(target_os = "linux");
+
+/// Has orphans become ours from now on.
+#[cfg(target_os = "linux")]
+pub fn adopt() {
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid())); // Linux 3.4 has it
+}
+
+/// Our children, ended ones that were not reaped included.
+#[cfg(target_os = "linux")]
+fn children() -> Vec<Pid> {
+    let own = std::process::id();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        parent_in(&stat) == Some(own)
+    };
+    pids.filter(is_child).filter_map(Pid::from_raw).collect()
+}
+
+/// The parent's process id in `/proc/PID/stat`: the second word behind the name in parentheses.
+#[cfg(target_os = "linux")]
+fn parent_in(stat: &[u8]) -> Option<u32> {
+    let behind = stat.iter().rposition(|byte| *byte == b')')?;
+    std::str::from_utf8(&stat[behind + 1..]).ok()?.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn adopt() {}
+
+#[cfg(not(target_os = "linux"))]
+fn children() -> Vec<Pid> {
+    Vec::new()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_found_behind_any_name() {
+        for stat in ["12 (sh) S 7 12 12", "12 (a) S 9 (b) R 7 12", "12 (\n) ) S 7"] {
+            assert_eq!(parent_in(stat.as_bytes()), Some(7), "{stat}");
+        }
+        for stat in ["", "12 (sh)", "12 (sh) S", "12 (sh) S x", "12 sh S 7"] {
+            assert_eq!(parent_in(stat.as_bytes()), None, "{stat}");
+        }
+    }
+}

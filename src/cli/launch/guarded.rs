@@ -1,0 +1,147 @@
+//! The guard as seen from us: its process, what it reports, its end.
+
+use std::ffi::OsString;
+use std::io::PipeReader;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::family::{GRACE, LAST};
+use super::places::Places;
+use super::report::{Report, Status};
+use crate::error::{Category, Error, Result};
+
+/// When a guard that does not end is given up.
+const PATIENCE: Duration = Duration::from_secs(GRACE.as_secs() + LAST.as_secs() + 3);
+
+/// How long a guard whose stdin is closed on its side may take to be gone.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// A guard and the program behind it. Dropped, it waits until both have ended.
+#[derive(Debug)]
+pub struct Guarded {
+    child: Child,
+    /// The other end of the guard's stdin. While it is open the program runs.
+    control: Option<UnixStream>,
+    heard: Vec<u8>,
+}
+
+impl Guarded {
+    /// Starts `guard`, an uarttool, and through it `program`; what that says comes out of the reader.
+    pub async fn start(
+        guard: &Path,
+        program: &[OsString],
+        places: &Places,
+    ) -> Result<(Guarded, PipeReader)> {
+        let cannot = |error: std::io::Error| {
+            Error::environment(format!("cannot start {}", guard.display())).caused_by(error)
+        };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(cannot)?;
+        ours.set_nonblocking(true).map_err(cannot)?;
+        let control = UnixStream::from_std(ours).map_err(cannot)?;
+        let (reader, writer) = std::io::pipe().map_err(cannot)?;
+        let mut command = Command::new(guard);
+        command.arg0("uarttool").args(["launch-guard", "--remove"]).arg(places.folder());
+        command.arg("--").args(program).envs(places.environment());
+        command.stdin(OwnedFd::from(theirs));
+        command.stdout(writer.try_clone().map_err(cannot)?).stderr(writer);
+        let child = command.spawn().map_err(cannot)?;
+        drop(command); // it holds the guard's ends
+        let mut guarded = Guarded { child, control: Some(control), heard: Vec::new() };
+        while guarded.reports().is_empty() && guarded.listen().await {}
+        match guarded.reports().into_iter().next() {
+            Some(Report::Failed(why)) => Err(Error::environment(why)),
+            Some(_) => Ok((guarded, reader)),
+            None => {
+                let text = format!("{} did not start the program", guard.display());
+                Err(Error::new(Category::Internal, text))
+            }
+        }
+    }
+
+    /// Hears more of the guard; false when it has ended.
+    async fn listen(&mut self) -> bool {
+        let Some(control) = &mut self.control else { return false };
+        control.read_buf(&mut self.heard).await.is_ok_and(|n| n > 0)
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        let whole = self.heard.split_inclusive(|byte| *byte == b'\n');
+        let whole = whole.filter_map(|line| line.strip_suffix(b"\n"));
+        whole.filter_map(|line| Report::parse(std::str::from_utf8(line).ok()?)).collect()
+    }
+
+    /// Completes when the program and all that came from it have ended by themselves.
+    pub async fn exited(&mut self) {
+        while self.listen().await {}
+        self.conclude(MOMENT);
+    }
+
+    /// Ends the program and all that came from it.
+    pub async fn end(&mut self) {
+        if let Some(control) = &mut self.control {
+            let _ = control.shutdown().await; // the guard may have ended
+        }
+        let listening = async { while self.listen().await {} };
+        let _ = tokio::time::timeout(PATIENCE, listening).await; // then it is killed
+        self.conclude(MOMENT);
+    }
+
+    /// How the program ended; `None` if the guard did not live to tell.
+    pub fn status(&self) -> Option<Status> {
+        self.reports().into_iter().find_map(|report| match report {
+            Report::Ended(status) => Some(status),
+            _ => None,
+        })
+    }
+
+    /// The processes that could not be ended.
+    pub fn left(&self) -> Vec<i32> {
+        let reports = self.reports().into_iter();
+        reports.flat_map(|r| if let Report::Left(pids) = r { pids } else { Vec::new() }).collect()
+    }
+
+    /// Takes the guard's exit status, after `patience` at the latest, and ends what a guard that was
+    /// killed left behind.
+    fn conclude(&mut self, patience: Duration) {
+        if self.control.take().is_none() {
+            return;
+        }
+        let deadline = Instant::now() + patience;
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                _ => {
+                    let _ = self.child.kill(); // it may have ended
+                    break self.child.wait().ok();
+                }
+            }
+        };
+        let was_killed = status.is_none_or(|status| status.signal().is_some());
+        let group = self.reports().into_iter().find_map(|report| match report {
+            Report::Started(pid) => Pid::from_raw(pid),
+            _ => None,
+        });
+        if let Some(group) = group.filter(|_| was_killed) {
+            let _ = kill_process_group(group, Signal::KILL); // it may be gone
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(control) = &self.control {
+            let _ = rustix::net::shutdown(control, rustix::net::Shutdown::Write); // it may have ended
+        }
+        self.conclude(PATIENCE);
+    }
+}
