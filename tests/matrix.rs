@@ -50,7 +50,13 @@ fn run(endpoint: &str, plan: &Plan) -> Summary {
         let (rig, facts) = explore(rig, Duration::from_secs(10)).await?;
         let (_stopper, mut stop) = stop::pair();
         let tell = &mut |_| {};
-        engine::run(rig, plan, facts, Surroundings { stop: &mut stop, tell, console: None }).await
+        engine::run(
+            rig,
+            plan,
+            facts,
+            Surroundings { stop: &mut stop, tell, console: None, program: None },
+        )
+        .await
     };
     block_on_virtual(judged).unwrap_or_else(|error| panic!("{endpoint}: {}", error.chain()))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::artifacts::Artifacts;
@@ -98,6 +99,8 @@ pub struct Surroundings<'a> {
     pub tell: &'a mut dyn FnMut(Event),
     /// Lines of the device's console, if it is listened to.
     pub console: Option<Inbox>,
+    /// How the program that is the device has ended, if we have started one and it has.
+    pub program: Option<watch::Receiver<Option<String>>>,
 }
 
 /// A run under way.
@@ -106,6 +109,8 @@ struct Engine<'a> {
     around: Surroundings<'a>,
     summary: Summary,
     started: Instant,
+    /// What the console has said during the test.
+    console: Vec<Record>,
 }
 
 /// Runs the plan's tests on a rig that was explored; `facts` is what was found out.
@@ -118,7 +123,7 @@ pub async fn run<'a>(
     let order = plan.order();
     let summary =
         Summary { is_virtual: plan.is_virtual, rerun: plan.rerun.clone(), ..Summary::default() };
-    let mut engine = Engine { plan, around, summary, started: Instant::now() };
+    let mut engine = Engine { plan, around, summary, started: Instant::now(), console: Vec::new() };
     (engine.around.tell)(Event::Started(Opening {
         target: plan.target.clone(),
         tests: order.len(),
@@ -188,6 +193,7 @@ impl Engine<'_> {
         loop {
             attempts += 1;
             drain(&mut rig.log);
+            self.console.clear();
             let started = Instant::now();
             rig.invariants.during = about.name.to_owned();
             let outcome;
@@ -200,7 +206,9 @@ impl Engine<'_> {
             if self.around.stop.is_stopped() && outcome.verdict == Verdict::Inconclusive {
                 return Ok(rig); // it did not end by itself: it has not run
             }
-            let evidence = drain(&mut rig.log);
+            let mut evidence = drain(&mut rig.log);
+            evidence.append(&mut self.console);
+            evidence.sort_by_key(|record| record.time.map(|span| span.last));
             self.finish(about, outcome, started.elapsed(), attempts, &evidence);
             return Ok(rig);
         }
@@ -219,30 +227,39 @@ impl Engine<'_> {
             }
         };
         let was_away = trial.lost_sentinels > 0;
+        let is_cut = trial.rig.probe.ended().is_some();
         let (mut outcome, rig) = trial.end(flow);
         let has_announced = rig.invariants.announcements > announced;
+        let incident = self.incident(is_cut).await;
         if test.needs != Some(Capability::Restart) {
-            self.watch_for_reboot(&mut outcome, was_away && has_announced);
+            let came_back = (was_away && has_announced).then(|| {
+                "it did not answer for a while and then announced its address, as at boot"
+                    .to_owned()
+            });
+            note_reboot(&mut outcome, incident.or(came_back));
         }
         (outcome, rig)
     }
 
-    /// A device that has crashed or started again during a test has not passed it.
-    fn watch_for_reboot(&mut self, outcome: &mut Outcome, came_back: bool) {
-        let said = self.around.console.as_mut().and_then(crash);
-        let actual = match said {
-            Some(line) => format!("its console says: {line}"),
-            None if came_back => {
-                "it did not answer for a while and then announced its address, as at boot"
-                    .to_owned()
-            }
-            None => return,
-        };
-        outcome.verdict = Verdict::Fail;
-        outcome.severity = Severity::Must;
-        let expected = "the device goes on running".to_owned();
-        let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
-        outcome.failures.insert(0, Failure { severity, expected, actual, fields, frame });
+    /// What has happened beside the line since this was last asked: the program has ended, or the
+    /// console tells of a crash.
+    async fn incident(&mut self, is_cut: bool) -> Option<String> {
+        /// A line that is cut may be the first that we hear of the program's end.
+        const NEWS: Duration = Duration::from_millis(500);
+        let mut lines = Vec::new();
+        if let Some(console) = &mut self.around.console {
+            lines = drain(console);
+        }
+        let said = lines.iter().find_map(crash).map(|line| format!("its console says: {line}"));
+        self.console.append(&mut lines);
+        let Some(program) = &mut self.around.program else { return said };
+        if is_cut {
+            let ended = program.wait_for(Option::is_some);
+            let _ = tokio::time::timeout(NEWS, ended).await; // it may run on without the line
+        }
+        let ended = program.has_changed().unwrap_or(false);
+        let sentence = program.borrow_and_update().clone().filter(|_| ended);
+        sentence.or(said)
     }
 
     fn finish(
@@ -269,6 +286,7 @@ impl Engine<'_> {
     async fn recover(&mut self, rig: Rig, after: &Test) -> Result<(Rig, Option<String>)> {
         let mut trial = Trial::of(rig, Severity::Report, None);
         if trial.bring_back().await {
+            self.incident(false).await; // what it says of its return is no test's
             let (_, rig) = trial.end(Ok(()));
             return Ok((rig, None));
         }
@@ -337,29 +355,33 @@ async fn perform(trial: &mut Trial, test: &Test) -> Flow {
     Ok(())
 }
 
+/// A device that has crashed or started again during a test has not passed it.
+fn note_reboot(outcome: &mut Outcome, actual: Option<String>) {
+    let Some(actual) = actual else { return };
+    outcome.verdict = Verdict::Fail;
+    outcome.severity = Severity::Must;
+    let expected = "the device goes on running".to_owned();
+    let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
+    outcome.failures.insert(0, Failure { severity, expected, actual, fields, frame });
+}
+
 /// Everything that has been seen since the last time.
 fn drain(log: &mut Inbox) -> Vec<Record> {
     std::iter::from_fn(|| log.poll()).collect()
 }
 
-/// The first console line that tells of a crash.
-fn crash(console: &mut Inbox) -> Option<String> {
-    let mut found = None;
-    while let Some(record) = console.poll() {
-        let Body::Console(line) = &record.body else { continue };
-        let is_crash = matches!(
-            console::judge(line),
-            Some(
-                Finding::Panic
-                    | Finding::Abort
-                    | Finding::Watchdog
-                    | Finding::Brownout
-                    | Finding::Reboot
-            )
-        );
-        if is_crash && found.is_none() {
-            found = Some(crate::escape::terminal(line).to_string());
-        }
-    }
-    found
+/// A console line that tells of a crash.
+fn crash(record: &Record) -> Option<String> {
+    let Body::Console(line) = &record.body else { return None };
+    let is_crash = matches!(
+        console::judge(line),
+        Some(
+            Finding::Panic
+                | Finding::Abort
+                | Finding::Watchdog
+                | Finding::Brownout
+                | Finding::Reboot
+        )
+    );
+    is_crash.then(|| crate::escape::terminal(line).to_string())
 }

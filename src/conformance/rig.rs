@@ -183,6 +183,8 @@ pub struct Rig {
     pub numbers: Numbers,
     /// Chance, from the run's seed.
     pub random: ChaCha8Rng,
+    /// How long the line of a device that was started anew may take to be there.
+    pub boot_time: Duration,
     /// What every deadline is multiplied by.
     pub time_scale: f64,
     /// Whether tests that have a long form run it.
@@ -221,6 +223,7 @@ impl Rig {
             invariants: Invariants::new(target.identity, target.max_frame),
             numbers: Numbers::new(seed),
             random: ChaCha8Rng::seed_from_u64(seed),
+            boot_time: Duration::from_secs(30),
             time_scale,
             is_thorough: false,
             target,

@@ -17,6 +17,7 @@ use super::rig::{Capability, Rig};
 use super::seen::Seen;
 use super::stimulus::{Datagram, Echo};
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
+use crate::error::Category;
 use crate::probe::Identity;
 use crate::proto::{MacAddr, icmp};
 use crate::record::{Body, FramingError, Record};
@@ -344,7 +345,18 @@ impl Trial {
         };
         self.rig.probe.cut();
         restart.restart().await?;
-        self.reconnect().await
+        // Its line may be there only after a while.
+        let deadline = Instant::now() + self.rig.boot_time;
+        loop {
+            match self.reconnect().await {
+                Err(Halt::Error(error))
+                    if error.category() == Category::Environment && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Brings a device back that does not answer: by waiting, by meeting it again, by starting it anew;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use super::OutputArgs;
+use super::args::OutputArgs;
 use crate::cli::Verdict;
 use crate::conformance::event::{Event, Summary};
 use crate::conformance::model::Test;

@@ -1,18 +1,31 @@
 //! What stands around a run: the way to the device, the way to start it anew, its console.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::RunArgs;
+use tokio::time::Instant;
+
+use super::args::{ConformanceArgs, RunArgs};
 use crate::bus::{Bus, Inbox};
 use crate::cli::connect::{self, Sim};
 use crate::cli::target::Tunnel;
-use crate::cli::tokio_clock;
+use crate::cli::{terminal, tokio_clock};
+use crate::clock::Timestamp;
 use crate::conformance::rig::Restart;
-use crate::endpoint::{Connector, Options, Pending, Spec};
-use crate::error::{Error, Result};
+use crate::endpoint::{Connector, Link, Options, Pending, Spec};
+use crate::error::{Category, Error, Result};
+use crate::escape;
 use crate::event::Events;
+use crate::record::Body;
 use crate::tap::{Tap, console as tap_console};
+
+/// How often the console's lines are collected: its queue holds more than it says in that time.
+const COLLECT: Duration = Duration::from_millis(100);
 
 /// A connector, and how to start what it connects to anew, where that can be.
 type Way = (Box<dyn Connector>, Option<Box<dyn Restart>>);
@@ -74,31 +87,123 @@ impl Restart for RestartCommand {
     }
 }
 
+/// Connects to what is only about to be there, for `wait` at most.
+pub async fn connect_patiently(connector: &dyn Connector, wait: Duration) -> Result<Link> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let deadline = Instant::now() + wait;
+    loop {
+        match connector.connect().await {
+            Err(error)
+                if error.category() == Category::Environment && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The console that `args` name, and what it will say.
+pub fn console(args: &ConformanceArgs, is_started: bool) -> Result<Option<(Console, Inbox)>> {
+    let Some(text) = &args.run.console else { return Ok(None) };
+    let mut spec = Spec::parse(text)?;
+    let events = match is_started {
+        true => Events::ignore(), // it comes and goes with the program
+        false => terminal::events(),
+    };
+    if is_started {
+        spec.options.reconnect.get_or_insert(Duration::from_millis(10));
+    }
+    let log = args.output.artifacts.as_ref().map(|folder| folder.join("console.log"));
+    Ok(Some(Console::new(&spec, events, log)))
+}
+
 /// The device's console, if it is listened to.
 pub struct Console {
     tap: Tap,
     connector: Box<dyn Connector>,
     bus: RefCell<Bus>,
+    said: RefCell<Said>,
+}
+
+/// What a console has said.
+struct Said {
+    inbox: Inbox,
+    last: Option<String>,
+    path: Option<PathBuf>,
+    file: Option<File>,
 }
 
 impl Console {
-    /// The console at `endpoint`, and the lines that it will say.
-    pub fn new(endpoint: &str, events: &Events) -> Result<(Console, Inbox)> {
-        let connector = Spec::parse(endpoint)?.open(events, None);
+    /// The console at `spec`, and the lines that it will say; `log` is where they are kept.
+    fn new(spec: &Spec, events: Events, log: Option<PathBuf>) -> (Console, Inbox) {
+        let connector = spec.open(&events, None);
         let mut bus = Bus::default();
-        let inbox = bus.watch();
-        let tap = Tap { clock: tokio_clock(), events: events.clone(), options: Options::default() };
-        Ok((Console { tap, connector, bus: RefCell::new(bus) }, inbox))
+        let (lines, inbox) = (bus.watch(), bus.watch());
+        let tap = Tap { clock: tokio_clock(), events, options: Options::default() };
+        let said = RefCell::new(Said { inbox, last: None, path: log, file: None });
+        (Console { tap, connector, bus: RefCell::new(bus), said }, lines)
     }
 
     /// Listens for ever; a console that is not there is told of, and that is all.
-    pub async fn listen(console: Option<&Console>) {
-        if let Some(console) = console
-            && let Err(error) =
-                tap_console::run(&console.tap, &*console.connector, &console.bus).await
-        {
-            console.tap.events.warn(error.chain());
+    pub async fn listen(console: Option<&Console>) -> Infallible {
+        if let Some(console) = console {
+            let listening = tap_console::run(&console.tap, &*console.connector, &console.bus);
+            let collecting = async {
+                loop {
+                    tokio::time::sleep(COLLECT).await;
+                    console.said.borrow_mut().collect();
+                }
+            };
+            tokio::select! {
+                Err(error) = listening => console.tap.events.warn(error.chain()),
+                () = collecting => {}
+            }
         }
         std::future::pending().await
     }
+
+    /// What was said last, for people.
+    pub fn last_line(&self) -> Option<String> {
+        let mut said = self.said.borrow_mut();
+        said.collect();
+        said.last.clone()
+    }
+
+    /// Writes what was said until now, where it is kept.
+    pub fn keep(&self) {
+        self.said.borrow_mut().collect();
+    }
+}
+
+impl Said {
+    /// Takes what has come: the last line is remembered, all are written.
+    fn collect(&mut self) {
+        let mut text = String::new();
+        while let Some(record) = self.inbox.poll() {
+            let Body::Console(line) = &record.body else { continue };
+            let line = escape::terminal(line).to_string();
+            let time = record.time.map(|span| span.last).unwrap_or_default();
+            text.push_str(&format!("{} {line}\n", time_of_day(time)));
+            self.last = Some(line);
+        }
+        if let Err(error) = self.write(&text) {
+            let path = self.path.take().unwrap_or_default(); // and no more of it
+            terminal::tell(&format!("warning: cannot write {}: {error}", path.display()));
+        }
+    }
+
+    fn write(&mut self, text: &str) -> std::io::Result<()> {
+        let Some(path) = self.path.as_ref().filter(|_| !text.is_empty()) else { return Ok(()) };
+        if self.file.is_none() {
+            self.file = Some(File::create(path)?);
+        }
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(text.as_bytes()))
+    }
+}
+
+/// A time as UTC to the microsecond.
+fn time_of_day(time: Timestamp) -> String {
+    let stamp = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
+    format!("{stamp:.6}")
 }

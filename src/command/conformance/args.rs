@@ -1,0 +1,184 @@
+//! What `uarttool conformance` can be told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::ReportTarget;
+use crate::cli::args::{AddressArgs, TunnelArgs};
+use crate::cli::launch::LaunchArgs;
+use crate::cli::{self};
+use crate::conformance::ledger::Ledger;
+use crate::conformance::model::Tier;
+use crate::conformance::select::{Filter, Selection};
+use crate::error::Result;
+
+const EXAMPLES: &str = "\
+Examples:
+  uarttool conformance -d sim                        the built-in device, in virtual time
+  uarttool conformance                               the device at tcp:127.0.0.1:5556
+  uarttool conformance link arp --smoke
+  uarttool conformance -E 'owner:driver and not tier:extended' --report junit=junit.xml
+  uarttool conformance link.max-frame --artifacts out
+  uarttool conformance --launch './qemu.sh unix:{tunnel} unix:{console}'
+  uarttool conformance --list
+
+A test passes, fails, or is inconclusive where the device could not be judged. Requirements ('must')
+fail the run; recommendations ('should') are shown, and fail it with '--strict'.
+
+Exit status: 0 nothing required failed; 1 something did, or was inconclusive; 2 usage; 3 the tunnel is
+not there or went away; 70 a test ended in an error of our own; 130 interrupted.";
+
+/// Judge a device through the tunnel: link, Ethernet, ARP, IPv4, ICMP
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct ConformanceArgs {
+    /// Groups, test names or ids [default: all]
+    #[arg(value_name = "GROUP|TEST", value_parser = Filter::parse)]
+    pub(super) names: Vec<Filter>,
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    #[command(flatten)]
+    pub(super) launch: LaunchArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) tunnel: TunnelArgs,
+    #[command(flatten)]
+    pub(super) addresses: AddressArgs,
+}
+
+/// Which tests.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct SelectionArgs {
+    /// Words joined by and, or, not, parentheses: a group, an id, a name, group:, tier:, severity:,
+    /// owner:, ref:, name:
+    #[arg(short = 'E', long = "filter", value_name = "FILTER", value_parser = Filter::parse)]
+    pub(super) filter: Vec<Filter>,
+    /// Only the shortest tier
+    #[arg(long, conflicts_with_all = ["extended", "long"])]
+    pub(super) smoke: bool,
+    /// The extended tier as well
+    #[arg(long)]
+    pub(super) extended: bool,
+    /// The extended tier and those that take minutes
+    #[arg(long)]
+    pub(super) long: bool,
+    /// Share number M of N, from 1: 1/4
+    #[arg(long, value_name = "M/N", value_parser = parse_shard)]
+    pub(super) shard: Option<(usize, usize)>,
+    /// List the tests that would run, and run none
+    #[arg(long)]
+    pub(super) list: bool,
+}
+
+/// How to run them.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Run")]
+pub(super) struct RunArgs {
+    /// 'fixed' for the catalogue's order, or the seed of the shuffle
+    #[arg(long, value_name = "fixed|SEED", value_parser = parse_order)]
+    pub(super) order: Option<Order>,
+    /// Recommendations ('should') count as requirements
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Required tests may be inconclusive
+    #[arg(long)]
+    pub(super) allow_inconclusive: bool,
+    /// Try a test that fails N times more; one that passes then is flaky
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) retries: u32,
+    /// End at the first failure
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+    /// Multiply every deadline, for slow machines
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = parse_scale)]
+    pub(super) time_scale: f64,
+    /// The line's rate in baud; measured otherwise
+    #[arg(long, value_name = "BAUD", value_parser = cli::connect::parse_line_rate)]
+    pub(super) line_rate: Option<u32>,
+    /// Deviations that are known: sim, lwip, linux, or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(super) profile: Option<String>,
+    /// Start the device anew with this command, for the tests that need it
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["launch", "launch_file"])]
+    pub(super) restart_cmd: Option<String>,
+    /// The device's console, beside the line: a crash or a reboot fails the test that ran
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(super) console: Option<String>,
+}
+
+/// What comes of it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Only what did not go well
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// Also a report for programs: junit=FILE, json=FILE; '-' is stdout
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = ReportTarget::parse)]
+    pub(super) report: Vec<ReportTarget>,
+    /// A capture of each failed test, into this folder, and what the console and the program behind
+    /// '--launch' have said
+    #[arg(long, value_name = "DIR")]
+    pub(super) artifacts: Option<PathBuf>,
+}
+
+/// The order of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Fixed,
+    Seed(u64),
+}
+
+fn parse_order(text: &str) -> Result<Order, String> {
+    match text {
+        "fixed" => Ok(Order::Fixed),
+        seed => seed
+            .parse()
+            .map(Order::Seed)
+            .map_err(|_| format!("'{text}' is neither 'fixed' nor a seed, which is a number")),
+    }
+}
+
+fn parse_shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(m, n)| Some((m.parse().ok()?, n.parse().ok()?)));
+    parts
+        .filter(|(m, n)| (1..=*n).contains(m))
+        .ok_or_else(|| format!("'{text}' is not a share such as 1/4"))
+}
+
+fn parse_scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|scale| (0.1..=1000.0).contains(scale));
+    scale.ok_or_else(|| format!("'{text}' is not a factor from 0.1 to 1000"))
+}
+
+impl ConformanceArgs {
+    pub(super) fn selection(&self) -> Selection {
+        let args = &self.selection;
+        let tier = match (args.smoke, args.extended, args.long) {
+            (true, ..) => Tier::Smoke,
+            (_, _, true) => Tier::Long,
+            (_, true, _) => Tier::Extended,
+            _ => Tier::Core,
+        };
+        Selection {
+            names: self.names.clone(),
+            filters: args.filter.clone(),
+            tier: Some(tier),
+            shard: args.shard,
+        }
+    }
+
+    /// The ledger: the one that was named, or that of the built-in device as it comes.
+    pub(super) fn ledger(&self, is_sim: bool) -> Result<Ledger> {
+        match (&self.run.profile, is_sim) {
+            (Some(name), _) => Ledger::open(name),
+            (None, true) => Ledger::open("sim"),
+            (None, false) => Ok(Ledger::default()),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One run of the judge: everything decided, then connected, then judged.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use tokio::time::Instant;
+
+use super::args::{ConformanceArgs, Order};
+use super::output::Output;
+use super::started::Program;
+use super::surroundings::{self, Console};
+use crate::bus::Bus;
+use crate::capture::Source;
+use crate::cli::config::Config;
+use crate::cli::signals::Interrupted;
+use crate::cli::target::{self, Tunnel};
+use crate::cli::{self, Verdict, terminal};
+use crate::conformance::artifacts::Artifacts;
+use crate::conformance::engine::{self, Plan, Surroundings};
+use crate::conformance::event::{Standing, Summary};
+use crate::conformance::ledger::Ledger;
+use crate::conformance::model;
+use crate::conformance::rig::{Restart, Rig, Target};
+use crate::conformance::{catalogue, explore};
+use crate::endpoint::memory;
+use crate::error::{Category, Error, Result};
+use crate::probe::{Identity, Probe};
+use crate::stop::Stop;
+
+/// Everything that was decided before anything is opened.
+pub struct Job {
+    /// Whether time is virtual.
+    pub is_virtual: bool,
+    args: ConformanceArgs,
+    tests: Vec<&'static model::Test>,
+    tunnel: Tunnel,
+    target: Target,
+    ledger: Ledger,
+}
+
+impl Job {
+    /// Decides everything that flags and configuration decide.
+    pub fn new(
+        args: ConformanceArgs,
+        tests: Vec<&'static model::Test>,
+        config: &Config,
+    ) -> Result<Job> {
+        let tunnel = target::tunnel(&args.tunnel, config)?;
+        let identity = target::identity(&args.addresses, config);
+        let is_max_declared = args.tunnel.max_frame.is_some()
+            || config.target.max_frame.is_some()
+            || tunnel.spec.text.contains("max-frame=");
+        if let Some(why) = &tunnel.why {
+            terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
+        }
+        let is_sim = tunnel.spec.form.name == memory::SIM.name;
+        // Another stack behind the built-in driver has its own time.
+        let is_virtual = is_sim && !tunnel.spec.options.own.iter().any(|(name, _)| name == "stack");
+        let target = Target {
+            identity,
+            max_frame: tunnel.spec.options.max_frame,
+            is_max_declared,
+            line_rate: args.run.line_rate.filter(|rate| *rate > 0),
+        };
+        let ledger = args.ledger(is_virtual)?;
+        Ok(Job { is_virtual, args, tests, tunnel, target, ledger })
+    }
+
+    /// Judges the device, which `program` is if it was started for this.
+    pub async fn run(
+        self,
+        mut stop: Stop,
+        interrupted: &Interrupted,
+        program: Option<Program>,
+    ) -> Result<Verdict> {
+        let output = Output::open(&self.args.output)?;
+        let plan = self.plan()?;
+        let console = surroundings::console(&self.args, program.is_some())?;
+        let (console, lines) = console.unzip();
+        let mut waiting = stop.clone();
+        let judge = async {
+            let prepared = tokio::select! {
+                biased;
+                () = waiting.wait() => return Ok(None),
+                prepared = self.prepare(plan.seed, program.clone()) => prepared,
+            };
+            let (rig, facts) = prepared.map_err(|error| match last_words(console.as_ref()) {
+                Some(line) => error.with_help(format!("the console's last line is: {line}")),
+                None => error,
+            })?;
+            let tell = &mut |event| output.event(&event);
+            let program = program.as_ref().map(Program::watch);
+            let around = Surroundings { stop: &mut stop, tell, console: lines, program };
+            engine::run(rig, &plan, facts, around).await.map(Some)
+        };
+        let judged = tokio::select! {
+            biased;
+            judged = judge => judged?,
+            never = Console::listen(console.as_ref()) => match never {},
+        };
+        if let Some(console) = &console {
+            console.keep();
+        }
+        let Some(judged) = judged else { return Ok(Verdict::Interrupted) };
+        output.end(&judged)?;
+        if interrupted.is_set() {
+            return Ok(Verdict::Interrupted);
+        }
+        verdict(&judged, self.args.run.strict)
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let run = &self.args.run;
+        let seed = match run.order {
+            Some(Order::Seed(seed)) => seed,
+            Some(Order::Fixed) => 1,
+            None => RandomState::new().build_hasher().finish() % 100_000,
+        };
+        let source = Source {
+            name: self.tunnel.spec.text.clone(),
+            description: "uarttool conformance".to_owned(),
+            console: self.args.run.console.clone(),
+        };
+        let artifacts = self.args.output.artifacts.as_deref();
+        let clock = cli::tokio_clock();
+        Ok(Plan {
+            tests: self.tests.clone(),
+            left_out: catalogue::all().count() - self.tests.len(),
+            is_fixed: run.order == Some(Order::Fixed),
+            seed,
+            strict: run.strict,
+            allow_inconclusive: run.allow_inconclusive,
+            retries: run.retries,
+            fail_fast: run.fail_fast,
+            ledger: self.ledger.clone(),
+            artifacts: artifacts.map(|folder| Artifacts::new(folder, source, clock)).transpose()?,
+            target: self.tunnel.spec.text.clone(),
+            rerun: self.rerun(seed),
+            flip: None,
+            is_virtual: self.is_virtual,
+        })
+    }
+
+    /// The command that runs one test of this run again, but for its name.
+    fn rerun(&self, seed: u64) -> String {
+        let mut text = String::from("uarttool conformance");
+        let quoted = |word: &str| match word.contains([' ', '\'', '"', '$', '*', '(', ';', '&']) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.to_owned(),
+        };
+        text.push_str(&format!(" -d {}", quoted(&self.tunnel.spec.text)));
+        if let Some(max_frame) = self.args.tunnel.max_frame {
+            text.push_str(&format!(" --max-frame {max_frame}"));
+        }
+        let identity = Identity::default();
+        let given = &self.target.identity;
+        for (flag, value, default) in [
+            ("--host-ip", given.host_ip.to_string(), identity.host_ip.to_string()),
+            ("--host-mac", given.host_mac.to_string(), identity.host_mac.to_string()),
+            ("--device-ip", given.device_ip.to_string(), identity.device_ip.to_string()),
+        ] {
+            if value != default {
+                text.push_str(&format!(" {flag} {value}"));
+            }
+        }
+        text.push_str(&format!(" --order {seed}"));
+        text
+    }
+
+    /// Connects and finds out what has to be known.
+    async fn prepare(&self, seed: u64, program: Option<Program>) -> Result<(Rig, Vec<String>)> {
+        let deadline = Instant::now() + self.args.launch.wait;
+        let events = terminal::events();
+        let (connector, mut restart) =
+            surroundings::connector(&self.tunnel, &self.args.run, &events)?;
+        connector.prepare().await?;
+        let link = match &program {
+            None => connector.connect().await?,
+            Some(program) => {
+                let wait = self.args.launch.wait;
+                program.or_its_end(surroundings::connect_patiently(&*connector, wait)).await?
+            }
+        };
+        if let Some(program) = &program {
+            restart = Some(Box::new(program.clone()) as Box<dyn Restart>);
+        }
+        let clock = cli::tokio_clock();
+        let options = &self.tunnel.spec.options;
+        let target = self.target.clone();
+        let probe = Probe::new(link, options, target.identity, clock, events, Bus::default());
+        let scale = self.args.run.time_scale;
+        let mut rig = Rig::new(probe, connector, restart, target, scale, seed);
+        rig.boot_time = self.args.launch.wait;
+        rig.is_thorough = self.args.selection.extended || self.args.selection.long;
+        let explored = explore::explore(rig, deadline - Instant::now());
+        match &program {
+            Some(program) => program.or_its_end(explored).await,
+            None => explored.await,
+        }
+    }
+}
+
+/// What the device's console said last.
+fn last_words(console: Option<&Console>) -> Option<String> {
+    console.and_then(Console::last_line)
+}
+
+/// What the run came to, as an exit code.
+fn verdict(summary: &Summary, strict: bool) -> Result<Verdict> {
+    let errors = summary.count(|f| f.outcome.verdict == model::Verdict::Error);
+    if summary.is_lost {
+        let why = "the line was lost during the run";
+        return Err(Error::environment(why).with_help("look at the first test that did not pass"));
+    }
+    if errors > 0 {
+        let text = format!("{errors} test(s) ended in an error of our own");
+        return Err(Error::new(Category::Internal, text));
+    }
+    let bad = summary.count(|f| f.standing == Standing::Bad);
+    let unexpected = summary.count(|f| matches!(f.standing, Standing::UnexpectedPass(_)));
+    match bad > 0 || strict && unexpected > 0 {
+        true => Ok(Verdict::Failed),
+        false => Ok(Verdict::Done),
+    }
+}
