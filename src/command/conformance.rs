@@ -29,7 +29,7 @@ pub fn run(args: ConformanceArgs) -> Result<Verdict> {
     if let Some(launch) = args.launch.plan(has_device)? {
         return cli::block_on(started::run(args, tests, config, launch));
     }
-    let job = Job::new(args, tests, &config)?;
+    let job = Job::new(args, tests, &config, None)?;
     let is_virtual = job.is_virtual;
     let judged = async {
         let (stopper, stop) = stop::pair();

@@ -12,7 +12,7 @@ use super::trial::said;
 use crate::checksum;
 use crate::clock::Timestamp;
 use crate::probe::Identity;
-use crate::proto::{arp, be16, icmp, ipv4_at};
+use crate::proto::{MacAddr, arp, be16, icmp, ipv4_at, mac_at};
 use crate::record::FramingError;
 use bytes::Bytes;
 
@@ -85,6 +85,8 @@ pub struct Invariants {
     pub identity: Identity,
     max_frame: usize,
     used: HashSet<Ipv4Addr>,
+    /// Those under which we have spoken from a group's address, to see what comes of it.
+    claimed: HashSet<Ipv4Addr>,
     /// Echo requests that were sent, and replies that came.
     echoes: HashMap<[u8; 4], (u32, u32)>,
     /// Bytes of TCP streams, by flow and sequence number, the oldest first.
@@ -110,6 +112,7 @@ impl Invariants {
             identity,
             max_frame,
             used: HashSet::from([identity.host_ip]),
+            claimed: HashSet::new(),
             echoes: HashMap::new(),
             data: HashMap::new(),
             order: VecDeque::new(),
@@ -155,6 +158,10 @@ impl Invariants {
             _ => None,
         };
         self.used.extend(source);
+        let is_group_mac = be16(frame, 12) == Some(0x0806)
+            && mac_at(frame, 22).map(MacAddr::from).is_some_and(|mac| mac.is_multicast());
+        let is_group = |ip: &Ipv4Addr| is_group_mac || ip.is_multicast() || is_to_all(*ip);
+        self.claimed.extend(source.filter(is_group));
         let seen = Seen { time: Timestamp::default(), bytes: Bytes::copy_from_slice(frame) };
         if let Some(echo) = seen.icmp().filter(|icmp| icmp.kind == icmp::ECHO_REQUEST) {
             if self.echoes.len() > MEMORY {
@@ -211,8 +218,7 @@ impl Invariants {
         if ip.ttl < LEAST_TTL && !ip.destination.is_multicast() && ip.protocol != IGMP {
             self.violated(6, Some(seen), || format!("TTL {}: {}", ip.ttl, said(seen)));
         }
-        let is_ours =
-            is_group || self.used.contains(&ip.destination) || ip.destination.octets()[3] == 255;
+        let is_ours = is_group || self.used.contains(&ip.destination) || is_to_all(ip.destination);
         if !is_ours {
             self.violated(9, Some(seen), || {
                 format!("nobody is {}: {}", ip.destination, said(seen))
@@ -272,6 +278,10 @@ impl Invariants {
         if !seen.destination().is_some_and(|mac| mac.is_multicast()) {
             return;
         }
+        let to = seen.arp().map(|arp| arp.tpa).or(seen.ip().map(|ip| ip.destination));
+        if to.is_some_and(|to| self.claimed.contains(&to)) {
+            return; // whether it should believe that is asked by tests (ARP-15, IP4-14)
+        }
         let is_explained = match (seen.arp(), seen.ip()) {
             (Some(arp), _) => arp.op == arp::REQUEST || arp.spa == arp.tpa,
             // TCP and ICMP are for one; UDP and the rest may be for all.
@@ -284,11 +294,15 @@ impl Invariants {
     }
 }
 
+/// Whether an address is that of everybody: on this network, of 256 addresses, or at all.
+fn is_to_all(ip: Ipv4Addr) -> bool {
+    ip.octets()[3] == 255
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4};
-    use crate::proto::MacAddr;
 
     const ID: Identity = Identity {
         host_ip: Ipv4Addr::new(192, 168, 100, 1),

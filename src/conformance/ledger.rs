@@ -2,7 +2,8 @@
 //!
 //! ```toml
 //! ledger = 1
-//! about = "lwIP 2.1.3 in the test firmware"
+//! about = "the test firmware"
+//! with = ["lwip"]                 # and what those list: a name, or a path beside this file
 //!
 //! [[deviation]]
 //! test = "ethernet.dst-other-unicast"
@@ -10,6 +11,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -17,11 +19,25 @@ use super::{catalogue, invariants};
 use crate::error::{Error, Result};
 
 /// The ledgers that come with the program, by name.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("sim", include_str!("ledgers/sim.toml")),
     ("lwip", include_str!("ledgers/lwip.toml")),
+    ("esp-idf", include_str!("ledgers/esp-idf.toml")),
     ("linux", include_str!("ledgers/linux.toml")),
 ];
+
+/// A name as a ledger has it: a path begins at the ledger's own folder.
+fn beside(ledger: &str, name: &str) -> String {
+    let folder = Path::new(ledger).parent().filter(|_| is_path(name));
+    folder.map_or(name.to_owned(), |folder| folder.join(name).display().to_string())
+}
+
+fn is_path(name: &str) -> bool {
+    name.contains(['/', '.'])
+}
+
+/// How deep ledgers may be built on each other.
+const DEEPEST: u32 = 8;
 
 /// Known deviations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +55,8 @@ struct Document {
     ledger: u32,
     about: String,
     #[serde(default)]
+    with: Vec<String>,
+    #[serde(default)]
     deviation: Vec<Row>,
 }
 
@@ -52,10 +70,17 @@ struct Row {
 impl Ledger {
     /// The ledger of that name, or in that file.
     pub fn open(name: &str) -> Result<Ledger> {
-        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
-            return Ledger::parse(name, text);
+        Ledger::open_at(name, 0)
+    }
+
+    fn open_at(name: &str, depth: u32) -> Result<Ledger> {
+        if depth > DEEPEST {
+            return Err(Error::usage(format!("profile {name} is part of itself")));
         }
-        if !name.contains(['/', '.']) {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Ledger::parse(name, text, depth);
+        }
+        if !is_path(name) {
             let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
             let text = format!("there is no profile '{name}'; there are {}", names.join(", "));
             return Err(Error::usage(text).with_help("or give the path of a file: ./mine.toml"));
@@ -63,11 +88,11 @@ impl Ledger {
         let text = std::fs::read_to_string(name).map_err(|error| {
             Error::usage(format!("cannot read the profile {name}")).caused_by(error)
         })?;
-        Ledger::parse(name, &text)
+        Ledger::parse(name, &text, depth)
     }
 
     /// Parses a ledger; the error names the line and what is wrong there.
-    pub fn parse(name: &str, text: &str) -> Result<Ledger> {
+    fn parse(name: &str, text: &str, depth: u32) -> Result<Ledger> {
         let bad = |what: String| Error::usage(format!("bad profile {name}: {what}"));
         let line_of = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let document: Document = toml::from_str(text).map_err(|error| {
@@ -95,7 +120,23 @@ impl Ledger {
                 return Err(bad(format!("'{}' is listed twice", row.test)));
             }
         }
-        Ok(Ledger { name: name.to_owned(), about: document.about, deviations })
+        let own = Ledger { name: name.to_owned(), about: document.about, deviations };
+        let mut all = Ledger::default();
+        for name in &document.with {
+            all = all.and(Ledger::open_at(&beside(&own.name, name), depth + 1)?);
+        }
+        let all = all.and(own.clone());
+        Ok(Ledger { name: own.name, about: own.about, ..all })
+    }
+
+    /// Both; where they list the same test, `other` says why.
+    #[must_use]
+    pub fn and(mut self, other: Ledger) -> Ledger {
+        let joined = |a: String, b: String| if a.is_empty() { b } else { format!("{a}, {b}") };
+        self.name = joined(self.name, other.name);
+        self.about = joined(self.about, other.about);
+        self.deviations.extend(other.deviations);
+        self
     }
 
     /// Why `test` is expected to fail, if it is.
@@ -116,7 +157,7 @@ mod tests {
     #[test]
     fn the_built_in_ledgers_are_good() {
         for (name, text) in BUILT_IN {
-            Ledger::parse(name, text).unwrap_or_else(|error| panic!("{}", error.chain()));
+            Ledger::parse(name, text, 0).unwrap_or_else(|error| panic!("{}", error.chain()));
         }
     }
 
@@ -136,10 +177,31 @@ mod tests {
             ("ledger = 2\nabout = \"x\"\n".to_owned(), "version 2"),
             ("ledger = 1\nabuot = \"x\"\n".to_owned(), "line 2: unknown field `abuot`"),
         ] {
-            let error = Ledger::parse("mine.toml", &text).expect_err(&text).chain();
+            let error = Ledger::parse("mine.toml", &text, 0).expect_err(&text).chain();
             assert!(error.contains(part), "{error}");
         }
         let error = Ledger::open("lwpi").expect_err("no such name").chain();
-        assert!(error.contains("there are sim, lwip, linux"), "{error}");
+        assert!(error.contains("there are sim, lwip, esp-idf, linux"), "{error}");
+    }
+    #[test]
+    fn ledgers_are_built_on_each_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, with: &str, test: &str| {
+            let row = format!("[[deviation]]\ntest = \"{test}\"\nreason = \"{name}\"\n");
+            let text = format!("ledger = 1\nabout = \"{name}\"\nwith = [{with}]\n{row}");
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        write("base.toml", "\"lwip\"", "link.len-zero");
+        let top = write("top.toml", "\"./base.toml\"", "ipv4.src-loopback");
+        let ledger = Ledger::open(&top).unwrap_or_else(|error| panic!("{}", error.chain()));
+        assert_eq!(ledger.name, top);
+        assert_eq!(ledger.reason("link.len-zero"), Some("base.toml"));
+        assert_eq!(ledger.reason("ipv4.src-loopback"), Some("top.toml"), "not lwIP's reason");
+        assert!(ledger.reason("arp.sender-group-mac").is_some(), "lwIP's");
+        let ring = write("ring.toml", "\"./ring.toml\"", "link.len-zero");
+        let error = Ledger::open(&ring).expect_err("no end").chain();
+        assert!(error.contains("is part of itself"), "{error}");
     }
 }

@@ -47,7 +47,7 @@ impl Capability {
             Capability::Restart => {
                 "needs a device that can be started anew; give '--restart-cmd' or '--launch'"
             }
-            Capability::RawBytes => "needs a line of its own, as a byte stream",
+            Capability::RawBytes => "needs a line that is a stream of bytes",
             Capability::Reconnect => "needs a line that can be left and met again",
         }
     }
@@ -208,7 +208,9 @@ impl Rig {
         if restart.is_some() {
             has.push(Capability::Restart);
         }
-        has.push(Capability::RawBytes);
+        if probe.is_stream() {
+            has.push(Capability::RawBytes);
+        }
         if !probe.is_shared() {
             has.push(Capability::Reconnect);
         }

@@ -17,7 +17,6 @@ use super::rig::{Capability, Rig};
 use super::seen::Seen;
 use super::stimulus::{Datagram, Echo};
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
-use crate::error::Category;
 use crate::probe::Identity;
 use crate::proto::{MacAddr, icmp};
 use crate::record::{Body, FramingError, Record};
@@ -349,9 +348,7 @@ impl Trial {
         let deadline = Instant::now() + self.rig.boot_time;
         loop {
             match self.reconnect().await {
-                Err(Halt::Error(error))
-                    if error.category() == Category::Environment && Instant::now() < deadline =>
-                {
+                Err(Halt::Inconclusive(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 other => return other,
@@ -444,8 +441,18 @@ impl Trial {
         expected: impl Display,
         unwanted: impl Fn(&Seen) -> bool,
     ) -> bool {
+        self.none_at(self.severity, seen, expected, unwanted)
+    }
+
+    /// The same at a weight of its own.
+    pub fn none_at(
+        &mut self,
+        severity: Severity,
+        seen: &[Seen],
+        expected: impl Display,
+        unwanted: impl Fn(&Seen) -> bool,
+    ) -> bool {
         let found = seen.iter().find(|seen| unwanted(seen));
-        let severity = self.severity;
         self.judge(found.is_none(), || Failure {
             severity,
             expected: expected.to_string(),

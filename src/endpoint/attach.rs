@@ -213,6 +213,7 @@ impl Attached {
             _ => Standing::Unverified,
         };
         let about = About {
+            is_stream: true,
             endpoint: endpoint.to_owned(),
             peer: Some(self.holder.to_string()),
             standing,
@@ -425,8 +426,15 @@ mod tests {
         let mut sharing = Sharing::new(own, "sniff", &spec, &clock, &events).await;
         let standing = Standing::Unverified;
         let endpoint = spec.text.clone();
-        let held =
-            About { endpoint, peer: None, standing, is_live: true, has_left: false, shared: None };
+        let held = About {
+            endpoint,
+            peer: None,
+            standing,
+            is_stream: true,
+            is_live: true,
+            has_left: false,
+            shared: None,
+        };
         let bus = std::cell::RefCell::new(Bus::default());
         for (is_heard, wanted) in [(false, Standing::Unverified), (true, Standing::Served)] {
             sharing.up(&held);

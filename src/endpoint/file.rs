@@ -35,6 +35,7 @@ impl Connector for RawFile {
                 Error::new(Category::InputFile, text).caused_by(error)
             })?;
             let about = About {
+                is_stream: true,
                 endpoint: self.spec.text.clone(),
                 peer: None,
                 standing: Standing::Served,

@@ -45,6 +45,7 @@ pub fn pair(name: &str, peer: &str, framing: &'static Framing) -> (Link, Link) {
     let (near, far) = tokio::io::duplex(PIPE);
     let link = |stream, peer: &str| {
         let about = About {
+            is_stream: true,
             endpoint: name.to_owned(),
             peer: Some(peer.to_owned()),
             standing: Standing::Served,

@@ -73,6 +73,8 @@ pub struct About {
     pub peer: Option<String>,
     /// Whether the other end is known to serve us.
     pub standing: Standing,
+    /// Whether it is a stream of bytes; a link that carries frames whole has no framing to go wrong.
+    pub is_stream: bool,
     /// Whether the arrival of bytes says when they were on the line; a file does not.
     pub is_live: bool,
     /// Whether a client had closed its side already when it was accepted.

@@ -203,6 +203,7 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
         Error::environment(format!("cannot set TCP_NODELAY on {}", spec.text)).caused_by(error)
     })?;
     let about = About {
+        is_stream: true,
         endpoint: spec.text.clone(),
         peer,
         standing,

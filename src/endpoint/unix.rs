@@ -175,6 +175,7 @@ impl Connector for Listen {
 
 fn link(spec: &Spec, stream: UnixStream, standing: Standing, peer: Option<String>) -> Link {
     let about = About {
+        is_stream: true,
         endpoint: spec.text.clone(),
         peer,
         standing,

@@ -284,6 +284,11 @@ impl Probe {
         self.link.about.shared.is_some()
     }
 
+    /// Whether the line is a stream of bytes, in which frames have to be found.
+    pub fn is_stream(&self) -> bool {
+        self.link.about.is_stream
+    }
+
     /// Lets go of the link at once, in mid-frame if need be; [`Probe::relink`] brings the next.
     pub fn cut(&mut self) {
         self.take_arrived();

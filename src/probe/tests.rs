@@ -64,6 +64,7 @@ fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
     let (out, near) = mpsc::unbounded_channel();
     let seen = Seen::default();
     let about = About {
+        is_stream: true,
         endpoint: "test:".to_owned(),
         peer: None,
         standing,

@@ -64,6 +64,7 @@ impl End {
         let (to_us, received) = mpsc::unbounded_channel();
         let end = End { to_us, got: Arc::default(), takes: Arc::new(Semaphore::new(1000)) };
         let about = About {
+            is_stream: true,
             endpoint: "test:".to_owned(),
             peer: None,
             standing: Standing::Served,

@@ -52,6 +52,11 @@ impl Launched {
         self.places.fill(text)
     }
 
+    /// What runs, as the user gave it, in backquotes.
+    pub fn shown(&self) -> String {
+        self.what.shown()
+    }
+
     /// The last 64 KiB of what the program said on stdout and stderr.
     pub fn output(&self) -> String {
         self.output.text()

@@ -100,9 +100,9 @@ pub(super) struct RunArgs {
     /// The line's rate in baud; measured otherwise
     #[arg(long, value_name = "BAUD", value_parser = cli::connect::parse_line_rate)]
     pub(super) line_rate: Option<u32>,
-    /// Deviations that are known: sim, lwip, linux, or a file
+    /// Deviations that are known: sim, lwip, esp-idf, linux, or a file; may be given several times
     #[arg(long, value_name = "NAME|FILE")]
-    pub(super) profile: Option<String>,
+    pub(super) profile: Vec<String>,
     /// Start the device anew with this command, for the tests that need it
     #[arg(long, value_name = "CMD", conflicts_with_all = ["launch", "launch_file"])]
     pub(super) restart_cmd: Option<String>,
@@ -173,12 +173,55 @@ impl ConformanceArgs {
         }
     }
 
-    /// The ledger: the one that was named, or that of the built-in device as it comes.
+    /// The ledger: those that were named, or that of the built-in device as it comes.
     pub(super) fn ledger(&self, is_sim: bool) -> Result<Ledger> {
-        match (&self.run.profile, is_sim) {
-            (Some(name), _) => Ledger::open(name),
-            (None, true) => Ledger::open("sim"),
-            (None, false) => Ok(Ledger::default()),
+        let named = self.run.profile.iter().map(String::as_str);
+        let built_in = (is_sim && self.run.profile.is_empty()).then_some("sim");
+        named
+            .chain(built_in)
+            .map(Ledger::open)
+            .try_fold(Ledger::default(), |all, next| Ok(all.and(next?)))
+    }
+
+    /// The command that judges the same device again, but for tests and order; `device` is where it is
+    /// when it is not started.
+    pub(super) fn again(&self, device: Option<&str>) -> String {
+        let (addresses, run, launch) = (&self.addresses, &self.run, &self.launch);
+        let framing = self.tunnel.framing.map(|framing| framing.name.to_owned());
+        let script = launch.launch_file.as_ref().map(|path| path.display().to_string());
+        let text = |value: &dyn ToString| value.to_string();
+        let flags = [
+            ("--launch", launch.launch.clone()),
+            ("--launch-file", script),
+            ("-d", device.map(str::to_owned)),
+            ("--framing", framing),
+            ("--max-frame", self.tunnel.max_frame.as_ref().map(|n| text(n))),
+            ("--host-ip", addresses.host_ip.as_ref().map(|n| text(n))),
+            ("--host-mac", addresses.host_mac.as_ref().map(|n| text(n))),
+            ("--device-ip", addresses.device_ip.as_ref().map(|n| text(n))),
+            ("--device-mac", addresses.device_mac.as_ref().map(|n| text(n))),
+            ("--line-rate", run.line_rate.as_ref().map(|n| text(n))),
+            ("--time-scale", Some(run.time_scale).filter(|n| *n != 1.0).map(|n| text(&n))),
+            ("--restart-cmd", run.restart_cmd.clone()),
+            ("--console", run.console.clone()),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let mut command = String::from("uarttool conformance");
+        for (flag, value) in given {
+            command.push_str(&format!(" {flag} {}", quoted(&value)));
         }
+        if self.selection.extended || self.selection.long {
+            command.push_str(" --extended"); // some tests have a longer form
+        }
+        command
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:/=@%+".contains(c);
+    match word.chars().all(is_plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }

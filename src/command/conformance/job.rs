@@ -23,7 +23,7 @@ use crate::conformance::rig::{Restart, Rig, Target};
 use crate::conformance::{catalogue, explore};
 use crate::endpoint::memory;
 use crate::error::{Category, Error, Result};
-use crate::probe::{Identity, Probe};
+use crate::probe::Probe;
 use crate::stop::Stop;
 
 /// Everything that was decided before anything is opened.
@@ -35,16 +35,31 @@ pub struct Job {
     tunnel: Tunnel,
     target: Target,
     ledger: Ledger,
+    named: Named,
+}
+
+/// How the target and the way to it are named to people.
+pub struct Named {
+    /// The endpoint, or the program that was started.
+    pub target: String,
+    /// The command that runs tests against it again.
+    pub again: String,
 }
 
 impl Job {
-    /// Decides everything that flags and configuration decide.
+    /// Decides everything that flags and configuration decide; `named` is for a device that was
+    /// started for this run.
     pub fn new(
         args: ConformanceArgs,
         tests: Vec<&'static model::Test>,
         config: &Config,
+        named: Option<Named>,
     ) -> Result<Job> {
         let tunnel = target::tunnel(&args.tunnel, config)?;
+        let named = named.unwrap_or_else(|| Named {
+            target: tunnel.spec.text.clone(),
+            again: args.again(Some(&tunnel.spec.text)),
+        });
         let identity = target::identity(&args.addresses, config);
         let is_max_declared = args.tunnel.max_frame.is_some()
             || config.target.max_frame.is_some()
@@ -62,7 +77,7 @@ impl Job {
             line_rate: args.run.line_rate.filter(|rate| *rate > 0),
         };
         let ledger = args.ledger(is_virtual)?;
-        Ok(Job { is_virtual, args, tests, tunnel, target, ledger })
+        Ok(Job { is_virtual, args, tests, tunnel, target, ledger, named })
     }
 
     /// Judges the device, which `program` is if it was started for this.
@@ -116,7 +131,7 @@ impl Job {
             None => RandomState::new().build_hasher().finish() % 100_000,
         };
         let source = Source {
-            name: self.tunnel.spec.text.clone(),
+            name: self.named.target.clone(),
             description: "uarttool conformance".to_owned(),
             console: self.args.run.console.clone(),
         };
@@ -133,37 +148,11 @@ impl Job {
             fail_fast: run.fail_fast,
             ledger: self.ledger.clone(),
             artifacts: artifacts.map(|folder| Artifacts::new(folder, source, clock)).transpose()?,
-            target: self.tunnel.spec.text.clone(),
-            rerun: self.rerun(seed),
+            target: self.named.target.clone(),
+            rerun: format!("{} --order {seed}", self.named.again),
             flip: None,
             is_virtual: self.is_virtual,
         })
-    }
-
-    /// The command that runs one test of this run again, but for its name.
-    fn rerun(&self, seed: u64) -> String {
-        let mut text = String::from("uarttool conformance");
-        let quoted = |word: &str| match word.contains([' ', '\'', '"', '$', '*', '(', ';', '&']) {
-            true => format!("'{}'", word.replace('\'', r"'\''")),
-            false => word.to_owned(),
-        };
-        text.push_str(&format!(" -d {}", quoted(&self.tunnel.spec.text)));
-        if let Some(max_frame) = self.args.tunnel.max_frame {
-            text.push_str(&format!(" --max-frame {max_frame}"));
-        }
-        let identity = Identity::default();
-        let given = &self.target.identity;
-        for (flag, value, default) in [
-            ("--host-ip", given.host_ip.to_string(), identity.host_ip.to_string()),
-            ("--host-mac", given.host_mac.to_string(), identity.host_mac.to_string()),
-            ("--device-ip", given.device_ip.to_string(), identity.device_ip.to_string()),
-        ] {
-            if value != default {
-                text.push_str(&format!(" {flag} {value}"));
-            }
-        }
-        text.push_str(&format!(" --order {seed}"));
-        text
     }
 
     /// Connects and finds out what has to be known.

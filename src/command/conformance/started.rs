@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::ConformanceArgs;
-use super::job::Job;
+use super::job::{Job, Named};
 use crate::cli::config::Config;
 use crate::cli::launch::{Launch, Launched};
 use crate::cli::{Verdict, signals};
@@ -33,12 +33,14 @@ pub async fn run(
         None => launch,
     };
     let mut launched = launch.start().await?;
+    let target = launched.shown();
+    let named = Named { target, again: args.again(args.tunnel.device.as_deref()) };
     let judged = async {
         name_places(&mut args, &launched);
         let (program, orders) = Program::new();
         tokio::select! {
             biased;
-            judged = async { Job::new(args, tests, &config)?.run(stop, &interrupted, Some(program)).await } => judged,
+            judged = async { Job::new(args, tests, &config, Some(named))?.run(stop, &interrupted, Some(program)).await } => judged,
             never = orders.obey(&mut launched) => match never {},
         }
     }

@@ -8,7 +8,7 @@ use super::super::model::Tier::{Core, Extended, Smoke};
 use super::super::model::{Flow, Group, Mismatch, Severity, Test};
 use super::super::seen::Seen;
 use super::super::stimulus::ArpFrame;
-use super::super::trial::{ANSWER, Trial, compare, is_reaction};
+use super::super::trial::{ANSWER, Trial, compare, is_reaction, said};
 use super::row;
 use crate::craft::layers::Arp;
 use crate::proto::{MacAddr, arp};
@@ -147,7 +147,7 @@ async fn request_other_target(t: &mut Trial) -> Flow {
 async fn bad_hw_proto_len(t: &mut Trial) -> Flow {
     type Change = fn(&mut Arp);
     let vectors: [(Severity, &str, Change); 4] = [
-        (Must, "hardware type 6", |arp| arp.hardware = 6),
+        (Must, "hardware type 15, Frame Relay", |arp| arp.hardware = 15),
         (Must, "protocol type 0x86dd", |arp| arp.protocol = 0x86dd),
         (Should, "hardware addresses of 5 bytes", |arp| arp.hardware_length = 5),
         (Should, "protocol addresses of 16 bytes", |arp| arp.protocol_length = 16),
@@ -155,8 +155,9 @@ async fn bad_hw_proto_len(t: &mut Trial) -> Flow {
     for (severity, what, change) in vectors {
         let asked = question(t).arp(change);
         let seen = t.exchange(&asked.frame()).await?;
-        let answered = seen.iter().any(is_reaction);
-        t.check(severity, !answered, format!("no answer to a question with {what}"), "one came");
+        let answer = seen.iter().find(|seen| is_reaction(seen));
+        let actual = answer.map_or("none came".to_owned(), said);
+        t.check(severity, answer.is_none(), format!("no answer to a question with {what}"), actual);
     }
     Ok(())
 }

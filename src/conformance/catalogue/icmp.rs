@@ -8,7 +8,7 @@ use super::super::model::Tier::{Core, Extended, Smoke};
 use super::super::model::{Flow, Group, Mismatch, Test};
 use super::super::seen::Seen;
 use super::super::stimulus::{ArpFrame, icmp_frame};
-use super::super::trial::{Trial, compare, is_reaction};
+use super::super::trial::{Trial, compare, is_reaction, said};
 use super::ipv4::FAR;
 use super::row;
 use crate::craft::layers::Checksum;
@@ -174,12 +174,10 @@ async fn echo_broadcast(t: &mut Trial) -> Flow {
         let echo =
             t.echo(8).ip(|ip| ip.destination = to).eth(|eth| eth.destination = group_mac(to));
         let seen = t.exchange(&echo.frame()).await?;
-        let other = seen
-            .iter()
-            .filter(|seen| is_reaction(seen))
-            .any(|seen| seen.ip().is_none_or(|ip| ip.source != own));
         let expected = format!("an echo request to {to} is answered from {own} or not at all");
-        t.must(!other, expected, "something else came");
+        t.none(&seen, expected, |seen| {
+            is_reaction(seen) && seen.ip().is_none_or(|ip| ip.source != own)
+        });
         let answered = seen.iter().any(|seen| echo.is_answered_by(seen));
         t.remark(format!("{to}: {}", if answered { "answered" } else { "silent" }));
     }
@@ -233,9 +231,10 @@ async fn protocol_unreachable(t: &mut Trial) -> Flow {
         let seen = t.exchange(&eth.frame(&packet)).await?;
         let is_error =
             |seen: &Seen| seen.icmp().is_some_and(|icmp| (icmp.kind, icmp.code) == (3, 2));
-        let other = seen.iter().any(|seen| is_reaction(seen) && !is_error(seen));
+        let other = seen.iter().find(|seen| is_reaction(seen) && !is_error(seen));
         let expected = format!("Protocol Unreachable for protocol {protocol}, or nothing");
-        t.check(severity, !other, expected, "something else came");
+        let actual = other.map_or("nothing else came".to_owned(), said);
+        t.check(severity, other.is_none(), expected, actual);
         match seen.iter().find(|seen| is_error(seen)) {
             Some(error) => {
                 let fields = quoted(error, &packet);

@@ -52,6 +52,7 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
         told: BTreeSet::new(),
     };
     let about = About {
+        is_stream: false,
         endpoint: spec.text.clone(),
         peer: None,
         standing: Standing::Served,
