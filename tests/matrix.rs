@@ -47,7 +47,7 @@ fn run(endpoint: &str, plan: &Plan) -> Summary {
         let target = Target { identity, max_frame, is_max_declared: false, line_rate: None };
         let switch: Box<dyn Restart> = Box::new(Switch(sim.clone()));
         let rig = Rig::new(probe, Box::new(sim), Some(switch), target, 1.0, plan.seed);
-        let (rig, facts) = explore(rig, Duration::from_secs(10)).await?;
+        let (rig, facts) = explore(rig, Duration::from_secs(10), &mut |_| {}).await?;
         let (_stopper, mut stop) = stop::pair();
         let tell = &mut |_| {};
         engine::run(

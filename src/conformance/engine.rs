@@ -253,12 +253,12 @@ impl Engine<'_> {
         let said = lines.iter().find_map(crash).map(|line| format!("its console says: {line}"));
         self.console.append(&mut lines);
         let Some(program) = &mut self.around.program else { return said };
-        if is_cut {
-            let ended = program.wait_for(Option::is_some);
-            let _ = tokio::time::timeout(NEWS, ended).await; // it may run on without the line
+        if is_cut && !program.has_changed().unwrap_or(false) {
+            let _ = tokio::time::timeout(NEWS, program.changed()).await; // it may run on
+            program.mark_changed();
         }
-        let ended = program.has_changed().unwrap_or(false);
-        let sentence = program.borrow_and_update().clone().filter(|_| ended);
+        let is_news = program.has_changed().unwrap_or(false);
+        let sentence = program.borrow_and_update().clone().filter(|_| is_news);
         sentence.or(said)
     }
 

@@ -26,9 +26,15 @@ const LEAST_FRAME: usize = 60;
 const AFTER_FLUSH: Duration = Duration::from_millis(250);
 
 /// Waits until the device answers a ping, and says what was found out about it.
-pub async fn explore(rig: Rig, wait: Duration) -> Result<(Rig, Vec<String>)> {
+///
+/// `tell` hears what is being done.
+pub async fn explore(
+    rig: Rig,
+    wait: Duration,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(Rig, Vec<String>)> {
     let mut trial = Trial::of(rig, Severity::Report, None);
-    let flow = look(&mut trial, wait).await;
+    let flow = look(&mut trial, wait, tell).await;
     let (outcome, rig) = trial.end(flow.as_ref().map(|_| ()).map_err(copy));
     match flow {
         Ok(facts) => Ok((rig, facts)),
@@ -45,7 +51,8 @@ fn copy(halt: &Halt) -> Halt {
     }
 }
 
-async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
+async fn look(t: &mut Trial, wait: Duration, tell: &mut dyn FnMut(&str)) -> Flow<Vec<String>> {
+    tell("waiting for the device to answer a ping");
     let expected = t.identity().device_mac;
     wait_for_device(t, wait).await?;
     t.rig.invariants.forgive(); // what came before we knew where it is and were in step
@@ -55,6 +62,7 @@ async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
     if mac != expected {
         facts.push(format!("{} is at {mac}, not at {expected}", t.identity().device_ip));
     }
+    tell("measuring the line");
     if t.rig.target.line_rate.is_none() {
         t.rig.pace.byte_time = measure(t).await?;
     }
@@ -63,10 +71,12 @@ async fn look(t: &mut Trial, wait: Duration) -> Flow<Vec<String>> {
         0 => "the line is not paced".to_owned(),
         nanos => format!("the line takes {:.1} us a byte", nanos as f64 / 1000.0),
     });
+    tell("looking for the largest frame that is answered");
     let limit = find_limit(t).await?;
     t.rig.capabilities.max_frame = limit;
     facts.push(format!("frames of up to {limit} bytes are answered"));
     if t.rig.can(Capability::RawBytes) {
+        tell("looking at what a bad header does");
         let policy = find_policy(t).await?;
         t.rig.capabilities.policy = policy;
         if policy.is_none() && !t.bring_back().await {
@@ -114,7 +124,7 @@ async fn wait_for_device(t: &mut Trial, wait: Duration) -> Flow {
         if Instant::now() >= deadline {
             let ip = t.identity().device_ip;
             return Err(Halt::Inconclusive(format!(
-                "{ip} has not answered a ping within {wait:?}: is the guest running (not halted for \
+                "{ip} has not answered a ping within {wait:.1?}: is the guest running (not halted for \
                  gdb), is this the tunnel and not the console, is the address right?"
             )));
         }

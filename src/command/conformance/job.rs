@@ -95,9 +95,14 @@ impl Job {
         let judge = async {
             let prepared = tokio::select! {
                 biased;
-                () = waiting.wait() => return Ok(None),
-                prepared = self.prepare(plan.seed, program.clone()) => prepared,
+                () = waiting.wait() => {
+                    output.clear_progress();
+                    terminal::tell("interrupted before the first test");
+                    return Ok(None);
+                }
+                prepared = self.prepare(plan.seed, program.clone(), &output) => prepared,
             };
+            output.clear_progress();
             let (rig, facts) = prepared.map_err(|error| match last_words(console.as_ref()) {
                 Some(line) => error.with_help(format!("the console's last line is: {line}")),
                 None => error,
@@ -156,11 +161,18 @@ impl Job {
     }
 
     /// Connects and finds out what has to be known.
-    async fn prepare(&self, seed: u64, program: Option<Program>) -> Result<(Rig, Vec<String>)> {
+    async fn prepare(
+        &self,
+        seed: u64,
+        program: Option<Program>,
+        output: &Output,
+    ) -> Result<(Rig, Vec<String>)> {
+        let tell = &mut |what: &str| output.preparing(what);
         let deadline = Instant::now() + self.args.launch.wait;
         let events = terminal::events();
         let (connector, mut restart) =
             surroundings::connector(&self.tunnel, &self.args.run, &events)?;
+        output.preparing(&format!("connecting to {}", self.tunnel.spec.text));
         connector.prepare().await?;
         let link = match &program {
             None => connector.connect().await?,
@@ -180,7 +192,7 @@ impl Job {
         let mut rig = Rig::new(probe, connector, restart, target, scale, seed);
         rig.boot_time = self.args.launch.wait;
         rig.is_thorough = self.args.selection.extended || self.args.selection.long;
-        let explored = explore::explore(rig, deadline - Instant::now());
+        let explored = explore::explore(rig, deadline - Instant::now(), tell);
         match &program {
             Some(program) => program.or_its_end(explored).await,
             None => explored.await,

@@ -119,6 +119,14 @@ impl Output {
         }
     }
 
+    /// Shows what is being done before the first test.
+    pub fn preparing(&self, what: &str) {
+        if self.has_progress {
+            let _ = write!(std::io::stderr(), "\r\u{1b}[2K     {what}");
+            self.is_progress_shown.set(true);
+        }
+    }
+
     fn write(&self, text: &str) {
         // A reader that left wants no more.
         let _ = match self.to_stderr {
@@ -127,7 +135,8 @@ impl Output {
         };
     }
 
-    fn clear_progress(&self) {
+    /// Takes the progress line away.
+    pub fn clear_progress(&self) {
         if self.is_progress_shown.replace(false) {
             let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
         }

@@ -93,9 +93,13 @@ pub async fn connect_patiently(connector: &dyn Connector, wait: Duration) -> Res
     let deadline = Instant::now() + wait;
     loop {
         match connector.connect().await {
-            Err(error)
-                if error.category() == Category::Environment && Instant::now() < deadline =>
-            {
+            Err(error) if error.category() == Category::Environment => {
+                if Instant::now() >= deadline {
+                    let text = format!("the program runs, but after {wait:?} we {}", error.chain());
+                    return Err(
+                        Error::environment(text).with_help("give it more time with '--wait 2m'")
+                    );
+                }
                 tokio::time::sleep(PAUSE).await;
             }
             other => return other,

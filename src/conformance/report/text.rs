@@ -142,7 +142,13 @@ impl Text {
         }
         let bad = of_owner.iter().filter(|f| f.standing == Standing::Bad).count();
         let warned = of_owner.iter().filter(|f| f.standing == Standing::Warned).count();
-        let _ = write!(text, "\n{}: {bad} of {} failed", owner.title(), of_owner.len());
+        let failed =
+            |f: &&&Finished| f.standing == Standing::Bad && f.outcome.verdict == Verdict::Fail;
+        let failed = of_owner.iter().filter(failed).count();
+        let _ = write!(text, "\n{}: {failed} of {} failed", owner.title(), of_owner.len());
+        if bad > failed {
+            let _ = write!(text, ", {} without a verdict", bad - failed);
+        }
         if warned > 0 {
             let _ = write!(text, ", {warned} to look at");
         }
@@ -226,7 +232,9 @@ fn explain_failure(text: &mut String, failure: &Failure) {
     }
     if let Some((_, frame)) = &failure.frame {
         let line = crate::dissect::render::line::one_line(frame);
-        let _ = writeln!(text, "{:>12} {line}", "frame");
+        if line != failure.actual {
+            let _ = writeln!(text, "{:>12} {line}", "frame");
+        }
     }
 }
 
