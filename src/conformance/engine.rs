@@ -135,7 +135,7 @@ pub async fn run<'a>(
     }));
     let mut lost: Option<String> = None;
     for (at, test) in order.iter().enumerate() {
-        if engine.is_over(order.len() - at) {
+        if engine.ended_by().is_some() {
             break;
         }
         (engine.around.tell)(Event::Test(test.about, at + 1, order.len()));
@@ -147,23 +147,24 @@ pub async fn run<'a>(
             (rig, lost) = engine.recover(rig, test).await?;
         }
     }
+    engine.summary.not_run = order.len() - engine.summary.finished.len();
+    if engine.summary.not_run > 0 {
+        engine.summary.ended = engine.ended_by().map(str::to_owned);
+    }
     engine.close(&rig)?;
     let summary = engine.summary;
     Ok(summary)
 }
 
 impl Engine<'_> {
-    /// Whether to end now, `left` tests before the end.
-    fn is_over(&mut self, left: usize) -> bool {
+    /// Why to end before the last test, if there is a reason.
+    fn ended_by(&self) -> Option<&'static str> {
         let failed = self.summary.finished.iter().any(|f| f.standing == Standing::Bad);
-        let why = match () {
-            () if self.around.stop.is_stopped() => "interrupted",
-            () if failed && self.plan.fail_fast => "a test has failed ('--fail-fast')",
-            () => return false,
-        };
-        self.summary.ended = Some(why.to_owned());
-        self.summary.not_run = left;
-        true
+        match () {
+            () if self.around.stop.is_stopped() => Some("interrupted"),
+            () if failed && self.plan.fail_fast => Some("a test has failed ('--fail-fast')"),
+            () => None,
+        }
     }
 
     /// Whether the last test left the device in doubt.

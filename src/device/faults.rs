@@ -117,6 +117,8 @@ pub enum Fault {
     LengthBeyondFrame,
     RepliesElsewhere,
     RepliesToAll,
+    /// `resend-changed`.
+    ResendChanged,
 }
 
 /// What is known about a fault.
@@ -341,6 +343,8 @@ pub static ALL: &[Info] = &[
         "one echo reply in eight goes to 10.0.0.9"),
     info(Fault::RepliesToAll, "X48", "replies-to-all", Layer::Frame,
         "one echo reply in eight goes out in a frame to all"),
+    info(Fault::ResendChanged, "X49", "resend-changed", Layer::Frame,
+        "TCP data that is sent again is not what it was"),
 ];
 
 /// A set of faults.

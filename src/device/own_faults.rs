@@ -1,12 +1,13 @@
 //! Faults beyond the first sample, each for a requirement that no other fault breaks. They change frames
 //! on their way to the device and from it; what needs more sits where the device does it.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use super::answers::back;
 use super::faults::{Fault, Faults};
 use super::packet::{self, IP};
-use crate::proto::{be16, ipv4_at};
+use crate::proto::{be16, be32, ipv4_at};
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -34,12 +35,14 @@ pub struct OwnFaults {
     is_redirected: bool,
     /// Who sent the last packet from the host.
     last_sender: Option<[u8; 6]>,
+    /// The highest sequence number of TCP data that was sent, by ports.
+    sent_up_to: HashMap<[u8; 4], u32>,
 }
 
 impl OwnFaults {
     /// These faults, as far as `faults` has them.
     pub fn new(faults: Faults) -> Self {
-        OwnFaults { faults, is_redirected: false, last_sender: None }
+        OwnFaults { faults, is_redirected: false, last_sender: None, sent_up_to: HashMap::new() }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -192,7 +195,7 @@ impl OwnFaults {
     }
 
     /// A frame to the line.
-    pub fn sent(&self, frame: &mut [u8]) {
+    pub fn sent(&mut self, frame: &mut [u8]) {
         let Some(parts) = packet::parts(frame) else { return };
         if self.faults == Faults::none() || parts.end - parts.transport < 8 {
             return;
@@ -212,6 +215,10 @@ impl OwnFaults {
             for byte in &mut frame[parts.transport + 8..parts.end] {
                 *byte = if *byte == 0x7e { 0x7d } else { *byte };
             }
+            packet::mend_transport(frame);
+        }
+        if self.has(Fault::ResendChanged) && parts.protocol == 6 {
+            self.change_resent(&mut frame[parts.transport..parts.end]);
             packet::mend_transport(frame);
         }
         if self.has(Fault::LowTtl) {
@@ -239,6 +246,24 @@ impl OwnFaults {
         }
         if self.has(Fault::LargeChecksumWrong) && frame.len() > 1000 {
             frame[IP + 10] ^= 1;
+        }
+    }
+}
+
+impl OwnFaults {
+    /// Changes the first byte of data in a segment that was sent before.
+    fn change_resent(&mut self, segment: &mut [u8]) {
+        let header = segment.get(12).map_or(usize::MAX, |byte| usize::from(byte >> 4) * 4);
+        let (Some(&ports), Some(seq)) = (segment.first_chunk(), be32(segment, 4)) else { return };
+        let Some(data) = segment.get_mut(header..).filter(|data| !data.is_empty()) else { return };
+        let end = seq.wrapping_add(data.len() as u32);
+        if self.sent_up_to.len() > 1000 {
+            self.sent_up_to.clear();
+        }
+        let known = self.sent_up_to.entry(ports).or_insert(seq);
+        match (end.wrapping_sub(*known) as i32) > 0 {
+            true => *known = end,
+            false => data[0] ^= 1,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod firmware;
 pub mod host;
+pub mod judge;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::DirBuilderExt;
