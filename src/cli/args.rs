@@ -12,8 +12,9 @@ use crate::proto::MacAddr;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Tunnel")]
 pub struct TunnelArgs {
-    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., file:PATH, with
-    /// options behind commas (framing=, max-frame=, reconnect=, quickack=)
+    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., tap:NAME, file:PATH, or
+    /// sim, the built-in device; with options behind commas (framing=, max-frame=, reconnect=,
+    /// quickack=)
     #[arg(
         short = 'd',
         long,

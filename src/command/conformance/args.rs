@@ -23,11 +23,11 @@ Examples:
   uarttool conformance --launch './qemu.sh unix:{tunnel} unix:{console}'
   uarttool conformance --list
 
-A test passes, fails, or is inconclusive where the device could not be judged. Requirements ('must')
-fail the run; recommendations ('should') are shown, and fail it with '--strict'.
+A test passes, fails, or is inconclusive where the device could not be judged. Requirements
+('must') fail the run; recommendations ('should') are shown, and fail it with '--strict'.
 
-Exit status: 0 nothing required failed; 1 something did, or was inconclusive; 2 usage; 3 the tunnel is
-not there or went away; 70 a test ended in an error of our own; 130 interrupted.";
+Exit status: 0 nothing required failed; 1 something did, or was inconclusive; 2 usage; 3 the
+tunnel is not there or went away; 70 a test ended in an error of our own; 130 interrupted.";
 
 /// Judge a device through the tunnel: link, Ethernet, ARP, IPv4, ICMP
 #[derive(Args, Debug)]
