@@ -256,17 +256,51 @@ fn an_interface_that_is_not_there_is_made_and_up_while_it_is_held() {
     assert!(!shown().expect("iproute2 is there").status.success(), "it was ours alone");
 }
 
+/// Exit code, stdout and stderr of a command beside the Linux that plays the device.
+fn beside_gold_linux(script: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(script);
+    command.envs(uarttool().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let process = Process::start(command.arg("--").args(arguments));
+    let status = process.wait(Duration::from_secs(300));
+    (status.code(), process.stdout(), process.stderr())
+}
+
+/// The judge's verdicts on Linux have to be those of the ledger: with `--strict`, a change in either
+/// direction fails.
+fn judge_linux(endpoint: &str, order: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gold-linux");
+    let judge = [&binary(), "conformance", "-d", endpoint, "--strict", "--profile", "linux"];
+    let (code, said, errors) =
+        beside_gold_linux(&script, &[&judge[..], &["--long", "--order", order]].concat());
+    assert_eq!(code, Some(0), "{said}{errors}");
+    for word in ["INCONCLUSIVE", "ERROR", "FLAKY", "take it off the list"] {
+        assert!(!said.contains(word), "{word}: {said}");
+    }
+    said
+}
+
+#[test]
+#[ignore = "needs root, /dev/net/tun, iproute2, python3: scripts/test"]
+fn linux_behind_a_uart_does_what_its_ledger_says() {
+    let said = judge_linux("sim,stack=tap:uart0", "1");
+    assert!(!said.contains("SKIP"), "all of it can be judged: {said}");
+}
+
+#[test]
+#[ignore = "needs root, /dev/net/tun, iproute2, python3: scripts/test"]
+fn linux_without_a_uart_does_the_same_but_for_the_line() {
+    let said = judge_linux("tap:uart0", "2");
+    let skipped = said.lines().filter(|line| line.trim_start().starts_with("SKIP ["));
+    let skipped: Vec<_> = skipped.collect();
+    assert!(skipped.iter().all(|line| line.contains("] link.")), "{skipped:?}");
+    assert!(skipped.iter().any(|line| line.contains("a stream of bytes")), "{skipped:?}");
+}
+
 #[test]
 #[ignore = "needs root, /dev/net/tun, iproute2, curl, python3: scripts/test"]
 fn gold_linux_answers_the_command_passes_its_status_on_and_leaves_nothing() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gold-linux");
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(&script);
-        command.envs(uarttool().get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let process = Process::start(command.arg("--").args(arguments));
-        let status = process.wait(Duration::from_secs(60));
-        (status.code(), process.stdout(), process.stderr())
-    };
+    let run = |arguments: &[&str]| beside_gold_linux(&script, arguments);
     let (code, said, errors) =
         run(&[&binary(), "ping", "-d", "sim,stack=tap:uart0", "-c", "3", "-i", "0.1"]);
     assert_eq!(code, Some(0), "{said}{errors}");

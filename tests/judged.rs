@@ -1,0 +1,165 @@
+//! The real firmware under `uarttool conformance --launch`: lwIP in QEMU, judged from outside. What it
+//! does otherwise stands in a ledger; with `--strict` a change in either direction fails here.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::{Process, assert_wireshark_is_happy, text, tshark, uarttool};
+
+/// How long all tests of a tier take, and a half more.
+const LONG: Duration = Duration::from_secs(300);
+
+fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
+}
+
+/// The command that is the device.
+fn launch(variant: &str) -> String {
+    let script = repository("scripts/firmware-run");
+    format!("'{script}' --variant {variant} --console unix:{{console}} --tunnel unix:{{tunnel}}")
+}
+
+/// A running judge of that variant of the firmware.
+fn start(variant: &str, args: &[&str]) -> Process {
+    let launch = launch(variant);
+    let own = ["conformance", "--launch", &launch, "--wait", "60s"];
+    Process::start(uarttool().args(own).args(args))
+}
+
+/// Exit code and stdout.
+fn judge(variant: &str, args: &[&str]) -> (Option<i32>, String) {
+    let judge = start(variant, args);
+    let status = judge.wait(LONG);
+    (status.code(), judge.stdout())
+}
+
+/// Whether the run has judged everything, and all that it found stands in the ledger.
+fn assert_as_in_the_ledger(variant: &str, ledger: &str, args: &[&str]) {
+    let profile = repository(ledger);
+    let own = ["--strict", "--profile", &profile];
+    let (code, stdout) = judge(variant, &[&own, args].concat());
+    assert_eq!(code, Some(0), "{stdout}");
+    for word in ["INCONCLUSIVE", "ERROR", "SKIP", "FLAKY", "take it off the list"] {
+        assert!(!stdout.contains(word), "{word}: {stdout}");
+    }
+    assert!(stdout.contains("known to deviate"), "{stdout}");
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn the_firmware_does_what_its_ledger_says() {
+    assert_as_in_the_ledger("plain", "fixtures/firmware/ledger.toml", &["--order", "1"]);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn in_another_order_it_does_the_same() {
+    assert_as_in_the_ledger("plain", "fixtures/firmware/ledger.toml", &["--order", "2"]);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn with_the_options_of_esp_idf_it_does_what_that_ledger_says_in_all_tiers() {
+    let ledger = "fixtures/firmware/ledger-esp-idf.toml";
+    assert_as_in_the_ledger("esp-idf", ledger, &["--long", "--order", "3"]);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn without_a_ledger_its_author_is_told_what_is_wrong_and_shown_the_frames() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_str().expect("a plain path");
+    let tests = ["link.max-frame", "ipv4.src-loopback", "link.boot-noise", "icmp.echo-basic"];
+    let (code, stdout) = judge("plain", &[&tests[..], &["--artifacts", out]].concat());
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stdout.contains("set the interface's MTU to 1486"), "{stdout}");
+    for (name, result) in tests.iter().zip(["FAIL", "FAIL", "PASS", "PASS"]) {
+        let is_it = |line: &&str| line.trim_start().starts_with(result) && line.ends_with(name);
+        assert!(stdout.lines().any(|line| is_it(&line)), "{result} {name}: {stdout}");
+    }
+    let kept = folder.path().join("ipv4.src-loopback.pcapng");
+    assert_wireshark_is_happy(&kept);
+    let commented = tshark(&kept, &["-Y", "frame.comment", "-T", "fields", "-e", "ip.dst"]);
+    assert_eq!(commented.trim(), "127.0.0.1", "the reply that should not be");
+    let console = std::fs::read_to_string(folder.path().join("console.log")).expect("a log");
+    let boots = console.matches("uarttool test firmware").count();
+    assert_eq!(boots, 2, "link.boot-noise has started it again: {console}");
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn when_qemu_dies_the_test_that_ran_fails_and_the_rest_is_judged() {
+    let judge = start("plain", &["link", "--order", "fixed", "--max-frame", "1500"]);
+    judge.out.wait_for(0, "PASS");
+    for pid in qemus_below(judge.id()) {
+        kill(pid);
+    }
+    let status = judge.wait(LONG);
+    let stdout = judge.stdout();
+    assert_eq!(status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("ended with exit status 137 (as by SIGKILL)"), "{stdout}");
+    let failed = stdout.lines().filter(|line| line.trim_start().starts_with("FAIL ["));
+    assert_eq!(failed.count(), 1, "{stdout}");
+    assert!(!stdout.contains("INCONCLUSIVE"), "{stdout}");
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn interrupted_or_killed_it_leaves_no_machine_behind() {
+    for (signal, code) in [(Signal::INT, Some(130)), (Signal::KILL, None)] {
+        let judge = start("plain", &["link", "--order", "fixed", "--max-frame", "1500"]);
+        judge.out.wait_for(0, "Starting");
+        let machines = qemus_below(judge.id());
+        assert_eq!(machines.len(), 1, "a machine runs");
+        judge.signal(signal);
+        assert_eq!(judge.wait(Duration::from_secs(10)).code(), code);
+        let started = Instant::now();
+        while machines.iter().any(|pid| is_there(*pid)) {
+            assert!(started.elapsed() < Duration::from_secs(5), "QEMU is left after {signal:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Process ids of QEMUs that descend from `ancestor`.
+fn qemus_below(ancestor: u32) -> Vec<u32> {
+    let output = Command::new("ps").args(["-e", "-o", "pid=,ppid=,comm="]).output();
+    let table = text(&output.expect("procps is there")).0;
+    let rows: Vec<(u32, u32, &str)> = table
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?))
+        })
+        .collect();
+    let is_below = |mut pid: u32| loop {
+        let Some((_, parent, _)) = rows.iter().find(|row| row.0 == pid) else { return false };
+        match *parent == ancestor {
+            true => return true,
+            false => pid = *parent,
+        }
+    };
+    let qemu = rows.iter().filter(|row| row.2.starts_with("qemu-system"));
+    qemu.map(|row| row.0).filter(|pid| is_below(*pid)).collect()
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
+    rustix::process::kill_process(pid, Signal::KILL).expect("it is ours");
+}
+
+fn is_there(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+#[test]
+fn the_launched_command_is_that_of_the_readme() {
+    let readme = std::fs::read_to_string(repository("README.md")).expect("a README");
+    let command = "--launch 'scripts/firmware-run --console unix:{console} --tunnel unix:{tunnel}'";
+    assert!(readme.contains(command), "README.md shows another: {command}");
+}
