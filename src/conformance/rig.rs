@@ -48,7 +48,7 @@ impl Capability {
                 "needs a device that can be started anew; give '--restart-cmd' or '--launch'"
             }
             Capability::RawBytes => "needs a line that is a stream of bytes",
-            Capability::Reconnect => "needs a line that can be left and met again",
+            Capability::Reconnect => "needs a stream of bytes of our own, to be left and met again",
         }
     }
 }
@@ -211,7 +211,7 @@ impl Rig {
         if probe.is_stream() {
             has.push(Capability::RawBytes);
         }
-        if !probe.is_shared() {
+        if probe.is_stream() && !probe.is_shared() {
             has.push(Capability::Reconnect);
         }
         let max_frame = target.max_frame;

@@ -74,7 +74,7 @@ pub static LINK: Group = Group {
             |t| Box::pin(noise_under_traffic(t))).needs(Capability::RawBytes).last(),
         Test::new(row(("LNK-16", "link.undersized-frames"), (Must, Core, Driver), "docs/line.md#receivers R5; docs/line.md#limits",
             "Frames too short to mean anything are passed over in silence."),
-            |t| Box::pin(undersized_frames(t))),
+            |t| Box::pin(undersized_frames(t))).needs(Capability::RawBytes),
         Test::new(row(("LNK-17", "link.reconnect"), (Must, Smoke, Driver), "docs/line.md#receivers R15; docs/line.md#connections",
             "After the host has left and come back the device answers, beginning with a whole frame."),
             |t| Box::pin(reconnect(t))).needs(Capability::Reconnect),
