@@ -16,7 +16,9 @@ use uarttool::conformance::artifacts::Artifacts;
 use uarttool::conformance::engine::Plan;
 use uarttool::conformance::event::{Standing, Summary};
 use uarttool::conformance::ledger::Ledger;
-use uarttool::conformance::model::{About, Flow, Halt, Owner, Severity, Test, Tier, Verdict};
+use uarttool::conformance::model::{
+    About, Failure, Flow, Halt, Outcome, Owner, Severity, Test, Tier, Verdict,
+};
 use uarttool::conformance::rig::Capability;
 use uarttool::conformance::trial::Trial;
 use uarttool::error::{Category, Error};
@@ -185,6 +187,18 @@ fn a_device_that_dies_fails_the_test_that_killed_it_and_is_started_anew() {
 }
 
 #[test]
+fn a_retry_that_gives_no_verdict_does_not_undo_a_failure() {
+    for has_no_switch in [false, true] {
+        let beside = Beside { has_no_switch, ..Beside::default() };
+        let plan = Plan { retries: 1, allow_inconclusive: true, ..plan(vec![&DEADLY]) };
+        let summary = run_beside("sim,fault=undersized-kills", &plan, beside);
+        let deadly = &summary.finished[0];
+        assert_eq!((deadly.outcome.verdict, &deadly.standing), (Verdict::Fail, &Standing::Bad));
+        assert_eq!(deadly.attempts, if has_no_switch { 1 } else { 2 });
+    }
+}
+
+#[test]
 fn a_crash_on_the_console_fails_the_test_that_ran_and_no_other() {
     let summary = run_beside("sim", &plan(vec![&GOOD, &CRASHING, &GOOD]), with_console());
     let [first, crashed, last] = &summary.finished[..3] else { panic!("{summary:?}") };
@@ -257,8 +271,7 @@ fn what_a_failure_counts_depends_on_ledger_severity_and_strictness() {
     let lenient = Plan { allow_inconclusive: true, ..Plan::default() };
     let known = Plan { ledger, ..Plan::default() };
     let standing = |plan: &Plan, about: &About, verdict| {
-        let mut outcome =
-            uarttool::conformance::model::Outcome::without(verdict, about.severity, "");
+        let mut outcome = Outcome::without(verdict, about.severity, "");
         outcome.reason = None;
         plan.standing(about, &outcome)
     };
@@ -278,6 +291,35 @@ fn what_a_failure_counts_depends_on_ledger_severity_and_strictness() {
     ] {
         assert_eq!(standing(plan, about, verdict), expected, "{verdict:?} of {:?}", about.severity);
     }
+    let mut crashed = Outcome::without(Verdict::Fail, Severity::Must, "");
+    crashed.is_fatal = true;
+    assert_eq!(known.standing(&must, &crashed), Standing::Bad, "no ledger excuses a crash");
+}
+
+#[test]
+fn a_ledger_that_says_which_comparison_covers_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("known.toml");
+    let text = "ledger = 1\nabout = \"x\"\n[[deviation]]\ntest = \"LNK-01\"\nreason = \"y\"\n\
+                expected = [\"the sky\"]\n";
+    std::fs::write(&path, text).expect("written");
+    let ledger = Ledger::open(path.to_str().expect("plain")).expect("ids are names as well");
+    let plan = Plan { ledger, ..Plan::default() };
+    let failure = |expected: &str| Failure {
+        severity: Severity::Must,
+        expected: expected.to_owned(),
+        actual: String::new(),
+        fields: Vec::new(),
+        frame: None,
+    };
+    let outcome =
+        |failures| Outcome { failures, ..Outcome::without(Verdict::Fail, Severity::Must, "") };
+    let about = about("link.len-zero");
+    let blue = failure("the sky is blue");
+    let known = Standing::Known("y".to_owned());
+    assert_eq!(plan.standing(&about, &outcome(vec![blue.clone()])), known);
+    let other = failure("the grass is green");
+    assert_eq!(plan.standing(&about, &outcome(vec![blue, other])), Standing::Bad);
 }
 
 #[test]

@@ -82,6 +82,8 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("large-sum-wrong", &["INV-04", "ICM-02"]),
     ("length-beyond-frame", &["INV-05"]),
     ("resend-changed", &["INV-08"]),
+    ("arp-mirrored", &["ARP-05"]),
+    ("ip-mirrored", &["IP4-03", "IP4-04"]),
     ("replies-elsewhere", &["INV-09"]),
     ("replies-to-all", &["INV-10"]),
     ("byte-changed", &["ICM-03"]),
@@ -229,6 +231,14 @@ fn every_comparison_can_fail() {
 /// Names and verdicts, in the catalogue's order.
 fn verdicts(summary: &Summary) -> BTreeMap<&'static str, Verdict> {
     summary.finished.iter().map(|f| (f.about.name, f.outcome.verdict)).collect()
+}
+
+#[test]
+fn a_reply_that_comes_twice_fails_no_test_that_wants_silence() {
+    let wants_silence = ["ipv4.version", "arp.request-other-target", "icmp.echo-truncated"];
+    let summary = run("sim,fault=icmp-twice", &plan(wants_silence.map(by_id).to_vec()));
+    let failed: Vec<_> = summary.finished.iter().filter(failed).map(|f| f.about.name).collect();
+    assert_eq!(failed, ["invariant.single-reply"]);
 }
 
 #[test]

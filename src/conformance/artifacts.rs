@@ -31,17 +31,19 @@ impl Artifacts {
         &self.folder
     }
 
-    /// Keeps the frames of a failed test: the file, if it could be written.
+    /// Keeps the frames of a failed test; the file.
     pub fn keep(
         &self,
         about: &About,
         outcome: &Outcome,
         records: &[Record],
         rerun: &str,
-    ) -> Option<PathBuf> {
+    ) -> Result<PathBuf> {
         let path = self.folder.join(format!("{}.pcapng", about.name));
-        let target = Target::parse(path.to_str()?).ok()?;
-        self.write(&target, about, outcome, records, rerun).ok().map(|()| path)
+        let bad = |why: String| Error::environment(format!("{}: {why}", path.display()));
+        let target = Target::parse(&path.to_string_lossy()).map_err(bad)?;
+        self.write(&target, about, outcome, records, rerun)?;
+        Ok(path)
     }
 
     fn write(

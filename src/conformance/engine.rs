@@ -1,5 +1,6 @@
 //! Runs tests: one after the other, each from a device that answers, and says what became of them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -16,7 +17,6 @@ use super::rig::{Capability, Rig};
 use super::trial::Trial;
 use crate::analysis::console::{self, Finding};
 use crate::bus::Inbox;
-use crate::error::Result;
 use crate::record::{Body, Record};
 use crate::stop::Stop;
 
@@ -71,13 +71,14 @@ impl Plan {
     /// How an outcome counts.
     pub fn standing(&self, about: &About, outcome: &Outcome) -> Standing {
         let known = self.ledger.reason(about.name).map(str::to_owned);
+        let is_covered = self.ledger.covers(about.name, outcome);
         match (outcome.verdict, known) {
-            (Verdict::Fail, Some(reason)) => Standing::Known(reason),
+            (Verdict::Fail, Some(reason)) if is_covered => Standing::Known(reason),
             (Verdict::Pass, Some(reason)) => Standing::UnexpectedPass(reason),
             (Verdict::Pass, None) => Standing::Good,
             (Verdict::Skip, _) => Standing::Open,
             (Verdict::Error, _) => Standing::Bad,
-            (Verdict::Fail, None) => match outcome.severity.decides(self.strict) {
+            (Verdict::Fail, _) => match outcome.severity.decides(self.strict) {
                 true => Standing::Bad,
                 false => Standing::Warned,
             },
@@ -117,13 +118,16 @@ struct Engine<'a> {
 pub async fn run<'a>(
     mut rig: Rig,
     plan: &'a Plan,
-    facts: Vec<String>,
+    mut facts: Vec<String>,
     around: Surroundings<'a>,
-) -> Result<Summary> {
+) -> Summary {
     let order = plan.order();
     let summary =
         Summary { is_virtual: plan.is_virtual, rerun: plan.rerun.clone(), ..Summary::default() };
     let mut engine = Engine { plan, around, summary, started: Instant::now(), console: Vec::new() };
+    if let Some(incident) = engine.incident(false).await {
+        facts.push(format!("before the first test {incident}"));
+    }
     (engine.around.tell)(Event::Started(Opening {
         target: plan.target.clone(),
         tests: order.len(),
@@ -139,21 +143,17 @@ pub async fn run<'a>(
             break;
         }
         (engine.around.tell)(Event::Test(test.about, at + 1, order.len()));
-        rig = match &lost {
-            Some(why) => engine.without(rig, test, why),
-            None => engine.one(rig, test).await?,
-        };
-        if lost.is_none() && engine.needs_help() {
-            (rig, lost) = engine.recover(rig, test).await?;
+        match &lost {
+            Some(why) => engine.without(test, why),
+            None => (rig, lost) = engine.one(rig, test).await,
         }
     }
     engine.summary.not_run = order.len() - engine.summary.finished.len();
     if engine.summary.not_run > 0 {
         engine.summary.ended = engine.ended_by().map(str::to_owned);
     }
-    engine.close(&rig)?;
-    let summary = engine.summary;
-    Ok(summary)
+    engine.close(&rig);
+    engine.summary
 }
 
 impl Engine<'_> {
@@ -167,57 +167,76 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether the last test left the device in doubt.
-    fn needs_help(&self) -> bool {
-        self.summary.finished.last().is_some_and(|finished| {
-            !matches!(finished.outcome.verdict, Verdict::Pass | Verdict::Skip)
-        })
-    }
-
     /// A test that the device was not there for.
-    fn without(&mut self, rig: Rig, test: &Test, why: &str) -> Rig {
+    fn without(&mut self, test: &Test, why: &str) {
         let about = test.about;
         let outcome = Outcome::without(Verdict::Inconclusive, about.severity, why);
-        self.finish(about, outcome, Duration::ZERO, 1, &[]);
-        rig
+        self.finish(about, outcome, Duration::ZERO, 1, None);
     }
 
-    /// One test, with its retries.
-    async fn one(&mut self, mut rig: Rig, test: &'static Test) -> Result<Rig> {
+    /// One test, with its retries; and why there can be no further ones, if so.
+    async fn one(&mut self, mut rig: Rig, test: &'static Test) -> (Rig, Option<String>) {
         let about = test.about;
         if let Some(missing) = test.needs.filter(|capability| !rig.can(*capability)) {
             let outcome = Outcome::without(Verdict::Skip, about.severity, missing.missing());
-            self.finish(about, outcome, Duration::ZERO, 1, &[]);
-            return Ok(rig);
+            self.finish(about, outcome, Duration::ZERO, 1, None);
+            return (rig, None);
         }
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
+        let started = Instant::now();
+        let mut before: Option<Outcome> = None;
+        let mut evidence = None;
+        for attempt in 1.. {
             drain(&mut rig.log);
             self.console.clear();
-            let started = Instant::now();
             rig.invariants.during = about.name.to_owned();
             let outcome;
             (outcome, rig) = self.attempt(rig, test).await;
-            let again = outcome.verdict == Verdict::Fail && attempts <= self.plan.retries;
-            if again && !self.around.stop.is_stopped() {
-                (self.around.tell)(Event::Retry(about, outcome, attempts));
+            if self.around.stop.is_stopped() && outcome.verdict == Verdict::Inconclusive {
+                break; // it did not end by itself: it has not run
+            }
+            evidence = self.keep(&mut rig, &about, &outcome).or(evidence);
+            let verdict = outcome.verdict;
+            let mut lost = None;
+            if !matches!(verdict, Verdict::Pass | Verdict::Skip) {
+                (rig, lost) = self.recover(rig, test).await;
+            }
+            let is_last = attempt > self.plan.retries || lost.is_some();
+            if verdict == Verdict::Fail && !is_last && !self.around.stop.is_stopped() {
+                (self.around.tell)(Event::Retry(about, outcome.clone(), attempt));
+                before = Some(outcome);
                 continue;
             }
-            if self.around.stop.is_stopped() && outcome.verdict == Verdict::Inconclusive {
-                return Ok(rig); // it did not end by itself: it has not run
+            let outcome = match before {
+                Some(failed) => after_retries(failed, outcome),
+                None => outcome,
+            };
+            self.finish(about, outcome, started.elapsed(), attempt, evidence);
+            return (rig, lost);
+        }
+        (rig, None)
+    }
+
+    /// Keeps the frames of a test that has failed.
+    fn keep(&mut self, rig: &mut Rig, about: &About, outcome: &Outcome) -> Option<PathBuf> {
+        let mut records = drain(&mut rig.log);
+        records.append(&mut self.console);
+        let artifacts = self.plan.artifacts.as_ref()?;
+        if outcome.verdict != Verdict::Fail {
+            return None;
+        }
+        records.sort_by_key(|record| record.time.map(|span| span.last));
+        let rerun = format!("{} {}", self.plan.rerun, about.name);
+        match artifacts.keep(about, outcome, &records, &rerun) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                (self.around.tell)(Event::Warning(error.chain()));
+                None
             }
-            let mut evidence = drain(&mut rig.log);
-            evidence.append(&mut self.console);
-            evidence.sort_by_key(|record| record.time.map(|span| span.last));
-            self.finish(about, outcome, started.elapsed(), attempts, &evidence);
-            return Ok(rig);
         }
     }
 
     async fn attempt(&mut self, rig: Rig, test: &'static Test) -> (Outcome, Rig) {
         let limit = LONGEST.mul_f64(rig.time_scale);
-        let announced = rig.invariants.announcements;
         let mut trial = Trial::new(rig, test, self.plan.flip);
         let flow: Flow = tokio::select! {
             flow = perform(&mut trial, test) => flow,
@@ -227,13 +246,12 @@ impl Engine<'_> {
                 Err(Halt::Error(crate::error::Error::new(crate::error::Category::Internal, text)))
             }
         };
-        let was_away = trial.lost_sentinels > 0;
+        let seems_rebooted = trial.seems_rebooted;
         let is_cut = trial.rig.probe.ended().is_some();
         let (mut outcome, rig) = trial.end(flow);
-        let has_announced = rig.invariants.announcements > announced;
         let incident = self.incident(is_cut).await;
         if test.needs != Some(Capability::Restart) {
-            let came_back = (was_away && has_announced).then(|| {
+            let came_back = seems_rebooted.then(|| {
                 "it did not answer for a while and then announced its address, as at boot"
                     .to_owned()
             });
@@ -269,40 +287,41 @@ impl Engine<'_> {
         outcome: Outcome,
         duration: Duration,
         attempts: u32,
-        records: &[Record],
+        evidence: Option<PathBuf>,
     ) {
         let standing = self.plan.standing(&about, &outcome);
-        let wants_evidence = outcome.verdict == Verdict::Fail;
-        let rerun = format!("{} {}", self.plan.rerun, about.name);
-        let evidence = match &self.plan.artifacts {
-            Some(artifacts) if wants_evidence => artifacts.keep(&about, &outcome, records, &rerun),
-            _ => None,
-        };
         let finished = Finished { about, outcome, standing, duration, attempts, evidence };
         self.summary.finished.push(finished.clone());
         (self.around.tell)(Event::Finished(Box::new(finished)));
     }
 
     /// Brings a device back that was left in doubt; or why that cannot be.
-    async fn recover(&mut self, rig: Rig, after: &Test) -> Result<(Rig, Option<String>)> {
-        let mut trial = Trial::of(rig, Severity::Report, None);
-        if trial.bring_back().await {
-            self.incident(false).await; // what it says of its return is no test's
-            let (_, rig) = trial.end(Ok(()));
-            return Ok((rig, None));
+    async fn recover(&mut self, rig: Rig, after: &Test) -> (Rig, Option<String>) {
+        if self.around.stop.is_stopped() {
+            return (rig, None);
         }
+        let mut trial = Trial::of(rig, Severity::Report, None);
         let ended = trial.rig.probe.ended().map(str::to_owned);
-        self.summary.is_lost = ended.is_some();
-        let why = match ended {
-            Some(how) => format!("the line is gone since {}: {how}", after.about.name),
-            None => format!("the device does not answer any more since {}", after.about.name),
+        let brought_back = tokio::select! {
+            () = self.around.stop.wait() => Ok(()), // nothing comes after it
+            brought_back = trial.bring_back() => brought_back,
         };
         let (_, rig) = trial.end(Ok(()));
-        Ok((rig, Some(why)))
+        let Err(why) = brought_back else {
+            self.incident(false).await; // what it says of its return is no test's
+            return (rig, None);
+        };
+        self.summary.is_lost = ended.is_some();
+        let name = after.about.name;
+        let why = match ended {
+            Some(how) => format!("the line is gone since {name}: {how}"),
+            None => format!("the device does not answer any more since {name}: {why}"),
+        };
+        (rig, Some(why))
     }
 
     /// The invariants as results of their own, and the end.
-    fn close(&mut self, rig: &Rig) -> Result<()> {
+    fn close(&mut self, rig: &Rig) {
         let checked = rig.invariants.checked;
         for (about, violation) in rig.invariants.violations() {
             let outcome = match violation {
@@ -316,6 +335,7 @@ impl Engine<'_> {
                     reason: None,
                     remarks: vec![format!("{checked} frames")],
                     checks: 1,
+                    is_fatal: false,
                 },
                 Some(violation) => Outcome {
                     verdict: Verdict::Fail,
@@ -333,13 +353,17 @@ impl Engine<'_> {
                     reason: None,
                     remarks: Vec::new(),
                     checks: 1,
+                    is_fatal: false,
                 },
             };
-            self.finish(*about, outcome, Duration::ZERO, 1, &[]);
+            let mut evidence = None;
+            if let (Verdict::Fail, Some(artifacts)) = (outcome.verdict, &self.plan.artifacts) {
+                evidence = artifacts.keep(about, &outcome, &[], &self.plan.rerun).ok();
+            }
+            self.finish(*about, outcome, Duration::ZERO, 1, evidence);
         }
         self.summary.duration = self.started.elapsed();
         (self.around.tell)(Event::Ended(Box::new(self.summary.clone())));
-        Ok(())
     }
 }
 
@@ -350,10 +374,22 @@ async fn perform(trial: &mut Trial, test: &Test) -> Flow {
         return Err(Halt::Inconclusive(why));
     }
     trial.take_seen();
-    trial.lost_sentinels = 0;
+    trial.seems_rebooted = false; // what was before is no matter of this test
     (test.run)(trial).await?;
-    trial.is_alive().await?; // what is still on its way is this test's
-    Ok(())
+    trial.survives().await // and what is still on its way is this test's
+}
+
+/// What a test came to that failed before: a retry that gives no verdict does not undo the failure.
+fn after_retries(failed: Outcome, last: Outcome) -> Outcome {
+    match last.verdict {
+        Verdict::Pass => {
+            let mut passed = last;
+            passed.remarks.push(format!("it failed before: {}", failed.summary()));
+            passed
+        }
+        Verdict::Fail => last,
+        Verdict::Inconclusive | Verdict::Error | Verdict::Skip => failed,
+    }
 }
 
 /// A device that has crashed or started again during a test has not passed it.
@@ -361,6 +397,7 @@ fn note_reboot(outcome: &mut Outcome, actual: Option<String>) {
     let Some(actual) = actual else { return };
     outcome.verdict = Verdict::Fail;
     outcome.severity = Severity::Must;
+    outcome.is_fatal = true;
     let expected = "the device goes on running".to_owned();
     let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
     outcome.failures.insert(0, Failure { severity, expected, actual, fields, frame });

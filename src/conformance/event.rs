@@ -98,6 +98,8 @@ pub enum Event {
     Started(Opening),
     /// A test begins: which, its number from 1, and of how many.
     Test(About, usize, usize),
+    /// Something could not be done that changes no verdict.
+    Warning(String),
     /// A test has failed and is tried again.
     Retry(About, Outcome, u32),
     /// A test has ended.

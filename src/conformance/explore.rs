@@ -18,6 +18,8 @@ pub const ECHO_HEADERS: usize = 42;
 /// What long frames are filled with: read as a header it is a length that a receiver takes and gives up
 /// in time, however the bytes pair up.
 pub const STEADY: u8 = 0x02;
+/// How long 442 bytes and their answer may take on the slowest line.
+const SLOWEST: Duration = Duration::from_secs(10);
 /// A byte time below this is no pacing.
 const LEAST_BYTE_TIME: Duration = Duration::from_nanos(500);
 /// The smallest limit that makes sense: an echo request with some data.
@@ -79,10 +81,12 @@ async fn look(t: &mut Trial, wait: Duration, tell: &mut dyn FnMut(&str)) -> Flow
         tell("looking at what a bad header does");
         let policy = find_policy(t).await?;
         t.rig.capabilities.policy = policy;
-        if policy.is_none() && !t.bring_back().await {
+        if policy.is_none()
+            && let Err(why) = t.bring_back().await
+        {
             return Err(Halt::Inconclusive(format!(
                 "the device has not answered any more since a header beyond its limit of {limit} bytes \
-                 (link.oversize-header-only)"
+                 (link.oversize-header-only): {why}"
             )));
         }
         facts.push(match policy {
@@ -92,12 +96,13 @@ async fn look(t: &mut Trial, wait: Duration, tell: &mut dyn FnMut(&str)) -> Flow
         t.raw(&[0]).await?;
         t.resync().await?;
         t.rig.capabilities.has_header_timeout = t.ping().await?;
-        if !t.is_alive().await? && !t.bring_back().await {
-            return Err(Halt::Inconclusive(
+        if !t.is_alive().await?
+            && let Err(why) = t.bring_back().await
+        {
+            return Err(Halt::Inconclusive(format!(
                 "the device has not answered any more since half a header \
-                 (link.partial-header-timeout)"
-                    .to_owned(),
-            ));
+                 (link.partial-header-timeout): {why}"
+            )));
         }
         t.take_seen();
     }
@@ -154,21 +159,22 @@ async fn ask_where_it_is(t: &mut Trial) -> Flow {
 
 /// The time of a byte, from echoes of two sizes.
 async fn measure(t: &mut Trial) -> Flow<Duration> {
-    const SIZES: [usize; 2] = [0, 400];
-    let mut least = [Duration::MAX; 2];
+    let sizes = [0, t.rig.target.max_frame.saturating_sub(ECHO_HEADERS).min(400)];
+    let mut least: [Option<Duration>; 2] = [None; 2];
     for _ in 0..3 {
-        for (size, least) in SIZES.into_iter().zip(&mut least) {
+        for (size, least) in sizes.into_iter().zip(&mut least) {
             let echo = t.echo(size);
             let started = Instant::now();
             t.send(&echo.frame()).await?;
-            if t.wait_for(ANSWER, |seen| echo.is_answered_by(seen)).await? {
-                *least = (*least).min(started.elapsed());
+            if t.wait_for(SLOWEST, |seen| echo.is_answered_by(seen)).await? {
+                *least = Some(started.elapsed().min(least.unwrap_or(Duration::MAX)));
             }
             t.settle().await?;
         }
     }
-    let bytes = 2 * (SIZES[1] - SIZES[0]) as u32;
-    let byte_time = least[1].checked_sub(least[0]).unwrap_or_default() / bytes;
+    let [Some(small), Some(large)] = least else { return Ok(Duration::ZERO) };
+    let bytes = 2 * (sizes[1] - sizes[0]).max(1) as u32;
+    let byte_time = large.saturating_sub(small) / bytes;
     Ok(if byte_time < LEAST_BYTE_TIME { Duration::ZERO } else { byte_time })
 }
 

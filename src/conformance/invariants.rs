@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use super::model::{About, Owner, Severity, Tier};
 use super::seen::Seen;
-use super::trial::said;
+use super::trial::{is_reaction, said};
 use crate::checksum;
 use crate::clock::Timestamp;
 use crate::probe::Identity;
@@ -99,6 +99,10 @@ pub struct Invariants {
     pub is_fresh: bool,
     /// How often the device has announced its address.
     pub announcements: u64,
+    /// How often it had when it was first there.
+    pub announcements_at_boot: u64,
+    /// It announces its address without having been away.
+    pub announces_at_times: bool,
     /// How often the device has asked for the host's Ethernet address.
     pub asked_for_host: u64,
     /// The test that runs.
@@ -120,6 +124,8 @@ impl Invariants {
             checked: 0,
             is_fresh: true,
             announcements: 0,
+            announcements_at_boot: 0,
+            announces_at_times: false,
             asked_for_host: 0,
             during: String::new(),
         }
@@ -134,6 +140,7 @@ impl Invariants {
     pub fn forgive(&mut self) {
         self.violations = Default::default();
         self.checked = 0;
+        self.announcements_at_boot = self.announcements;
     }
 
     fn violated(&mut self, rule: usize, seen: Option<&Seen>, actual: impl FnOnce() -> String) {
@@ -219,7 +226,11 @@ impl Invariants {
             self.violated(6, Some(seen), || format!("TTL {}: {}", ip.ttl, said(seen)));
         }
         let is_ours = is_group || self.used.contains(&ip.destination) || is_to_all(ip.destination);
-        if !is_ours {
+        // What it wants of the world by itself, it sends to its gateway.
+        let is_errand = matches!(ip.protocol, 6 | 17)
+            && !is_reaction(seen)
+            && seen.destination() == Some(self.identity.host_mac);
+        if !is_ours && !is_errand {
             self.violated(9, Some(seen), || {
                 format!("nobody is {}: {}", ip.destination, said(seen))
             });
@@ -283,7 +294,7 @@ impl Invariants {
             return; // whether it should believe that is asked by tests (ARP-15, IP4-14)
         }
         let is_explained = match (seen.arp(), seen.ip()) {
-            (Some(arp), _) => arp.op == arp::REQUEST || arp.spa == arp.tpa,
+            (Some(_), _) => true, // whether replies may is asked by tests (ARP-01, ARP-15)
             // TCP and ICMP are for one; UDP and the rest may be for all.
             (None, Some(ip)) => !matches!(ip.protocol, 1 | 6),
             (None, None) => seen.kind() != Some(0x0800),

@@ -8,6 +8,7 @@
 //! [[deviation]]
 //! test = "ethernet.dst-other-unicast"
 //! reason = "ethernet_input() takes any unicast address; hardware is expected to filter"
+//! expected = ["no answer to"]     # only where this is what a failing comparison expected
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::model::{Failure, Outcome};
 use super::{catalogue, invariants};
 use crate::error::{Error, Result};
 
@@ -46,7 +48,15 @@ pub struct Ledger {
     pub name: String,
     /// The device that it is about.
     pub about: String,
-    deviations: BTreeMap<String, String>,
+    deviations: BTreeMap<&'static str, Deviation>,
+}
+
+/// A deviation that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Deviation {
+    reason: String,
+    /// Parts of what the failing comparisons expect; none means all of them.
+    expected: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +75,8 @@ struct Document {
 struct Row {
     test: String,
     reason: String,
+    #[serde(default)]
+    expected: Vec<String>,
 }
 
 impl Ledger {
@@ -107,17 +119,19 @@ impl Ledger {
         let mut deviations = BTreeMap::new();
         for row in document.deviation {
             let line = text.find(&format!("\"{}\"", row.test)).map_or(0, line_of);
-            let is_known = catalogue::by_name(&row.test).is_some()
-                || invariants::RULES.iter().any(|rule| rule.name == row.test);
-            if !is_known {
+            let tests = catalogue::all().map(|test| &test.about).chain(&invariants::RULES);
+            let mut tests = tests
+                .filter(|about| about.name == row.test || about.id.eq_ignore_ascii_case(&row.test));
+            let Some(about) = tests.next() else {
                 let near = super::select::nearest(&row.test);
                 return Err(bad(format!("line {line}: there is no test '{}'{near}", row.test)));
-            }
+            };
             if row.reason.trim().is_empty() {
                 return Err(bad(format!("line {line}: '{}' has no reason", row.test)));
             }
-            if deviations.insert(row.test.clone(), row.reason).is_some() {
-                return Err(bad(format!("'{}' is listed twice", row.test)));
+            let Row { reason, expected, .. } = row;
+            if deviations.insert(about.name, Deviation { reason, expected }).is_some() {
+                return Err(bad(format!("'{}' is listed twice", about.name)));
             }
         }
         let own = Ledger { name: name.to_owned(), about: document.about, deviations };
@@ -141,12 +155,22 @@ impl Ledger {
 
     /// Why `test` is expected to fail, if it is.
     pub fn reason(&self, test: &str) -> Option<&str> {
-        self.deviations.get(test).map(String::as_str)
+        self.deviations.get(test).map(|deviation| deviation.reason.as_str())
+    }
+
+    /// Whether a failure of `test` is the expected one: all comparisons that failed are listed, and the
+    /// device is still there.
+    pub fn covers(&self, test: &str, outcome: &Outcome) -> bool {
+        let Some(Deviation { expected, .. }) = self.deviations.get(test) else { return false };
+        let is_listed = |failure: &Failure| {
+            expected.is_empty() || expected.iter().any(|part| failure.expected.contains(part))
+        };
+        !outcome.is_fatal && outcome.failures.iter().all(is_listed)
     }
 
     /// The tests that are expected to fail.
     pub fn tests(&self) -> impl Iterator<Item = &str> {
-        self.deviations.keys().map(String::as_str)
+        self.deviations.keys().copied()
     }
 }
 

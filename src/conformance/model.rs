@@ -287,6 +287,8 @@ pub struct Outcome {
     pub remarks: Vec<String>,
     /// How many comparisons were made.
     pub checks: u32,
+    /// The device has crashed, started anew, or does not answer any more.
+    pub is_fatal: bool,
 }
 
 impl Outcome {
@@ -299,6 +301,7 @@ impl Outcome {
             reason: Some(reason.into()),
             remarks: Vec::new(),
             checks: 0,
+            is_fatal: false,
         }
     }
 

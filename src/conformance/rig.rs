@@ -25,7 +25,7 @@ pub trait Restart {
 pub enum Capability {
     /// The device can be started anew.
     Restart,
-    /// Bytes can be sent as they are: the line is a stream, and ours alone.
+    /// Bytes can be sent as they are: the line is a stream.
     RawBytes,
     /// The line can be left and met again.
     Reconnect,
@@ -104,7 +104,7 @@ pub struct Target {
 /// The line's speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// The time of one byte, the slower direction's; zero where nothing paces.
+    /// The time of one byte, the average of both directions; zero where nothing paces.
     pub byte_time: Duration,
 }
 
@@ -119,15 +119,23 @@ pub struct Numbers {
 }
 
 impl Numbers {
+    /// The ports that are ours.
+    pub const PORTS: std::ops::RangeInclusive<u16> = 40_000..=59_999;
+
     /// Numbers that begin where `seed` says.
     pub fn new(seed: u64) -> Self {
         Numbers {
             sequence: 0,
             identifier: 0x4000 | (seed as u16 & 0x3ff0),
             port: 40_000 + (seed % 10_000) as u16,
-            neighbour: 20,
+            neighbour: 20 + (seed % 200) as u8,
             ip_id: seed as u16 | 1,
         }
+    }
+
+    /// Goes on with another neighbour: a device may remember those of the last run.
+    pub fn forget_neighbours(&mut self, chance: u64) {
+        self.neighbour = 20 + (chance % 200) as u8;
     }
 
     /// An identifier and a sequence number for an echo request.
@@ -141,7 +149,8 @@ impl Numbers {
 
     /// A port of ours.
     pub fn port(&mut self) -> u16 {
-        self.port = if self.port >= 59_999 { 40_000 } else { self.port + 1 };
+        let ports = Numbers::PORTS;
+        self.port = if self.port >= *ports.end() { *ports.start() } else { self.port + 1 };
         self.port
     }
 

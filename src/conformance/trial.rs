@@ -6,6 +6,7 @@
 //! unanswered is given the time to get back into step, and asked again; one that never answers again
 //! has not survived the stimulus, which is a failure: that it answered before was seen to.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -13,12 +14,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::model::{Failure, Flow, Halt, Mismatch, Outcome, Severity, Test, Verdict};
-use super::rig::{Capability, Rig};
+use super::rig::{Capability, Numbers, Rig};
 use super::seen::Seen;
 use super::stimulus::{Datagram, Echo};
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
 use crate::probe::Identity;
-use crate::proto::{MacAddr, icmp};
+use crate::proto::{MacAddr, be16, icmp};
 use crate::record::{Body, FramingError, Record};
 
 /// How long an answer may take on an idle line.
@@ -31,6 +32,8 @@ const GRACE: Duration = Duration::from_millis(40);
 const SENTINELS: usize = 3;
 /// Bytes of a sentinel's data.
 const SENTINEL_DATA: usize = 16;
+/// More than this is not waited for, however slow the line seems.
+const LONGEST_BACKLOG: Duration = Duration::from_secs(600);
 /// Frames that a test keeps at most.
 const MOST_FRAMES: usize = 20_000;
 
@@ -48,8 +51,12 @@ pub struct Trial {
     flip: Option<u32>,
     /// Bytes sent since the device was last known to have answered everything.
     queued: usize,
-    /// Sentinels that were not answered.
-    pub lost_sentinels: u32,
+    /// Identifiers and sequence numbers of sentinels: their replies, late or doubled, are no test's.
+    sentinels: HashSet<[u8; 4]>,
+    /// The device was away and came back as one that boots.
+    pub seems_rebooted: bool,
+    /// The device did not survive.
+    has_died: bool,
 }
 
 impl Trial {
@@ -70,7 +77,9 @@ impl Trial {
             checks: 0,
             flip,
             queued: 0,
-            lost_sentinels: 0,
+            sentinels: HashSet::new(),
+            seems_rebooted: false,
+            has_died: false,
         }
     }
 
@@ -88,6 +97,7 @@ impl Trial {
                 reason: None,
                 remarks: Vec::new(),
                 checks: 0,
+                is_fatal: self.has_died,
             },
             (Err(Halt::Inconclusive(why)), None) => without(Verdict::Inconclusive, why),
             (Err(Halt::Skip(why)), None) => without(Verdict::Skip, why),
@@ -101,6 +111,7 @@ impl Trial {
                 reason: None,
                 remarks: Vec::new(),
                 checks: 0,
+                is_fatal: false,
             },
         };
         outcome.remarks = self.remarks;
@@ -172,14 +183,17 @@ impl Trial {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: &[u8]) -> Flow {
+        self.rig.probe.hold_answers(false);
         self.queued += frame.len() + 2;
         self.rig.invariants.sent(frame);
         self.rig.probe.send(frame.to_vec()).await?;
         Ok(())
     }
 
-    /// Sends bytes as they are; the frames in them are `frames`.
+    /// Sends bytes as they are. They may end within a frame: until the next frame is sent, questions
+    /// of the device by ARP wait for their answers.
     pub async fn raw(&mut self, bytes: &[u8]) -> Flow {
+        self.rig.probe.hold_answers(true);
         self.queued += bytes.len();
         self.rig.probe.send_raw(bytes).await?;
         Ok(())
@@ -194,7 +208,8 @@ impl Trial {
 
     /// How long the bytes that were sent, and their answers, keep the line busy.
     pub fn backlog(&self) -> Duration {
-        self.rig.pace.byte_time.saturating_mul(self.queued as u32) * 2
+        let time = self.rig.pace.byte_time.saturating_mul(self.queued as u32).saturating_mul(2);
+        time.min(LONGEST_BACKLOG)
     }
 
     /// A deadline that knows the line: `base`, the time of what is queued, and the user's scale.
@@ -219,7 +234,7 @@ impl Trial {
                 let time = record.time.map(|span| span.last).unwrap_or_default();
                 let seen = Seen { time, bytes };
                 self.rig.invariants.received(&seen);
-                if self.seen.len() < MOST_FRAMES {
+                if self.seen.len() < MOST_FRAMES && !self.is_sentinels(&seen) {
                     self.seen.push(seen.clone());
                 }
                 Some(seen)
@@ -231,6 +246,11 @@ impl Trial {
             }
             Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
         }
+    }
+
+    fn is_sentinels(&self, seen: &Seen) -> bool {
+        let reply = seen.icmp().filter(|icmp| icmp.kind == icmp::ECHO_REPLY);
+        reply.is_some_and(|reply| self.sentinels.contains(&reply.rest))
     }
 
     /// Listens for exactly so long.
@@ -250,7 +270,7 @@ impl Trial {
 
     /// Keeps silent until every driver has given up what it had of a frame.
     pub async fn resync(&mut self) -> Flow {
-        self.listen(RESYNC + self.backlog()).await
+        self.listen(RESYNC.mul_f64(self.rig.time_scale.max(1.0)) + self.backlog()).await
     }
 
     /// Brings a receiver back that trusts every length and has no timeout for half a header: silence,
@@ -264,6 +284,11 @@ impl Trial {
         Ok(())
     }
 
+    /// What has come and was not taken yet.
+    pub fn seen(&self) -> &[Seen] {
+        &self.seen
+    }
+
     /// What has come since this was last asked.
     pub fn take_seen(&mut self) -> Vec<Seen> {
         std::mem::take(&mut self.seen)
@@ -272,24 +297,19 @@ impl Trial {
     /// One marked echo request: whether it was answered. Its reply is not kept.
     pub async fn ping(&mut self) -> Flow<bool> {
         let echo = self.echo(SENTINEL_DATA);
+        self.sentinels.insert(echo.icmp.rest);
         self.send(&echo.frame()).await?;
-        self.reply_came(&echo).await
-    }
-
-    /// Waits for the reply to a sentinel.
-    async fn reply_came(&mut self, echo: &Echo) -> Flow<bool> {
         let deadline = Instant::now() + self.within(ANSWER);
         let came = self.take_until(deadline, |seen| echo.is_answered_by(seen)).await?;
-        self.seen.retain(|seen| !echo.is_answered_by(seen));
-        match came {
-            true => self.queued = 0,
-            false => self.lost_sentinels += 1,
+        if came {
+            self.queued = 0;
         }
         Ok(came)
     }
 
     /// Whether the device answers now, or after it was given the time to get back into step.
     pub async fn is_alive(&mut self) -> Flow<bool> {
+        let announced = self.rig.invariants.announcements;
         for attempt in 0..SENTINELS {
             match attempt {
                 0 => {}
@@ -297,23 +317,45 @@ impl Trial {
                 _ => self.back_into_step().await?,
             }
             if self.ping().await? {
+                self.note_return(attempt > 0, announced);
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    /// Notes whether a device that is back after an outage has booted: it announces its address then.
+    /// One that does so now and then anyhow tells nothing by it.
+    fn note_return(&mut self, was_away: bool, announced_before: u64) {
+        let invariants = &mut self.rig.invariants;
+        let has_announced = invariants.announcements > announced_before;
+        if was_away && has_announced && !invariants.announces_at_times {
+            self.seems_rebooted = true;
+        }
+        let idle = if was_away { announced_before } else { invariants.announcements };
+        invariants.announces_at_times |= idle > invariants.announcements_at_boot;
+    }
+
     /// Waits until everything that was sent is answered, as far as it will be: what came since the
     /// last time. A device that is silent from now on fails the test.
     pub async fn settle(&mut self) -> Flow<Vec<Seen>> {
+        self.survives().await?;
+        let longest = self.rig.pace.byte_time.saturating_mul(self.max_frame() as u32);
+        self.listen(GRACE.mul_f64(self.rig.time_scale.max(1.0)) + longest.min(LONGEST_BACKLOG))
+            .await?;
+        Ok(self.take_seen())
+    }
+
+    /// The device answers a ping; one that does not has not survived.
+    pub async fn survives(&mut self) -> Flow {
         let is_alive = self.is_alive().await?;
         let expected = "the device answers a ping afterwards";
         let actual = format!("{SENTINELS} pings, with silence between them, were not answered");
         if !self.must(is_alive, expected, actual) && !is_alive {
+            self.has_died = true;
             return Err(Halt::Failed);
         }
-        self.listen(GRACE).await?;
-        Ok(self.take_seen())
+        Ok(())
     }
 
     /// Sends a frame, and everything that comes of it.
@@ -356,9 +398,10 @@ impl Trial {
         }
     }
 
-    /// Brings a device back that does not answer: by waiting, by meeting it again, by starting it anew;
-    /// whether it answers then.
-    pub async fn bring_back(&mut self) -> bool {
+    /// Brings a device back that does not answer: by waiting, by meeting it again, by starting it anew.
+    /// Where that does not help, the error says what came of the last attempt.
+    pub async fn bring_back(&mut self) -> Result<(), String> {
+        let mut why = String::new();
         for step in 0..3 {
             let stepped = match step {
                 0 => Ok(()),
@@ -366,12 +409,22 @@ impl Trial {
                 2 if self.rig.can(Capability::Restart) => self.restart().await,
                 _ => continue,
             };
-            if stepped.is_ok() && matches!(self.is_alive().await, Ok(true)) {
-                self.take_seen();
-                return true;
+            let is_back = match stepped {
+                Ok(()) => self.is_alive().await,
+                Err(halt) => Err(halt),
+            };
+            match is_back {
+                Ok(true) => {
+                    self.take_seen();
+                    return Ok(());
+                }
+                Ok(false) => "it does not answer".clone_into(&mut why),
+                Err(Halt::Inconclusive(text) | Halt::Skip(text)) => why = text,
+                Err(Halt::Error(error)) => why = error.chain(),
+                Err(Halt::Failed) => {}
             }
         }
-        false
+        Err(why)
     }
 
     /// A value or an observation for the report.
@@ -407,7 +460,7 @@ impl Trial {
         })
     }
 
-    /// A comparison that decides, at the weight of the test's own requirement where that is less.
+    /// A comparison that decides, whatever the weight of the test.
     pub fn must(&mut self, ok: bool, expected: impl Display, actual: impl Display) -> bool {
         self.check(Severity::Must, ok, expected, actual)
     }
@@ -567,16 +620,20 @@ pub fn said(seen: &Seen) -> String {
 }
 
 /// Whether a frame is the device's reaction to something, and not what devices say by themselves:
-/// ARP requests and announcements, DHCP, and what they send to groups.
+/// questions by ARP, announcements, pings, connections and datagrams of their own, what goes to groups.
+/// What goes to one station and is nothing that we know is a reaction.
 pub fn is_reaction(seen: &Seen) -> bool {
+    let is_group = seen.destination().is_none_or(|mac| mac.is_multicast());
     if let Some(arp) = seen.arp() {
         return arp.op != crate::proto::arp::REQUEST;
     }
-    match seen.ip() {
-        Some(ip) => {
-            let is_group = ip.destination.is_multicast() || ip.destination.is_broadcast();
-            !is_group || matches!(ip.protocol, 1 | 6)
+    let Some(ip) = seen.ip() else { return !is_group };
+    match ip.protocol {
+        1 => seen.icmp().is_none_or(|icmp| icmp.kind != icmp::ECHO_REQUEST),
+        6 | 17 => {
+            let to = be16(ip.payload, 2);
+            to.is_none_or(|port| Numbers::PORTS.contains(&port))
         }
-        None => false,
+        _ => !is_group,
     }
 }

@@ -119,6 +119,10 @@ pub enum Fault {
     RepliesToAll,
     /// `resend-changed`.
     ResendChanged,
+    /// `arp-mirrored`.
+    ArpMirrored,
+    /// `ip-mirrored`.
+    IpMirrored,
 }
 
 /// What is known about a fault.
@@ -345,6 +349,10 @@ pub static ALL: &[Info] = &[
         "one echo reply in eight goes out in a frame to all"),
     info(Fault::ResendChanged, "X49", "resend-changed", Layer::Frame,
         "TCP data that is sent again is not what it was"),
+    info(Fault::ArpMirrored, "X50", "arp-mirrored", Layer::Frame,
+        "answers ARP whatever its types and lengths say, and leaves them as they came"),
+    info(Fault::IpMirrored, "X51", "ip-mirrored", Layer::Frame,
+        "answers pings whatever the lengths in their IP header say, and leaves those as they came"),
 ];
 
 /// A set of faults.
@@ -395,7 +403,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 48));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 51));
         assert!(by_name("nonsense").is_err());
     }
 }

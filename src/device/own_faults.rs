@@ -74,6 +74,9 @@ impl OwnFaults {
         if self.has(Fault::ProbeIgnored) && frame[28..32] == [0; 4] {
             return Fate::Dropped;
         }
+        if self.has(Fault::ArpMirrored) && frame[14..20] != [0, 1, 8, 0, 6, 4] {
+            return mirrored_arp(frame);
+        }
         if self.has(Fault::ArpUnverified) {
             frame[14..20].copy_from_slice(&[0, 1, 8, 0, 6, 4]);
         }
@@ -84,6 +87,9 @@ impl OwnFaults {
     }
 
     fn received_ip(&mut self, frame: &mut [u8]) -> Fate {
+        if self.has(Fault::IpMirrored) && has_bad_lengths(frame) {
+            return mirrored_echo(frame);
+        }
         self.mend_header(frame);
         let options = header_of(frame).get(20..).unwrap_or_default().to_vec();
         if self.has(Fault::BadOptionKills) && is_malformed(&options) {
@@ -266,6 +272,38 @@ impl OwnFaults {
             false => data[0] ^= 1,
         }
     }
+}
+
+/// A question that is made its own answer, as it stands.
+fn mirrored_arp(frame: &[u8]) -> Fate {
+    let mut answer = frame.to_vec();
+    answer[20..22].copy_from_slice(&[0, 2]);
+    answer.copy_within(6..12, 0);
+    answer[6..12].copy_from_slice(&OWN_MAC);
+    answer.copy_within(22..32, 32);
+    answer[22..28].copy_from_slice(&OWN_MAC);
+    answer[28..32].copy_from_slice(&OWN.octets());
+    Fate::Answered(answer)
+}
+
+fn has_bad_lengths(frame: &[u8]) -> bool {
+    let header = usize::from(frame[IP] & 15) * 4;
+    let total = be16(frame, IP + 2).map_or(0, usize::from);
+    header < 20 || total < header + 8 || IP + total > frame.len()
+}
+
+/// An echo request that is made its own reply, as it stands.
+fn mirrored_echo(frame: &[u8]) -> Fate {
+    const ICMP: usize = IP + 20;
+    if frame[IP + 9] != 1 || frame.get(ICMP) != Some(&8) {
+        return Fate::Dropped;
+    }
+    let mut answer = frame.to_vec();
+    answer.copy_within(6..12, 0);
+    answer[6..12].copy_from_slice(&OWN_MAC);
+    answer[IP + 12..IP + 20].rotate_left(4);
+    answer[ICMP] = 0;
+    Fate::Answered(answer)
 }
 
 fn header_of(frame: &[u8]) -> &[u8] {

@@ -91,6 +91,7 @@ pub struct Probe {
     ended: Option<String>,
     /// Frames that we owe somebody.
     answers: VecDeque<Vec<u8>>,
+    holds_answers: bool,
     sharing: Sharing,
     deliverer: Deliverer,
 }
@@ -137,6 +138,7 @@ impl Probe {
             arrived_bytes: 0,
             ended: None,
             answers: VecDeque::new(),
+            holds_answers: false,
             sharing: Sharing::none(),
             deliverer: Deliverer::new(origin.connection, options, &clock),
             clock,
@@ -284,6 +286,12 @@ impl Probe {
         self.link.about.shared.is_some()
     }
 
+    /// Keeps what is owed to questions by ARP back, so that it does not land within bytes that were
+    /// sent raw, or sends it.
+    pub fn hold_answers(&mut self, hold: bool) {
+        self.holds_answers = hold;
+    }
+
     /// Whether the line is a stream of bytes, in which frames have to be found.
     pub fn is_stream(&self) -> bool {
         self.link.about.is_stream
@@ -311,7 +319,9 @@ impl Probe {
     pub async fn receive(&mut self, deadline: Instant) -> Result<Option<Record>> {
         loop {
             self.take_arrived();
-            while let Some(answer) = self.answers.pop_front() {
+            while !self.holds_answers
+                && let Some(answer) = self.answers.pop_front()
+            {
                 if !self.sharing.is_taken() {
                     self.put(answer).await?;
                 }

@@ -64,7 +64,7 @@ pub fn run_beside(endpoint: &str, plan: &Plan, beside: Beside) -> Summary {
         let mut stop = beside.stop.unwrap_or(unstopped);
         let Beside { console, program, .. } = beside;
         let around = Surroundings { stop: &mut stop, tell: &mut |_| {}, console, program };
-        engine::run(rig, plan, facts, around).await
+        Ok(engine::run(rig, plan, facts, around).await)
     };
     block_on_virtual(judged).unwrap_or_else(|error| panic!("{endpoint}: {}", error.chain()))
 }

@@ -110,7 +110,7 @@ impl Job {
             let tell = &mut |event| output.event(&event);
             let program = program.as_ref().map(Program::watch);
             let around = Surroundings { stop: &mut stop, tell, console: lines, program };
-            engine::run(rig, &plan, facts, around).await.map(Some)
+            Ok(Some(engine::run(rig, &plan, facts, around).await))
         };
         let judged = tokio::select! {
             biased;
@@ -170,8 +170,7 @@ impl Job {
         let tell = &mut |what: &str| output.preparing(what);
         let deadline = Instant::now() + self.args.launch.wait;
         let events = terminal::events();
-        let (connector, mut restart) =
-            surroundings::connector(&self.tunnel, &self.args.run, &events)?;
+        let (connector, mut restart) = surroundings::connector(&self.tunnel, &self.args, &events)?;
         output.preparing(&format!("connecting to {}", self.tunnel.spec.text));
         connector.prepare().await?;
         let link = match &program {
@@ -190,6 +189,9 @@ impl Job {
         let probe = Probe::new(link, options, target.identity, clock, events, Bus::default());
         let scale = self.args.run.time_scale;
         let mut rig = Rig::new(probe, connector, restart, target, scale, seed);
+        if !self.is_virtual {
+            rig.numbers.forget_neighbours(RandomState::new().build_hasher().finish());
+        }
         rig.boot_time = self.args.launch.wait;
         rig.is_thorough = self.args.selection.extended || self.args.selection.long;
         let explored = explore::explore(rig, deadline - Instant::now(), tell);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::args::{ConformanceArgs, RunArgs};
+use super::args::ConformanceArgs;
 use crate::bus::{Bus, Inbox};
 use crate::cli::connect::{self, Sim};
 use crate::cli::target::Tunnel;
@@ -31,7 +31,8 @@ const COLLECT: Duration = Duration::from_millis(100);
 type Way = (Box<dyn Connector>, Option<Box<dyn Restart>>);
 
 /// The way to the device.
-pub fn connector(tunnel: &Tunnel, args: &RunArgs, events: &Events) -> Result<Way> {
+pub fn connector(tunnel: &Tunnel, args: &ConformanceArgs, events: &Events) -> Result<Way> {
+    let patience = args.launch.wait;
     if let Some(sim) = connect::sim(&tunnel.spec, events)? {
         return Ok((Box::new(sim.clone()), Some(Box::new(SimSwitch(sim)))));
     }
@@ -40,9 +41,10 @@ pub fn connector(tunnel: &Tunnel, args: &RunArgs, events: &Events) -> Result<Way
         .map(|attach| crate::endpoint::Attach { alone: true, ..attach });
     let connector = connect::open(&tunnel.spec, events, attach)?;
     let restart = args
+        .run
         .restart_cmd
         .clone()
-        .map(|command| -> Box<dyn Restart> { Box::new(RestartCommand { command }) });
+        .map(|command| -> Box<dyn Restart> { Box::new(RestartCommand { command, patience }) });
     Ok((connector, restart))
 }
 
@@ -63,6 +65,8 @@ impl Restart for SimSwitch {
 /// `--restart-cmd`.
 struct RestartCommand {
     command: String,
+    /// How long it may run.
+    patience: Duration,
 }
 
 impl Restart for RestartCommand {
@@ -71,7 +75,11 @@ impl Restart for RestartCommand {
             let what = format!("'--restart-cmd {}'", self.command);
             let mut command = tokio::process::Command::new("sh");
             command.arg("-c").arg(&self.command).stdin(std::process::Stdio::null());
-            let status = command.kill_on_drop(true).status().await;
+            let status = tokio::time::timeout(self.patience, command.kill_on_drop(true).status());
+            let status = status.await.map_err(|_| {
+                let patience = self.patience;
+                Error::environment(format!("{what} runs on after {patience:?}: it has to return"))
+            })?;
             let status = status.map_err(|error| {
                 Error::environment(format!("cannot run {what}")).caused_by(error)
             })?;

@@ -49,7 +49,7 @@ pub static ARP: Group = Group {
             |t| Box::pin(static_survives_gratuitous(t))),
         Test::new(row(("ARP-10", "arp.no-arp-for-host"), (Should, Core, Driver), "docs/line.md#receivers R14; docs/line.md#addresses",
             "The device never asks where the host is: it has a static entry."),
-            |t| Box::pin(no_arp_for_host(t))),
+            |t| Box::pin(no_arp_for_host(t))).last(),
         Test::new(row(("ARP-11", "arp.resolve-neighbour"), (Must, Core, Stack), "RFC 1122 §2.3.3, §2.3.2.2",
             "To answer a neighbour whom it does not know the device asks, and then answers where it is told to."),
             |t| Box::pin(resolve_neighbour(t))),
@@ -222,12 +222,24 @@ fn asks_for(seen: &Seen, ip: Ipv4Addr) -> bool {
 }
 
 async fn resolve_neighbour(t: &mut Trial) -> Flow {
-    let (ip, mac) = t.neighbour();
-    let first = from(t, ip, mac);
-    t.send(&first.frame()).await?;
-    let echo = from(t, ip, mac);
-    t.send(&echo.frame()).await?;
-    let asked = t.wait_for(ANSWER, |seen| asks_for(seen, ip)).await?;
+    // One that it knows from before, from us or from somebody else, tells nothing; all of them do.
+    let mut known = 0;
+    let (ip, mac, echo, asked) = loop {
+        let (ip, mac) = t.neighbour();
+        let first = from(t, ip, mac);
+        t.send(&first.frame()).await?;
+        let echo = from(t, ip, mac);
+        t.send(&echo.frame()).await?;
+        let came = |seen: &Seen| asks_for(seen, ip) || first.is_answered_by(seen);
+        t.wait_for(ANSWER, came).await?;
+        let is_known = t.seen().iter().any(|seen| first.is_answered_by(seen));
+        if is_known && known < 3 {
+            known += 1;
+            t.settle().await?;
+            continue;
+        }
+        break (ip, mac, echo, t.seen().iter().any(|seen| asks_for(seen, ip)));
+    };
     if !t.must(asked, format!("the device asks who has {ip}, to answer it"), "it did not") && !asked
     {
         return Ok(());
@@ -287,11 +299,13 @@ async fn probe_zero_spa(t: &mut Trial) -> Flow {
 async fn conflict(t: &mut Trial) -> Flow {
     let id = t.identity();
     let claim = ArpFrame::request(IMPOSTOR, id.device_ip, id.device_ip);
-    let seen = t.exchange(&claim.frame()).await?;
-    let defended =
-        seen.iter().filter(|seen| seen.arp().is_some_and(|m| m.spa == id.device_ip)).count();
+    let mut seen = t.exchange(&claim.frame()).await?;
+    seen.extend(t.exchange(&claim.frame()).await?);
+    let defends =
+        |seen: &&Seen| seen.arp().is_some_and(|m| (m.spa, m.tpa) == (id.device_ip, id.device_ip));
+    let defended = seen.iter().filter(defends).count();
     t.remark(if defended > 0 { "it defends its address" } else { "it says nothing" });
-    t.check(May, defended <= 1, "at most one defence", format!("{defended} came"));
+    t.check(May, defended <= 1, "at most one defence in 10 s", format!("{defended} came"));
     let echo = t.echo(16);
     t.answered(&echo, "an echo request after the conflict").await.map(|_| ())
 }

@@ -43,6 +43,9 @@ impl Text {
         match event {
             Event::Started(opening) => self.opening(opening),
             Event::Test(..) => String::new(),
+            Event::Warning(text) => {
+                format!("{} {text}\n", self.paint(Color::Yellow, "warning:", 12))
+            }
             Event::Retry(about, outcome, attempt) => {
                 let head = self.paint(Color::Yellow, "TRY ", 12);
                 format!("{head} {attempt} [         ] {}: {}\n", about.name, outcome.summary())
