@@ -229,6 +229,7 @@ fn what_is_wrong_with_the_command_line_is_said_in_a_sentence() {
         &["--launch", "q {tunnel}", "-d", "tpc:x"],
         &["--launch", "q {tunnel}", "--restart-cmd", "x"],
         &["-d", "sim,model=esp33"],
+        &["-d", "tcp:127.0.0.1:5556", "--console", "tcp:127.0.0.1:5556,reconnect=1s"],
     ]
     .iter()
     .map(|args| errors(args))

@@ -24,6 +24,21 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// The console at `text`; it is another endpoint than the tunnel.
+    pub fn console(&self, text: &str) -> Result<Spec> {
+        let console = Spec::parse(text)?;
+        let is_same =
+            (console.form.name, &console.address) == (self.spec.form.name, &self.spec.address);
+        if is_same {
+            let text = format!("'--console {text}' names the tunnel itself");
+            return Err(Error::usage(text).with_help(
+                "the console is UART0, QEMU's first '-serial', often tcp:127.0.0.1:5555; the tunnel \
+                 is the second",
+            ));
+        }
+        Ok(console)
+    }
+
     /// How to attach, for `command`; `None` when that is not wanted or cannot be.
     pub fn attach(&self, command: &str) -> Option<Attach> {
         let folder = self.folder.clone().filter(|_| self.attach)?;

@@ -83,7 +83,7 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
     let config = target::config()?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
-    let console = args.console.as_deref().map(Spec::parse).transpose()?;
+    let console = args.console.as_deref().map(|text| tunnel.console(text)).transpose()?;
     let ready = Ready::open(args.ready_fd)?;
     args.capture.check()?;
     if let Some(why) = &tunnel.why {

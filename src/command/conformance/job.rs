@@ -89,7 +89,7 @@ impl Job {
     ) -> Result<Verdict> {
         let output = Output::open(&self.args.output)?;
         let plan = self.plan()?;
-        let console = surroundings::console(&self.args, program.is_some())?;
+        let console = surroundings::console(&self.args, &self.tunnel, program.is_some())?;
         let (console, lines) = console.unzip();
         let mut waiting = stop.clone();
         let judge = async {

@@ -116,9 +116,13 @@ pub async fn connect_patiently(connector: &dyn Connector, wait: Duration) -> Res
 }
 
 /// The console that `args` name, and what it will say.
-pub fn console(args: &ConformanceArgs, is_started: bool) -> Result<Option<(Console, Inbox)>> {
+pub fn console(
+    args: &ConformanceArgs,
+    tunnel: &Tunnel,
+    is_started: bool,
+) -> Result<Option<(Console, Inbox)>> {
     let Some(text) = &args.run.console else { return Ok(None) };
-    let mut spec = Spec::parse(text)?;
+    let mut spec = tunnel.console(text)?;
     let events = match is_started {
         true => Events::ignore(), // it comes and goes with the program
         false => terminal::events(),
