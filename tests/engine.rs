@@ -180,10 +180,18 @@ fn a_device_that_dies_fails_the_test_that_killed_it_and_is_started_anew() {
     assert_eq!(verdicts.collect::<Vec<_>>(), [Verdict::Pass, Verdict::Fail, Verdict::Pass]);
     let beside = Beside { has_no_switch: true, ..Beside::default() };
     let summary = run_beside("sim,fault=undersized-kills", &plan(tests), beside);
-    let last = &summary.finished[2];
-    assert_eq!(last.outcome.verdict, Verdict::Inconclusive);
-    assert_eq!(last.standing, Standing::Bad);
-    assert!(last.outcome.summary().contains("any more since test.deadly"), "{last:?}");
+    assert_eq!((results(&summary).len(), summary.not_run), (2, 1));
+    let why = summary.ended.expect("it ended early");
+    assert!(why.contains("does not answer any more since test.deadly"), "{why}");
+}
+
+#[test]
+fn a_device_that_dies_of_the_preparations_fails_the_test_of_what_they_do() {
+    let beside = Beside { has_no_switch: true, ..Beside::default() };
+    let summary = run_beside("sim,fault=partial-kept", &plan(vec![&GOOD]), beside);
+    let died = &summary.finished[0];
+    assert_eq!((died.about.group(), &died.standing), ("link", &Standing::Bad));
+    assert_eq!((died.outcome.verdict, summary.not_run), (Verdict::Fail, 1));
 }
 
 #[test]

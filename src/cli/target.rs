@@ -132,7 +132,29 @@ fn find() -> (String, Option<String>) {
 }
 
 /// The addresses of both ends.
-pub fn identity(args: &AddressArgs, config: &Config) -> Identity {
+pub fn identity(args: &AddressArgs, config: &Config) -> Result<Identity> {
+    let identity = merged(args, config);
+    let Identity { host_ip, host_mac, device_ip, device_mac } = identity;
+    let bad = |what: String| Err(Error::usage(what).with_help("look at '--host-ip' and its like"));
+    for ip in [host_ip, device_ip] {
+        if ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() {
+            return bad(format!("{ip} is not the address of a host"));
+        }
+    }
+    for mac in [host_mac, device_mac] {
+        if mac.is_multicast() {
+            return bad(format!("{mac} is the Ethernet address of a group, not of a host"));
+        }
+    }
+    if host_ip == device_ip || host_mac == device_mac {
+        return bad(format!(
+            "host and device have the same address: {host_ip} at {host_mac}, {device_ip} at {device_mac}"
+        ));
+    }
+    Ok(identity)
+}
+
+fn merged(args: &AddressArgs, config: &Config) -> Identity {
     let default = Identity::default();
     let target = &config.target;
     Identity {

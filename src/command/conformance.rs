@@ -9,7 +9,8 @@ mod surroundings;
 pub use args::ConformanceArgs;
 
 use crate::cli::target;
-use crate::cli::{self, Verdict, signals};
+use crate::cli::{self, Verdict, signals, terminal};
+use crate::endpoint::memory;
 use crate::error::{Error, Result};
 use crate::stop;
 use job::Job;
@@ -18,15 +19,25 @@ use job::Job;
 pub fn run(args: ConformanceArgs) -> Result<Verdict> {
     let tests = args.selection().tests();
     if args.selection.list {
-        return Ok(output::list(&tests));
+        return output::list(&tests);
     }
     if tests.is_empty() {
-        return Err(Error::usage("no test is as you ask")
-            .with_help("'uarttool conformance --list --long' shows all of them"));
+        if args.selection.shard.is_some() {
+            terminal::tell("there are more shares than tests: nothing to do for this one");
+            return Ok(Verdict::Done);
+        }
+        return Err(Error::usage("no test is all that you ask for at once").with_help(
+            "names, '-E' and the tier have to agree; 'uarttool conformance --list --long' shows all tests",
+        ));
     }
     let config = target::config()?;
     let has_device = args.tunnel.device.is_some() || config.target.device.is_some();
     if let Some(launch) = args.launch.plan(has_device)? {
+        let device = args.tunnel.device.as_deref().unwrap_or_default();
+        if device == memory::SIM.name || device.starts_with("sim,") {
+            return Err(Error::usage("'--launch' starts a device, and '-d sim' is another")
+                .with_help("leave out one of them"));
+        }
         return cli::block_on(started::run(args, tests, config, launch));
     }
     let job = Job::new(args, tests, &config, None)?;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::artifacts::Artifacts;
+use super::catalogue;
 use super::event::{Event, Finished, Opening, Standing, Summary};
 use super::ledger::Ledger;
 use super::model::{About, Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
@@ -137,20 +138,19 @@ pub async fn run<'a>(
         facts,
         profile: Some(plan.ledger.name.clone()).filter(|name| !name.is_empty()),
     }));
-    let mut lost: Option<String> = None;
+    let mut lost = rig.died_of.take().map(|(test, why)| engine.died_early(test, &why));
     for (at, test) in order.iter().enumerate() {
-        if engine.ended_by().is_some() {
+        if engine.ended_by().is_some() || lost.is_some() {
             break;
         }
         (engine.around.tell)(Event::Test(test.about, at + 1, order.len()));
-        match &lost {
-            Some(why) => engine.without(test, why),
-            None => (rig, lost) = engine.one(rig, test).await,
-        }
+        (rig, lost) = engine.one(rig, test).await;
     }
-    engine.summary.not_run = order.len() - engine.summary.finished.len();
+    // The test of an early death may be one that was not chosen.
+    let is_ours = |f: &&Finished| order.iter().any(|test| test.about == f.about);
+    engine.summary.not_run = order.len() - engine.summary.finished.iter().filter(is_ours).count();
     if engine.summary.not_run > 0 {
-        engine.summary.ended = engine.ended_by().map(str::to_owned);
+        engine.summary.ended = lost.or(engine.ended_by().map(str::to_owned));
     }
     engine.close(&rig);
     engine.summary
@@ -167,11 +167,23 @@ impl Engine<'_> {
         }
     }
 
-    /// A test that the device was not there for.
-    fn without(&mut self, test: &Test, why: &str) {
-        let about = test.about;
-        let outcome = Outcome::without(Verdict::Inconclusive, about.severity, why);
-        self.finish(about, outcome, Duration::ZERO, 1, None);
+    /// A device that did not survive the preparations has failed the test of what they do.
+    fn died_early(&mut self, test: &str, why: &str) -> String {
+        if let Some(test) = catalogue::by_name(test) {
+            let about = test.about;
+            let mut outcome = Outcome::without(Verdict::Fail, Severity::Must, why);
+            outcome.is_fatal = true;
+            outcome.failures.push(Failure {
+                severity: Severity::Must,
+                expected: about.requirement.to_owned(),
+                actual: "the device has not answered any more since the preparations tried that"
+                    .to_owned(),
+                fields: Vec::new(),
+                frame: None,
+            });
+            self.finish(about, outcome, Duration::ZERO, 1, None);
+        }
+        format!("the device does not answer any more since {test}: {why}")
     }
 
     /// One test, with its retries; and why there can be no further ones, if so.
@@ -221,7 +233,7 @@ impl Engine<'_> {
         let mut records = drain(&mut rig.log);
         records.append(&mut self.console);
         let artifacts = self.plan.artifacts.as_ref()?;
-        if outcome.verdict != Verdict::Fail {
+        if !matches!(outcome.verdict, Verdict::Fail | Verdict::Inconclusive) {
             return None;
         }
         records.sort_by_key(|record| record.time.map(|span| span.last));
@@ -251,7 +263,8 @@ impl Engine<'_> {
         let (mut outcome, rig) = trial.end(flow);
         let incident = self.incident(is_cut).await;
         if test.needs != Some(Capability::Restart) {
-            let came_back = seems_rebooted.then(|| {
+            // Who listens to its console need not guess.
+            let came_back = (seems_rebooted && self.around.console.is_none()).then(|| {
                 "it did not answer for a while and then announced its address, as at boot"
                     .to_owned()
             });

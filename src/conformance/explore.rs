@@ -22,24 +22,36 @@ pub const STEADY: u8 = 0x02;
 const SLOWEST: Duration = Duration::from_secs(10);
 /// A byte time below this is no pacing.
 const LEAST_BYTE_TIME: Duration = Duration::from_nanos(500);
+/// How long an answer may take where another attempt follows.
+const QUICK: Duration = Duration::from_millis(400);
+/// The limit that is common.
+const COMMON: usize = 1500;
 /// The smallest limit that makes sense: an echo request with some data.
-const LEAST_FRAME: usize = 60;
+pub const LEAST_FRAME: usize = 60;
 /// Longer than a flush is deaf, shorter than a timeout.
 const AFTER_FLUSH: Duration = Duration::from_millis(250);
 
-/// Waits until the device answers a ping, and says what was found out about it.
+/// Waits until the device answers a ping, and says what was found out about it. A device that does not
+/// survive a closer look has died in [`Rig::died_of`]; `with_line` says whether that closer look, at
+/// what bad headers do, is needed.
 ///
 /// `tell` hears what is being done.
 pub async fn explore(
     rig: Rig,
     wait: Duration,
+    with_line: bool,
     tell: &mut dyn FnMut(&str),
 ) -> Result<(Rig, Vec<String>)> {
     let mut trial = Trial::of(rig, Severity::Report, None);
-    let flow = look(&mut trial, wait, tell).await;
+    let mut facts = Vec::new();
+    let mut flow = look(&mut trial, wait, &mut facts, tell).await;
+    if flow.is_ok() && with_line && trial.rig.can(Capability::RawBytes) {
+        tell("looking at what a bad header does");
+        flow = look_at_line(&mut trial, &mut facts).await;
+    }
     let (outcome, rig) = trial.end(flow.as_ref().map(|_| ()).map_err(copy));
     match flow {
-        Ok(facts) => Ok((rig, facts)),
+        Ok(()) => Ok((rig, facts)),
         Err(Halt::Error(error)) => Err(error),
         Err(_) => Err(Error::environment(outcome.summary())),
     }
@@ -53,17 +65,22 @@ fn copy(halt: &Halt) -> Halt {
     }
 }
 
-async fn look(t: &mut Trial, wait: Duration, tell: &mut dyn FnMut(&str)) -> Flow<Vec<String>> {
+async fn look(
+    t: &mut Trial,
+    wait: Duration,
+    facts: &mut Vec<String>,
+    tell: &mut dyn FnMut(&str),
+) -> Flow {
     tell("waiting for the device to answer a ping");
     let expected = t.identity().device_mac;
     wait_for_device(t, wait).await?;
     t.rig.invariants.forgive(); // what came before we knew where it is and were in step
     "the preparations".clone_into(&mut t.rig.invariants.during);
-    let mut facts = Vec::new();
     let mac = t.identity().device_mac;
     if mac != expected {
         facts.push(format!("{} is at {mac}, not at {expected}", t.identity().device_ip));
     }
+    facts.extend(where_replies_go(t).await?);
     tell("measuring the line");
     if t.rig.target.line_rate.is_none() {
         t.rig.pace.byte_time = measure(t).await?;
@@ -77,36 +94,52 @@ async fn look(t: &mut Trial, wait: Duration, tell: &mut dyn FnMut(&str)) -> Flow
     let limit = find_limit(t).await?;
     t.rig.capabilities.max_frame = limit;
     facts.push(format!("frames of up to {limit} bytes are answered"));
-    if t.rig.can(Capability::RawBytes) {
-        tell("looking at what a bad header does");
-        let policy = find_policy(t).await?;
-        t.rig.capabilities.policy = policy;
-        if policy.is_none()
-            && let Err(why) = t.bring_back().await
-        {
-            return Err(Halt::Inconclusive(format!(
-                "the device has not answered any more since a header beyond its limit of {limit} bytes \
-                 (link.oversize-header-only): {why}"
-            )));
-        }
-        facts.push(match policy {
-            Some(policy) => format!("headers beyond the limit: {}", policy.name()),
-            None => "headers beyond the limit: it does not come back into step".to_owned(),
-        });
-        t.raw(&[0]).await?;
-        t.resync().await?;
-        t.rig.capabilities.has_header_timeout = t.ping().await?;
-        if !t.is_alive().await?
-            && let Err(why) = t.bring_back().await
-        {
-            return Err(Halt::Inconclusive(format!(
-                "the device has not answered any more since half a header \
-                 (link.partial-header-timeout): {why}"
-            )));
-        }
-        t.take_seen();
+    Ok(())
+}
+
+/// What a header beyond the limit does, and half a header.
+async fn look_at_line(t: &mut Trial, facts: &mut Vec<String>) -> Flow {
+    let policy = find_policy(t).await?;
+    t.rig.capabilities.policy = policy;
+    facts.push(match policy {
+        Some(policy) => format!("headers beyond the limit: {}", policy.name()),
+        None => "headers beyond the limit: it does not come back into step".to_owned(),
+    });
+    if policy.is_none() && !is_back(t, "link.oversize-header-only").await {
+        return Ok(());
     }
-    Ok(facts)
+    t.raw(&[0]).await?;
+    t.resync().await?;
+    t.rig.capabilities.has_header_timeout = t.ping().await?;
+    t.back_into_step().await?;
+    if !t.is_alive().await? {
+        is_back(t, "link.partial-header-timeout").await;
+    }
+    t.take_seen();
+    Ok(())
+}
+
+/// Brings the device back; one that cannot be has died of what `test` does.
+async fn is_back(t: &mut Trial, test: &'static str) -> bool {
+    match t.bring_back().await {
+        Ok(()) => true,
+        Err(why) => {
+            t.rig.died_of = Some((test, why));
+            false
+        }
+    }
+}
+
+/// A device with a static entry sends to that, whoever asks: worth knowing when we are somebody else.
+async fn where_replies_go(t: &mut Trial) -> Flow<Option<String>> {
+    let echo = t.echo(8);
+    let seen = t.exchange(&echo.frame()).await?;
+    let reply = seen.iter().find(|seen| echo.is_answered_by(seen));
+    let to = reply.and_then(Seen::destination).filter(|to| *to != t.identity().host_mac);
+    Ok(to.map(|to| {
+        let host = t.identity().host_mac;
+        format!("its replies go to {to}, and we are {host}: a static entry? try '--host-mac {to}'")
+    }))
 }
 
 /// Asks again and again, with the silence between that lets it get into step.
@@ -127,14 +160,25 @@ async fn wait_for_device(t: &mut Trial, wait: Duration) -> Flow {
         }
         ask_where_it_is(t).await?;
         if Instant::now() >= deadline {
-            let ip = t.identity().device_ip;
-            return Err(Halt::Inconclusive(format!(
-                "{ip} has not answered a ping within {wait:.1?}: is the guest running (not halted for \
-                 gdb), is this the tunnel and not the console, is the address right?"
-            )));
+            return Err(Halt::Inconclusive(unanswered(t, wait)));
         }
         t.resync().await?;
     }
+}
+
+fn unanswered(t: &Trial, wait: Duration) -> String {
+    let ip = t.identity().device_ip;
+    let bytes: usize = t.framing_errors.iter().map(|error| error.bytes.len()).sum();
+    if bytes > 0 {
+        return format!(
+            "{ip} has not answered a ping within {wait:.1?}, and what came, at least {bytes} bytes, \
+             holds no frames: is this the tunnel and not the console, is the framing right?"
+        );
+    }
+    format!(
+        "{ip} has not answered a ping within {wait:.1?}: is the guest running (not halted for gdb), \
+         is this the tunnel and not the console, is the address right?"
+    )
 }
 
 /// A device that does not answer may be at another Ethernet address than we think.
@@ -182,9 +226,12 @@ async fn measure(t: &mut Trial) -> Flow<Duration> {
 pub async fn answers(t: &mut Trial, frame: usize) -> Flow<bool> {
     let echo = t.echo(0).data(vec![STEADY; frame - ECHO_HEADERS]);
     t.send(&echo.frame()).await?;
-    if !t.ping().await? {
-        t.back_into_step().await?; // the driver may have flushed, or waits for the rest of something
-        t.is_alive().await?;
+    if !t.ping_within(QUICK).await? {
+        t.listen(AFTER_FLUSH).await?; // the driver may have flushed
+        if !t.ping_within(QUICK).await? {
+            t.back_into_step().await?; // or wait for the rest of something
+            t.is_alive().await?;
+        }
     }
     let seen = t.take_seen();
     let reply = seen.iter().find(|seen| echo.is_answered_by(seen));
@@ -198,6 +245,13 @@ async fn find_limit(t: &mut Trial) -> Flow<usize> {
         return Ok(most);
     }
     let (mut good, mut bad) = (LEAST_FRAME.min(most), most);
+    // Where drivers are wrong, this is how: an MTU of 1500 that counts the Ethernet header.
+    if most > COMMON && answers(t, COMMON).await? {
+        good = COMMON;
+        if !answers(t, COMMON + 1).await? {
+            return Ok(COMMON);
+        }
+    }
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         match answers(t, middle).await? {

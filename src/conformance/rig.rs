@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
 use super::invariants::Invariants;
 use crate::bus::Inbox;
 use crate::endpoint::{Connector, Pending};
@@ -186,12 +183,12 @@ pub struct Rig {
     pub pace: Pace,
     /// What was found out.
     pub capabilities: Capabilities,
+    /// The test of what the device died of before the first test, and what came of bringing it back.
+    pub died_of: Option<(&'static str, String)>,
     /// What is checked on every frame.
     pub invariants: Invariants,
     /// Numbers that are never used twice.
     pub numbers: Numbers,
-    /// Chance, from the run's seed.
-    pub random: ChaCha8Rng,
     /// How long the line of a device that was started anew may take to be there.
     pub boot_time: Duration,
     /// What every deadline is multiplied by.
@@ -233,7 +230,7 @@ impl Rig {
             capabilities: Capabilities { has, policy: None, has_header_timeout: true, max_frame },
             invariants: Invariants::new(target.identity, target.max_frame),
             numbers: Numbers::new(seed),
-            random: ChaCha8Rng::seed_from_u64(seed),
+            died_of: None,
             boot_time: Duration::from_secs(30),
             time_scale,
             is_thorough: false,

@@ -4,8 +4,8 @@
 //! or `group:`, `tier:`, `severity:`, `owner:`, `ref:`, `name:` and a value; `*` stands for anything
 //! in names and references.
 
-use super::catalogue;
 use super::model::{About, Owner, Severity, Test, Tier};
+use super::{catalogue, invariants};
 
 /// A filter expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ impl Filter {
                     matches(value, about.name)
                         || matches(&value.to_ascii_uppercase(), about.id)
                         || value == about.group()
+                        || value == "all"
                 }
                 Key::Group => value == about.group(),
                 Key::Tier => value == about.tier.name(),
@@ -148,11 +149,23 @@ fn parse_word(word: &str) -> Result<Filter, String> {
 
 /// A group, an id, a name or a pattern of one.
 fn named(word: &str) -> Result<Filter, String> {
-    let filter = Filter::Word(Key::Name, word.to_owned());
-    match catalogue::all().any(|test| filter.takes(&test.about)) {
-        true => Ok(filter),
-        false => Err(format!("there is no test, id or group '{word}'{}", nearest(word))),
+    let filter = Filter::Word(Key::Name, word.to_lowercase());
+    if catalogue::all().any(|test| filter.takes(&test.about)) {
+        return Ok(filter);
     }
+    let is_rule = |rule: &About| rule.name == word || rule.id.eq_ignore_ascii_case(word);
+    if invariants::RULES.iter().any(is_rule) || word == "invariant" {
+        return Err(format!(
+            "'{word}' is no test to choose: the rules for every frame always hold"
+        ));
+    }
+    let near = nearest(word);
+    let groups: Vec<_> = catalogue::GROUPS.iter().map(|group| group.name).collect();
+    let help = match near.is_empty() {
+        true => format!("; the groups are {}, and '--list' shows the tests", groups.join(", ")),
+        false => near,
+    };
+    Err(format!("there is no test, id or group '{word}'{help}"))
 }
 
 /// `; did you mean ...?`, if something is near.
@@ -163,7 +176,7 @@ pub fn nearest(word: &str) -> String {
     let best = names
         .map(|name| (distance(word, name).min(distance(word, slug(name)) + 1), name))
         .min()
-        .filter(|(far, _)| *far <= 3);
+        .filter(|(far, _)| *far <= (word.len() / 2).min(3));
     best.map_or(String::new(), |(_, name)| format!("; did you mean '{name}'?"))
 }
 
@@ -274,6 +287,8 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (text, part) in [
             ("lnik", "there is no test, id or group 'lnik'; did you mean 'link'?"),
+            ("tcp", "there is no test, id or group 'tcp'; the groups are link, ethernet, arp"),
+            ("INV-01", "'INV-01' is no test to choose"),
             ("tier:slow", "there is no tier 'slow'; there are smoke, core, extended, long"),
             ("colour:red", "there is no key 'colour:'"),
             ("(arp", "not closed"),

@@ -57,6 +57,8 @@ pub struct Trial {
     pub seems_rebooted: bool,
     /// The device did not survive.
     has_died: bool,
+    /// How often it was away, and came back.
+    pub outages: u32,
 }
 
 impl Trial {
@@ -80,6 +82,7 @@ impl Trial {
             sentinels: HashSet::new(),
             seems_rebooted: false,
             has_died: false,
+            outages: 0,
         }
     }
 
@@ -224,6 +227,9 @@ impl Trial {
             if self.note(record).is_some_and(|seen| done(&seen)) {
                 return Ok(true);
             }
+            if Instant::now() >= deadline {
+                return Ok(false); // a line that never falls silent does not stop time
+            }
         }
     }
 
@@ -241,7 +247,9 @@ impl Trial {
             }
             Body::FramingError(error) => {
                 self.rig.invariants.framing_error(&error);
-                self.framing_errors.push(error);
+                if self.framing_errors.len() < MOST_FRAMES {
+                    self.framing_errors.push(error);
+                }
                 None
             }
             Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
@@ -296,10 +304,15 @@ impl Trial {
 
     /// One marked echo request: whether it was answered. Its reply is not kept.
     pub async fn ping(&mut self) -> Flow<bool> {
+        self.ping_within(ANSWER).await
+    }
+
+    /// The same with another patience, on an idle line.
+    pub async fn ping_within(&mut self, patience: Duration) -> Flow<bool> {
         let echo = self.echo(SENTINEL_DATA);
         self.sentinels.insert(echo.icmp.rest);
         self.send(&echo.frame()).await?;
-        let deadline = Instant::now() + self.within(ANSWER);
+        let deadline = Instant::now() + self.within(patience);
         let came = self.take_until(deadline, |seen| echo.is_answered_by(seen)).await?;
         if came {
             self.queued = 0;
@@ -318,6 +331,7 @@ impl Trial {
             }
             if self.ping().await? {
                 self.note_return(attempt > 0, announced);
+                self.outages += u32::from(attempt > 0);
                 return Ok(true);
             }
         }
@@ -405,7 +419,10 @@ impl Trial {
         for step in 0..3 {
             let stepped = match step {
                 0 => Ok(()),
-                1 if self.rig.can(Capability::Reconnect) => self.reconnect().await,
+                1 if self.rig.can(Capability::Reconnect) => {
+                    self.rig.probe.cut(); // who serves one client serves the next when this is gone
+                    self.reconnect().await
+                }
                 2 if self.rig.can(Capability::Restart) => self.restart().await,
                 _ => continue,
             };

@@ -59,7 +59,7 @@ pub fn run_beside(endpoint: &str, plan: &Plan, beside: Beside) -> Summary {
         let switch: Box<dyn Restart> = Box::new(Switch(sim.clone()));
         let switch = Some(switch).filter(|_| !beside.has_no_switch);
         let rig = Rig::new(probe, Box::new(sim), switch, target, 1.0, plan.seed);
-        let (rig, facts) = explore(rig, Duration::from_secs(10), &mut |_| {}).await?;
+        let (rig, facts) = explore(rig, Duration::from_secs(10), true, &mut |_| {}).await?;
         let (_stopper, unstopped) = stop::pair();
         let mut stop = beside.stop.unwrap_or(unstopped);
         let Beside { console, program, .. } = beside;

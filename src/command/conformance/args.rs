@@ -100,7 +100,8 @@ pub(super) struct RunArgs {
     /// The line's rate in baud; measured otherwise
     #[arg(long, value_name = "BAUD", value_parser = cli::connect::parse_line_rate)]
     pub(super) line_rate: Option<u32>,
-    /// Deviations that are known: sim, lwip, esp-idf, linux, or a file; may be given several times
+    /// Deviations that are known: sim, lwip, esp-idf, linux, or a file (README, "Profiles"); may be
+    /// given several times
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) profile: Vec<String>,
     /// Start the device anew with this command, for the tests that need it
@@ -205,13 +206,18 @@ impl ConformanceArgs {
             ("--restart-cmd", run.restart_cmd.clone()),
             ("--console", run.console.clone()),
         ];
-        let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let profiles = run.profile.iter().map(|profile| ("--profile", Some(profile.clone())));
+        let given = flags.into_iter().chain(profiles);
+        let given = given.filter_map(|(flag, value)| Some((flag, value?)));
         let mut command = String::from("uarttool conformance");
         for (flag, value) in given {
             command.push_str(&format!(" {flag} {}", quoted(&value)));
         }
         if self.selection.extended || self.selection.long {
             command.push_str(" --extended"); // some tests have a longer form
+        }
+        if run.strict {
+            command.push_str(" --strict");
         }
         command
     }

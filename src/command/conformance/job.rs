@@ -19,7 +19,7 @@ use crate::conformance::engine::{self, Plan, Surroundings};
 use crate::conformance::event::{Standing, Summary};
 use crate::conformance::ledger::Ledger;
 use crate::conformance::model;
-use crate::conformance::rig::{Restart, Rig, Target};
+use crate::conformance::rig::{Capability, Restart, Rig, Target};
 use crate::conformance::{catalogue, explore};
 use crate::endpoint::memory;
 use crate::error::{Category, Error, Result};
@@ -60,12 +60,19 @@ impl Job {
             target: tunnel.spec.text.clone(),
             again: args.again(Some(&tunnel.spec.text)),
         });
-        let identity = target::identity(&args.addresses, config);
+        let identity = target::identity(&args.addresses, config)?;
         let is_max_declared = args.tunnel.max_frame.is_some()
             || config.target.max_frame.is_some()
             || tunnel.spec.text.contains("max-frame=");
         if let Some(why) = &tunnel.why {
             terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
+        }
+        let (limit, least) = (tunnel.spec.options.max_frame, explore::LEAST_FRAME);
+        if limit < least {
+            return Err(Error::usage(format!(
+                "a limit of {limit} bytes leaves no room for a ping"
+            ))
+            .with_help(format!("the smallest '--max-frame' that can be judged is {least}")));
         }
         let is_sim = tunnel.spec.form.name == memory::SIM.name;
         // Another stack behind the built-in driver has its own time.
@@ -194,7 +201,8 @@ impl Job {
         }
         rig.boot_time = self.args.launch.wait;
         rig.is_thorough = self.args.selection.extended || self.args.selection.long;
-        let explored = explore::explore(rig, deadline - Instant::now(), tell);
+        let with_line = self.tests.iter().any(|test| test.needs == Some(Capability::RawBytes));
+        let explored = explore::explore(rig, deadline - Instant::now(), with_line, tell);
         match &program {
             Some(program) => program.or_its_end(explored).await,
             None => explored.await,
@@ -220,7 +228,8 @@ fn verdict(summary: &Summary, strict: bool) -> Result<Verdict> {
     }
     let bad = summary.count(|f| f.standing == Standing::Bad);
     let unexpected = summary.count(|f| matches!(f.standing, Standing::UnexpectedPass(_)));
-    match bad > 0 || strict && unexpected > 0 {
+    let is_cut_short = summary.not_run > 0; // who interrupts it knows that
+    match bad > 0 || is_cut_short || strict && unexpected > 0 {
         true => Ok(Verdict::Failed),
         false => Ok(Verdict::Done),
     }

@@ -164,7 +164,7 @@ async fn option_source_route(t: &mut Trial) -> Flow {
     let seen = t.exchange(&echo.frame()).await?;
     t.none(&seen, "the request is not passed on", |seen| seen.is_icmp(icmp::ECHO_REQUEST));
     let reply = seen.iter().find(|seen| echo.is_answered_by(seen));
-    t.remark(if reply.is_some() { "answered" } else { "dropped" });
+    t.remark(if reply.is_some() { "answered" } else { "not answered" });
     if let Some(ip) = reply.and_then(Seen::ip) {
         let reversed = ip.header.get(20..).is_some_and(|options| options.contains(&SOURCE_ROUTE));
         t.check(

@@ -19,6 +19,14 @@ pub fn render(summary: &Summary) -> String {
         let suite = suites.entry(group).or_insert_with(|| TestSuite::new(group));
         suite.add_test_case(case(finished));
     }
+    if let Some(why) = &summary.ended {
+        // Nobody should read a report of half a run as green.
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(format!("{} test(s) did not run: {why}", summary.not_run));
+        let mut whole = TestCase::new("run.complete", status);
+        whole.set_classname("uarttool.run");
+        suites.entry("run").or_insert_with(|| TestSuite::new("run")).add_test_case(whole);
+    }
     report.set_time(summary.duration);
     report.add_test_suites(suites.into_values());
     report.to_string().unwrap_or_default() // only names that are no XML could fail, and are none

@@ -83,7 +83,7 @@ impl Text {
             "{head} {} test{s} against {} ({order}{left_out})\n",
             opening.tests, opening.target
         );
-        for fact in &opening.facts {
+        for fact in opening.facts.iter().filter(|_| !self.style.quiet) {
             let _ = writeln!(text, "{:>12} {fact}", "");
         }
         if let Some(profile) = &opening.profile {
