@@ -34,6 +34,9 @@ fn bad_lines(stdout: &str) -> Vec<String> {
     lines.collect()
 }
 
+/// What the built-in device's stack cannot, in the catalogue's order.
+const KNOWN: [&str; 2] = ["KNOWN ipv4.option-record-route", "KNOWN ipv4.option-source-route"];
+
 #[test]
 fn the_built_in_device_passes_within_seconds() {
     let started = Instant::now();
@@ -47,8 +50,7 @@ fn the_built_in_device_passes_within_seconds() {
 #[test]
 fn every_tier_of_it_passes_but_for_what_its_stack_cannot() {
     let (code, stdout) = judge(&["-d", "sim", "--long", "--strict", "--order", "fixed"]);
-    let known = ["KNOWN ipv4.option-record-route", "KNOWN ipv4.option-source-route"];
-    assert_eq!((code, bad_lines(&stdout)), (0, known.map(str::to_owned).to_vec()), "{stdout}");
+    assert_eq!((code, bad_lines(&stdout)), (0, KNOWN.map(str::to_owned).to_vec()), "{stdout}");
     let first = stdout.lines().find(|line| line.contains("PASS")).expect("a result");
     assert!(first.ends_with("link.len-zero"), "not the catalogue's order: {first}");
 }
@@ -70,6 +72,27 @@ fn the_author_of_the_newer_driver_is_told_what_to_do() {
     let (code, stdout) = judge(&["-d", newer, "--max-frame", "1500"]);
     assert_eq!((code, bad_lines(&stdout)), (0, vec![]), "a limit that is declared is none to fail");
     assert!(stdout.contains("NOTE link.max-frame: "), "{stdout}");
+}
+
+#[test]
+fn a_limit_that_is_declared_too_low_is_refused() {
+    let output = run(["conformance", "-d", "sim", "--max-frame", "1000"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = text(&output).1;
+    assert!(stderr.contains("answers a frame of 1002 bytes, beyond the declared 1000"), "{stderr}");
+}
+
+#[test]
+fn a_device_with_small_frames_can_be_judged() {
+    for limit in ["100", "200", "576"] {
+        let (code, stdout) =
+            judge(&["-d", &format!("sim,max-frame={limit}"), "--extended", "--order", "fixed"]);
+        assert_eq!(
+            (code, bad_lines(&stdout)),
+            (0, KNOWN.map(str::to_owned).to_vec()),
+            "{limit}: {stdout}"
+        );
+    }
 }
 
 #[test]
@@ -278,6 +301,61 @@ fn over_a_socket_in_real_time_it_gives_the_same_verdicts() {
     };
     let (_, virtual_run) = judge(&[&["-d", "sim"], &groups[..]].concat());
     assert_eq!(names(&stdout), names(&virtual_run));
+}
+
+#[test]
+fn run_after_run_the_same_device_gives_the_same_verdicts() {
+    let (_device, endpoint) = sim();
+    for run in 1..4 {
+        let (code, stdout) = judge(&["-d", &endpoint, "arp", "--order", "1"]);
+        assert_eq!((code, bad_lines(&stdout)), (0, vec![]), "run {run}: {stdout}");
+    }
+}
+
+#[test]
+fn endless_garbage_is_given_up_in_time_and_called_by_its_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let garbage: Vec<u8> =
+            (0..60_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            while stream.write_all(&garbage).is_ok() {}
+        }
+    });
+    let started = Instant::now();
+    let output = run(["conformance", "-d", &endpoint, "--wait", "1s", "icmp"]);
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).1.contains("holds no frames"), "{}", text(&output).1);
+}
+
+#[test]
+fn a_report_goes_where_a_link_leads_and_into_a_pipe_and_a_full_disk_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (target, link) = (folder.path().join("target.xml"), folder.path().join("link.xml"));
+    std::fs::write(&target, "old").expect("written");
+    std::os::unix::fs::symlink(&target, &link).expect("a link");
+    let one = ["-d", "sim", "icmp.echo-basic", "-q"];
+    let to = |path: &Path| format!("junit={}", path.display());
+    assert_eq!(judge(&[&one[..], &["--report", &to(&link)]].concat()).0, 0);
+    assert!(link.is_symlink());
+    assert!(std::fs::read_to_string(&target).expect("it is there").starts_with("<?xml"));
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("coreutils").success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).expect("readable")
+    });
+    assert_eq!(judge(&[&one[..], &["--report", &to(&pipe)]].concat()).0, 0);
+    assert!(reader.join().expect("no panic").starts_with("<?xml"));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let mut command = uarttool();
+    let judge = command.arg("conformance").args(one).args(["--report", "json=-"]).stdout(full);
+    let output = judge.stderr(std::process::Stdio::piped()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).1.contains("cannot write the results: no space left"), "{output:?}");
 }
 
 #[test]

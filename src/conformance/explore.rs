@@ -11,7 +11,9 @@ use super::seen::Seen;
 use super::stimulus::ArpFrame;
 use super::trial::{ANSWER, Trial};
 use crate::error::{Error, Result};
+use crate::framing::DEFAULT_MAX_FRAME;
 use crate::proto::MacAddr;
+use crate::record::{FramingError, Problem};
 
 /// Bytes of an echo request's headers.
 pub const ECHO_HEADERS: usize = 42;
@@ -242,6 +244,9 @@ pub async fn answers(t: &mut Trial, frame: usize) -> Flow<bool> {
 async fn find_limit(t: &mut Trial) -> Flow<usize> {
     let most = t.rig.target.max_frame;
     if answers(t, most).await? {
+        if t.rig.target.is_max_declared && most < DEFAULT_MAX_FRAME {
+            check_declared(t, most).await?;
+        }
         return Ok(most);
     }
     let (mut good, mut bad) = (LEAST_FRAME.min(most), most);
@@ -260,6 +265,22 @@ async fn find_limit(t: &mut Trial) -> Flow<usize> {
         }
     }
     Ok(good)
+}
+
+/// Whether a limit that was declared is the device's: one below it makes every test of limits wrong.
+async fn check_declared(t: &mut Trial, limit: usize) -> Flow {
+    let beyond = limit + 2;
+    t.framing_errors.clear();
+    let is_answered = answers(t, beyond).await?;
+    let announced = |error: &FramingError| matches!(error.problem, Problem::TooLong { length, .. } if length as usize == beyond);
+    if is_answered || t.framing_errors.iter().any(announced) {
+        let text =
+            format!("the device answers a frame of {beyond} bytes, beyond the declared {limit}");
+        return Err(Halt::Error(Error::usage(text).with_help(
+            "leave the limit away ('--max-frame', 'max-frame='), and it will be found",
+        )));
+    }
+    Ok(())
 }
 
 /// What a header beyond the limit does.
