@@ -103,7 +103,7 @@ fn parse(text: &str) -> Result<Target, String> {
                     .to_owned(),
             );
         }
-        if device != "auto" {
+        if device != "auto" && !device.starts_with("auto,") {
             Spec::parse(device).map_err(|error| error.chain())?;
         }
     }

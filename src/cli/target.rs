@@ -64,15 +64,19 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     let folder = folder();
     let given = args.device.as_ref().filter(|text| !text.is_empty());
     let (text, why) = match (given, &config.target.device) {
-        (Some(text), _) if text != "auto" => (text.clone(), None),
-        (None, Some(text)) if text != "auto" => {
+        (Some(text), _) if auto_options(text).is_none() => (text.clone(), None),
+        (None, Some(text)) if auto_options(text).is_none() => {
             let path = config.path.as_deref().unwrap_or(Path::new(super::config::NAME));
             (text.clone(), Some(format!("named by {}", path.display())))
         }
-        _ => match held(folder.as_deref().filter(|_| !args.no_attach))? {
-            Some(found) => found,
-            None => find(),
-        },
+        (given, configured) => {
+            let (found, why) = match held(folder.as_deref().filter(|_| !args.no_attach))? {
+                Some(found) => found,
+                None => find(),
+            };
+            let options = given.or(configured.as_ref()).and_then(|text| auto_options(text));
+            (found + options.unwrap_or_default(), why)
+        }
     };
     let mut spec = Spec::parse(&text)?;
     let has = |option: &str| text.contains(&format!(",{option}="));
@@ -87,6 +91,11 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
         spec.options.max_frame = bytes;
     }
     Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
+}
+
+/// The options behind `auto`, with their comma; `None` for an endpoint that is named.
+fn auto_options(text: &str) -> Option<&str> {
+    text.strip_prefix("auto").filter(|rest| rest.is_empty() || rest.starts_with(','))
 }
 
 /// Where processes that share a line find each other. Without such a place they just do not.
@@ -185,6 +194,9 @@ mod tests {
         assert_eq!(chosen(&none, &configured), "unix:configured");
         let by_default = tunnel(&none, &Config::default()).expect("good");
         assert!(by_default.why.is_some());
+        let auto = TunnelArgs { device: Some("auto,max-frame=900".to_owned()), ..none };
+        let found = tunnel(&auto, &configured).expect("good");
+        assert!(found.why.is_some() && found.spec.options.max_frame == 900);
     }
 
     #[test]

@@ -222,6 +222,9 @@ pub fn forms() -> String {
         text.push_str(&format!("\n  {usage:<24} {}", form.help));
     }
     text.push_str(
+        "\n  auto                     what another uarttool holds, or what listens on port 5556",
+    );
+    text.push_str(
         "\nwith options behind commas: framing=len16be, max-frame=1514, reconnect=1s, quickack=on|off",
     );
     text
