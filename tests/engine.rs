@@ -65,6 +65,8 @@ static ENDING: Test = Test::new(about("test.ending"), |t| Box::pin(ending(t)));
 static REBOOTING: Test =
     Test::new(about("test.rebooting"), |t| Box::pin(rebooting(t))).needs(Capability::Restart);
 
+static FALLING_OVER: Test = Test::new(about("test.falling-over"), |t| Box::pin(falling_over(t)));
+
 async fn good(t: &mut Trial) -> Flow {
     let echo = t.echo(8);
     t.answered(&echo, "an echo request").await?;
@@ -134,6 +136,14 @@ async fn rebooting(t: &mut Trial) -> Flow {
     say("rst:0x1 (POWERON_RESET),boot:0x12 (SPI_FAST_FLASH_BOOT)");
     let is_alive = t.is_alive().await?;
     t.must(is_alive, "it comes back", "it does not");
+    Ok(())
+}
+
+/// A device that starts anew of itself: it is away, and announces its address when it is back.
+async fn falling_over(t: &mut Trial) -> Flow {
+    t.restart().await?;
+    t.raw(&[2, 0]).await?; // half a frame: the first ping is lost with it
+    t.settle().await?;
     Ok(())
 }
 
@@ -214,6 +224,17 @@ fn a_crash_on_the_console_fails_the_test_that_ran_and_no_other() {
     assert_eq!(crashed.outcome.verdict, Verdict::Fail);
     let why = crashed.outcome.summary();
     assert!(why.starts_with("its console says: Guru Meditation Error"), "{why}");
+}
+
+#[test]
+fn a_device_that_was_away_and_announces_itself_has_booted_unless_its_console_is_listened_to() {
+    let summary = run("sim", &plan(vec![&FALLING_OVER, &GOOD]));
+    let fallen = &summary.finished[0];
+    assert_eq!((fallen.outcome.verdict, fallen.outcome.is_fatal), (Verdict::Fail, true));
+    assert!(fallen.outcome.summary().contains("announced its address"), "{fallen:?}");
+    assert_eq!(summary.finished[1].outcome.verdict, Verdict::Pass);
+    let summary = run_beside("sim", &plan(vec![&FALLING_OVER]), with_console());
+    assert_eq!(summary.finished[0].outcome.verdict, Verdict::Pass, "the console would tell");
 }
 
 #[test]
