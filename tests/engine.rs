@@ -57,6 +57,7 @@ const fn about(name: &'static str) -> About {
 static GOOD: Test = Test::new(about("test.good"), |t| Box::pin(good(t)));
 static BAD: Test = Test::new(about("test.bad"), |t| Box::pin(bad(t)));
 static LATE: Test = Test::new(about("test.late"), |t| Box::pin(late(t)));
+static THEN_UNCLEAR: Test = Test::new(about("test.then-unclear"), |t| Box::pin(then_unclear(t)));
 static DEADLY: Test = Test::new(about("test.deadly"), |t| Box::pin(deadly(t)));
 static STUCK: Test = Test::new(about("test.stuck"), |t| Box::pin(stuck(t)));
 static BROKEN: Test = Test::new(about("test.broken"), |t| Box::pin(broken(t)));
@@ -86,6 +87,19 @@ async fn late(t: &mut Trial) -> Flow {
         scene.attempts
     });
     t.must(attempt == 2, "the second attempt", format!("attempt {attempt}"));
+    Ok(())
+}
+
+/// Fails at the first attempt, and cannot be judged at the second.
+async fn then_unclear(t: &mut Trial) -> Flow {
+    let attempt = scene(|scene| {
+        scene.attempts += 1;
+        scene.attempts
+    });
+    if attempt > 1 {
+        return Err(Halt::Inconclusive("it cannot be told".to_owned()));
+    }
+    t.must(false, "that it passes", "it fails");
     Ok(())
 }
 
@@ -206,10 +220,13 @@ fn a_device_that_dies_of_the_preparations_fails_the_test_of_what_they_do() {
 
 #[test]
 fn a_retry_that_gives_no_verdict_does_not_undo_a_failure() {
+    let plan_of = |test| Plan { retries: 1, allow_inconclusive: true, ..plan(vec![test]) };
+    let summary = run("sim", &plan_of(&THEN_UNCLEAR));
+    assert_eq!(summary.finished[0].outcome.verdict, Verdict::Fail);
+    assert_eq!(summary.finished[0].outcome.summary(), "it fails");
     for has_no_switch in [false, true] {
         let beside = Beside { has_no_switch, ..Beside::default() };
-        let plan = Plan { retries: 1, allow_inconclusive: true, ..plan(vec![&DEADLY]) };
-        let summary = run_beside("sim,fault=undersized-kills", &plan, beside);
+        let summary = run_beside("sim,fault=undersized-kills", &plan_of(&DEADLY), beside);
         let deadly = &summary.finished[0];
         assert_eq!((deadly.outcome.verdict, &deadly.standing), (Verdict::Fail, &Standing::Bad));
         assert_eq!(deadly.attempts, if has_no_switch { 1 } else { 2 });

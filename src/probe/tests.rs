@@ -284,6 +284,31 @@ async fn who_asks_for_the_host_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_held_back_is_sent_when_it_may() {
+    let device = Box::new(|_: &[u8]| {
+        let ask = arp::Message {
+            op: arp::REQUEST,
+            sha: [2, 0, 0, 0, 0, 2],
+            spa: Identity::default().device_ip,
+            tha: [0; 6],
+            tpa: Identity::default().host_ip,
+        };
+        vec![(FAST, craft::arp(&ask, MacAddr::broadcast()))]
+    });
+    let (mut probe, seen) = probe(Standing::Served, device);
+    probe.send(vec![0; 60]).await.expect("sent");
+    probe.hold_answers(true);
+    let soon = || Instant::now() + Duration::from_millis(50);
+    assert!(probe.receive(soon()).await.expect("it is there").is_some(), "the question");
+    assert!(probe.receive(soon()).await.expect("it is there").is_none());
+    assert_eq!(seen.lock().expect("no panic").len(), 1, "no answer yet");
+    probe.hold_answers(false);
+    let _ = probe.receive(soon()).await;
+    let answer = seen.lock().expect("no panic")[1].clone();
+    assert_eq!(arp::Message::in_frame(&answer).map(|message| message.op), Some(arp::REPLY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_it_cannot_be_told_whether_we_are_served_nothing_is_sent_for_300_ms() {
     let (mut probe, seen) = probe(Standing::Unverified, Box::new(|_| vec![]));
     let started = Instant::now();
