@@ -107,6 +107,39 @@ fn when_qemu_dies_the_test_that_ran_fails_and_the_rest_is_judged() {
     assert!(!stdout.contains("INCONCLUSIVE"), "{stdout}");
 }
 
+/// The firmware, whose console gets the command `crash` when the file GO is there.
+const CRASHING: &str = r#"#!/bin/sh
+inner=$(dirname "$UARTTOOL_CONSOLE")/inner.sock
+'RUN' --console "unix:$inner" --tunnel "unix:$UARTTOOL_TUNNEL" &
+while [ ! -S "$inner" ]; do sleep 0.05; done
+say() { while [ ! -e 'GO' ]; do sleep 0.05; done; echo crash; sleep 600; }
+say | socat - "UNIX-CONNECT:$inner" | socat -u - "UNIX-LISTEN:$UARTTOOL_CONSOLE"
+"#;
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn a_crash_fails_the_test_that_ran_in_the_console_s_own_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (script, go) = (folder.path().join("run.sh"), folder.path().join("go"));
+    let text = CRASHING.replace("RUN", &repository("scripts/firmware-run"));
+    let text = text.replace("GO", go.to_str().expect("a plain path"));
+    std::fs::write(&script, text).expect("written");
+    let tests = ["link.partial-body-timeout", "link.noise-then-silence", "icmp.echo-basic"];
+    let mut command = uarttool();
+    command.args(["conformance", "--wait", "60s", "--order", "fixed", "--launch-file"]);
+    let judge = Process::start(command.arg(&script).args(tests));
+    judge.out.wait_for(0, "PASS");
+    std::fs::write(&go, "").expect("written");
+    let status = judge.wait(LONG);
+    let stdout = judge.stdout();
+    assert_eq!(status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("actual its console says: Guru Meditation Error"), "{stdout}");
+    let failed = stdout.lines().filter(|line| line.trim_start().starts_with("FAIL ["));
+    assert_eq!(failed.count(), 1, "{stdout}");
+    let passes = stdout.lines().any(|line| line.contains("PASS") && line.contains("echo-basic"));
+    assert!(passes, "it is judged again when it is back: {stdout}");
+}
+
 #[test]
 #[ignore = "needs QEMU and the firmware: scripts/test"]
 fn interrupted_or_killed_it_leaves_no_machine_behind() {
