@@ -18,6 +18,12 @@ impl Timestamp {
         Duration::from_nanos(self.0)
     }
 
+    /// As RFC 3339 has it, in UTC: `2026-11-21T03:04:05.123456789Z`.
+    pub fn rfc3339(self) -> String {
+        let time = jiff::Timestamp::from_nanosecond(i128::from(self.0));
+        time.map_or(String::new(), |time| time.to_string()) // never: the range is within jiff's
+    }
+
     /// How long after `earlier` this is; zero when it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

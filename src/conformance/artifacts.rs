@@ -19,10 +19,7 @@ pub struct Artifacts {
 impl Artifacts {
     /// Makes the folder; captures say that they were taken from `source`.
     pub fn new(folder: &Path, source: Source, clock: Clock) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::environment(format!("cannot create the folder {}", folder.display()))
-                .caused_by(error)
-        })?;
+        make_folder(folder)?;
         Ok(Artifacts { folder: folder.to_owned(), source, clock })
     }
 
@@ -82,6 +79,14 @@ impl Artifacts {
         }
         file.finish(self.clock.now(), Counts::default())
     }
+}
+
+/// Makes the folder for what is kept.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::environment(format!("cannot create the folder {}", folder.display()))
+            .caused_by(error)
+    })
 }
 
 /// Whether the record is that frame.

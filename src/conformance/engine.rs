@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::artifacts::Artifacts;
 use super::catalogue;
 use super::event::{Event, Finished, Opening, Standing, Summary};
+use super::invariants::Violation;
 use super::ledger::Ledger;
 use super::model::{About, Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
 use super::rig::{Capability, Rig};
@@ -337,38 +338,7 @@ impl Engine<'_> {
     fn close(&mut self, rig: &Rig) {
         let checked = rig.invariants.checked;
         for (about, violation) in rig.invariants.violations() {
-            let outcome = match violation {
-                None if checked == 0 => {
-                    Outcome::without(Verdict::Inconclusive, about.severity, "no frame came")
-                }
-                None => Outcome {
-                    verdict: Verdict::Pass,
-                    severity: about.severity,
-                    failures: Vec::new(),
-                    reason: None,
-                    remarks: vec![format!("{checked} frames")],
-                    checks: 1,
-                    is_fatal: false,
-                },
-                Some(violation) => Outcome {
-                    verdict: Verdict::Fail,
-                    severity: about.severity,
-                    failures: vec![Failure {
-                        severity: about.severity,
-                        expected: about.requirement.to_owned(),
-                        actual: format!(
-                            "{} (during {}; {} time(s) of {checked} frames)",
-                            violation.actual, violation.during, violation.count
-                        ),
-                        fields: Vec::new(),
-                        frame: violation.frame.clone(),
-                    }],
-                    reason: None,
-                    remarks: Vec::new(),
-                    checks: 1,
-                    is_fatal: false,
-                },
-            };
+            let outcome = rule_outcome(about, violation, checked);
             let mut evidence = None;
             if let (Verdict::Fail, Some(artifacts)) = (outcome.verdict, &self.plan.artifacts) {
                 evidence = artifacts.keep(about, &outcome, &[], &self.plan.rerun).ok();
@@ -377,6 +347,30 @@ impl Engine<'_> {
         }
         self.summary.duration = self.started.elapsed();
         (self.around.tell)(Event::Ended(Box::new(self.summary.clone())));
+    }
+}
+
+/// What a rule for every frame came to.
+fn rule_outcome(about: &About, violation: Option<&Violation>, checked: u64) -> Outcome {
+    let severity = about.severity;
+    match violation {
+        None if checked == 0 => Outcome::without(Verdict::Inconclusive, severity, "no frame came"),
+        None => Outcome {
+            remarks: vec![format!("{checked} frames")],
+            checks: 1,
+            ..Outcome::new(Verdict::Pass, severity)
+        },
+        Some(violation) => {
+            let Violation { actual, during, count, frame } = violation;
+            let failure = Failure {
+                severity,
+                expected: about.requirement.to_owned(),
+                actual: format!("{actual} (during {during}; {count} time(s) of {checked} frames)"),
+                fields: Vec::new(),
+                frame: frame.clone(),
+            };
+            Outcome { failures: vec![failure], checks: 1, ..Outcome::new(Verdict::Fail, severity) }
+        }
     }
 }
 

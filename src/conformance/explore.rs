@@ -8,15 +8,13 @@ use tokio::time::Instant;
 use super::model::{Flow, Halt, Severity};
 use super::rig::{BodyPolicy, Capability, Rig};
 use super::seen::Seen;
-use super::stimulus::ArpFrame;
+use super::stimulus::{ArpFrame, ECHO_HEADERS};
 use super::trial::{ANSWER, Trial};
 use crate::error::{Error, Result};
 use crate::framing::DEFAULT_MAX_FRAME;
 use crate::proto::MacAddr;
 use crate::record::{FramingError, Problem};
 
-/// Bytes of an echo request's headers.
-pub const ECHO_HEADERS: usize = 42;
 /// What long frames are filled with: read as a header it is a length that a receiver takes and gives up
 /// in time, however the bytes pair up.
 pub const STEADY: u8 = 0x02;
@@ -51,19 +49,14 @@ pub async fn explore(
         tell("looking at what a bad header does");
         flow = look_at_line(&mut trial, &mut facts).await;
     }
-    let (outcome, rig) = trial.end(flow.as_ref().map(|_| ()).map_err(copy));
     match flow {
-        Ok(()) => Ok((rig, facts)),
+        Ok(()) => Ok((trial.end(Ok(())).1, facts)),
         Err(Halt::Error(error)) => Err(error),
-        Err(_) => Err(Error::environment(outcome.summary())),
-    }
-}
-
-fn copy(halt: &Halt) -> Halt {
-    match halt {
-        Halt::Failed => Halt::Failed,
-        Halt::Inconclusive(why) | Halt::Skip(why) => Halt::Inconclusive(why.clone()),
-        Halt::Error(error) => Halt::Inconclusive(error.chain()),
+        Err(Halt::Inconclusive(why) | Halt::Skip(why)) => Err(Error::environment(why)),
+        Err(Halt::Failed) => {
+            let why = "the device answered a ping, and then no more before the first test";
+            Err(Error::environment(why))
+        }
     }
 }
 
@@ -272,7 +265,10 @@ async fn check_declared(t: &mut Trial, limit: usize) -> Flow {
     let beyond = limit + 2;
     t.framing_errors.clear();
     let is_answered = answers(t, beyond).await?;
-    let announced = |error: &FramingError| matches!(error.problem, Problem::TooLong { length, .. } if length as usize == beyond);
+    let announced = |error: &FramingError| match error.problem {
+        Problem::TooLong { length, .. } => length as usize == beyond,
+        _ => false,
+    };
     if is_answered || t.framing_errors.iter().any(announced) {
         let text =
             format!("the device answers a frame of {beyond} bytes, beyond the declared {limit}");

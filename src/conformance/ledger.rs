@@ -167,11 +167,6 @@ impl Ledger {
         };
         !outcome.is_fatal && outcome.failures.iter().all(is_listed)
     }
-
-    /// The tests that are expected to fail.
-    pub fn tests(&self) -> impl Iterator<Item = &str> {
-        self.deviations.keys().copied()
-    }
 }
 
 #[cfg(test)]

@@ -292,17 +292,22 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Neither passed nor failed.
-    pub fn without(verdict: Verdict, severity: Severity, reason: impl Into<String>) -> Self {
+    /// Nothing but a verdict.
+    pub fn new(verdict: Verdict, severity: Severity) -> Self {
         Outcome {
             verdict,
             severity,
             failures: Vec::new(),
-            reason: Some(reason.into()),
+            reason: None,
             remarks: Vec::new(),
             checks: 0,
             is_fatal: false,
         }
+    }
+
+    /// Neither passed nor failed.
+    pub fn without(verdict: Verdict, severity: Severity, reason: impl Into<String>) -> Self {
+        Outcome { reason: Some(reason.into()), ..Outcome::new(verdict, severity) }
     }
 
     /// The one line that says why.

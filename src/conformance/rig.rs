@@ -2,19 +2,34 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::invariants::Invariants;
 use crate::bus::Inbox;
-use crate::endpoint::{Connector, Pending};
-use crate::error::Result;
+use crate::endpoint::{Connector, Link, Pending};
+use crate::error::{Category, Result};
 use crate::probe::{Identity, Probe};
 
 /// Starts the device anew.
 pub trait Restart {
     /// Ends it and starts it again. What connects to it afterwards meets a device that boots.
     fn restart(&mut self) -> Pending<'_, Result<()>>;
+}
 
-    /// How the user reads it: `--restart-cmd`.
-    fn name(&self) -> &str;
+/// Connects to what is only about to be there, within `wait`; the error is that of the last attempt.
+pub async fn connect_within(connector: &dyn Connector, wait: Duration) -> Result<Link> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let deadline = Instant::now() + wait;
+    loop {
+        match connector.connect().await {
+            Err(error)
+                if error.category() == Category::Environment && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// What a test may need.
@@ -29,15 +44,6 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// Its name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Capability::Restart => "restart",
-            Capability::RawBytes => "raw-bytes",
-            Capability::Reconnect => "reconnect",
-        }
-    }
-
     /// Why a test without it is skipped, and what would help.
     pub const fn missing(self) -> &'static str {
         match self {

@@ -19,6 +19,9 @@ pub struct Echo {
     pub padding: Vec<u8>,
 }
 
+/// Bytes of the headers in front of an echo request's data.
+pub const ECHO_HEADERS: usize = 42;
+
 impl Echo {
     /// The frame.
     pub fn frame(&self) -> Vec<u8> {

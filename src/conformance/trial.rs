@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::model::{Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
-use super::rig::{Capability, Rig};
+use super::rig::{Capability, Rig, connect_within};
 use super::seen::Seen;
-use super::stimulus::{Datagram, Echo};
+use super::stimulus::{Datagram, ECHO_HEADERS, Echo};
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
 use crate::probe::Identity;
 use crate::proto::{MacAddr, icmp};
@@ -96,28 +96,16 @@ impl Trial {
         let mut outcome = match (flow, failed) {
             (Err(Halt::Error(error)), _) => without(Verdict::Error, error.chain()),
             (_, Some(severity)) => Outcome {
-                verdict: Verdict::Fail,
-                severity,
                 failures: self.failures,
-                reason: None,
-                remarks: Vec::new(),
-                checks: 0,
                 is_fatal: self.has_died,
+                ..Outcome::new(Verdict::Fail, severity)
             },
             (Err(Halt::Inconclusive(why)), None) => without(Verdict::Inconclusive, why),
             (Err(Halt::Skip(why)), None) => without(Verdict::Skip, why),
             (Err(Halt::Failed), None) => {
                 without(Verdict::Error, "it ended as failed without a failure".to_owned())
             }
-            (Ok(()), None) => Outcome {
-                verdict: Verdict::Pass,
-                severity: self.severity,
-                failures: Vec::new(),
-                reason: None,
-                remarks: Vec::new(),
-                checks: 0,
-                is_fatal: false,
-            },
+            (Ok(()), None) => Outcome::new(Verdict::Pass, self.severity),
         };
         outcome.remarks = self.remarks;
         outcome.checks = self.checks;
@@ -136,7 +124,7 @@ impl Trial {
 
     /// As much echo data as fits into the largest frame, or `size`.
     pub fn capped(&self, size: usize) -> usize {
-        size.min(self.max_frame().saturating_sub(42))
+        size.min(self.max_frame().saturating_sub(ECHO_HEADERS))
     }
 
     /// How many checks have failed so far.
@@ -382,7 +370,14 @@ impl Trial {
 
     /// Leaves the line and meets it again.
     pub async fn reconnect(&mut self) -> Flow {
-        let link = self.rig.connector.connect().await?;
+        self.meet(Duration::ZERO).await
+    }
+
+    /// Meets the line, which may come within `wait`. We leave it before: who serves one client serves
+    /// the next when that is gone.
+    async fn meet(&mut self, wait: Duration) -> Flow {
+        self.rig.probe.cut();
+        let link = connect_within(&*self.rig.connector, wait).await?;
         self.rig.probe.relink(link);
         self.rig.invariants.is_fresh = true;
         self.queued = 0;
@@ -402,16 +397,7 @@ impl Trial {
         };
         self.rig.probe.cut();
         restart.restart().await?;
-        // Its line may be there only after a while.
-        let deadline = Instant::now() + self.rig.boot_time;
-        loop {
-            match self.reconnect().await {
-                Err(Halt::Inconclusive(_)) if Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                other => return other,
-            }
-        }
+        self.meet(self.rig.boot_time).await // its line may be there only after a while
     }
 
     /// Brings a device back that does not answer: by waiting, by meeting it again, by starting it anew.
@@ -421,10 +407,7 @@ impl Trial {
         for step in 0..3 {
             let stepped = match step {
                 0 => Ok(()),
-                1 if self.rig.can(Capability::Reconnect) => {
-                    self.rig.probe.cut(); // who serves one client serves the next when this is gone
-                    self.reconnect().await
-                }
+                1 if self.rig.can(Capability::Reconnect) => self.reconnect().await,
                 2 if self.rig.can(Capability::Restart) => self.restart().await,
                 _ => continue,
             };

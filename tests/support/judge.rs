@@ -24,10 +24,6 @@ impl Restart for Switch {
         self.0.switch_off();
         Box::pin(async { Ok(()) })
     }
-
-    fn name(&self) -> &str {
-        "the switch"
-    }
 }
 
 /// What stands beside the line.

@@ -19,7 +19,7 @@ use crate::conformance::engine::{self, Plan, Surroundings};
 use crate::conformance::event::{Standing, Summary};
 use crate::conformance::ledger::Ledger;
 use crate::conformance::model;
-use crate::conformance::rig::{Capability, Restart, Rig, Target};
+use crate::conformance::rig::{Capability, Restart, Rig, Target, connect_within};
 use crate::conformance::{catalogue, explore};
 use crate::endpoint::memory;
 use crate::error::{Category, Error, Result};
@@ -110,10 +110,11 @@ impl Job {
                 prepared = self.prepare(plan.seed, program.clone(), &output) => prepared,
             };
             output.clear_progress();
-            let (rig, facts) = prepared.map_err(|error| match last_words(console.as_ref()) {
-                Some(line) => error.with_help(format!("the console's last line is: {line}")),
-                None => error,
-            })?;
+            let (rig, facts) =
+                prepared.map_err(|error| match console.as_ref().and_then(Console::last_line) {
+                    Some(line) => error.with_help(format!("the console's last line is: {line}")),
+                    None => error,
+                })?;
             let tell = &mut |event| output.event(&event);
             let program = program.as_ref().map(Program::watch);
             let around = Surroundings { stop: &mut stop, tell, console: lines, program };
@@ -184,7 +185,8 @@ impl Job {
             None => connector.connect().await?,
             Some(program) => {
                 let wait = self.args.launch.wait;
-                program.or_its_end(surroundings::connect_patiently(&*connector, wait)).await?
+                let link = program.or_its_end(connect_within(&*connector, wait)).await;
+                link.map_err(|error| error.with_help("give it more time with '--wait 2m'"))?
             }
         };
         if let Some(program) = &program {
@@ -208,11 +210,6 @@ impl Job {
             None => explored.await,
         }
     }
-}
-
-/// What the device's console said last.
-fn last_words(console: Option<&Console>) -> Option<String> {
-    console.and_then(Console::last_line)
 }
 
 /// What the run came to, as an exit code.

@@ -187,10 +187,9 @@ impl Output {
     /// Writes the reports.
     pub fn end(&self, summary: &Summary) -> Result<()> {
         self.clear_progress();
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        self.reports.iter().try_for_each(|report| report.write(summary))
+        let written: Vec<_> = self.reports.iter().map(|report| report.write(summary)).collect();
+        let all = self.failed.take().map_or(Ok(()), Err);
+        written.into_iter().fold(all, Result::and) // each has been tried
     }
 }
 

@@ -1,7 +1,5 @@
 //! A device that is a program, started for the run and ended with it.
 
-use std::path::Path;
-
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::ConformanceArgs;
@@ -9,6 +7,7 @@ use super::job::{Job, Named};
 use crate::cli::config::Config;
 use crate::cli::launch::{Launch, Launched};
 use crate::cli::{Verdict, signals};
+use crate::conformance::artifacts;
 use crate::conformance::model::Test;
 use crate::conformance::rig::Restart;
 use crate::endpoint::{Pending, Spec};
@@ -29,7 +28,10 @@ pub async fn run(
     let (stopper, stop) = stop::pair();
     let interrupted = signals::watch(stopper)?;
     let launch = match &args.output.artifacts {
-        Some(folder) => launch.log_to(log_in(folder)?),
+        Some(folder) => {
+            artifacts::make_folder(folder)?;
+            launch.log_to(folder.join("launch.log"))
+        }
         None => launch,
     };
     let mut launched = launch.start().await?;
@@ -50,20 +52,12 @@ pub async fn run(
     ended.map(|()| verdict)
 }
 
-/// Whether endpoints in which only the places of sockets are missing make sense.
+/// Whether the profile, and endpoints in which only the places of sockets are missing, make sense.
 fn check(args: &ConformanceArgs) -> Result<()> {
     for text in args.tunnel.device.iter().chain(&args.run.console) {
         Spec::parse(&text.replace("{port}", "1"))?;
     }
-    Ok(())
-}
-
-fn log_in(folder: &Path) -> Result<std::path::PathBuf> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        Error::environment(format!("cannot create the folder {}", folder.display()))
-            .caused_by(error)
-    })?;
-    Ok(folder.join("launch.log"))
+    args.ledger(false).map(|_| ())
 }
 
 /// The endpoints of the program: as the user wrote them, or where the program was told to put them.
@@ -146,9 +140,5 @@ impl Restart for Program {
             self.asks.send(answer).await.map_err(|_| gone())?;
             answered.await.map_err(|_| gone())?
         })
-    }
-
-    fn name(&self) -> &str {
-        "--launch"
     }
 }

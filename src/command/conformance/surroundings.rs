@@ -8,17 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::args::ConformanceArgs;
 use crate::bus::{Bus, Inbox};
 use crate::cli::connect::{self, Sim};
 use crate::cli::target::Tunnel;
 use crate::cli::{terminal, tokio_clock};
-use crate::clock::Timestamp;
 use crate::conformance::rig::Restart;
-use crate::endpoint::{Connector, Link, Options, Pending, Spec};
-use crate::error::{Category, Error, Result};
+use crate::endpoint::{Connector, Options, Pending, Spec};
+use crate::error::{Error, Result};
 use crate::escape;
 use crate::event::Events;
 use crate::record::Body;
@@ -56,10 +53,6 @@ impl Restart for SimSwitch {
         self.0.switch_off();
         Box::pin(async { Ok(()) })
     }
-
-    fn name(&self) -> &str {
-        "its switch"
-    }
 }
 
 /// `--restart-cmd`.
@@ -88,30 +81,6 @@ impl Restart for RestartCommand {
                 false => Err(Error::environment(format!("{what} has failed: {status}"))),
             }
         })
-    }
-
-    fn name(&self) -> &str {
-        "--restart-cmd"
-    }
-}
-
-/// Connects to what is only about to be there, for `wait` at most.
-pub async fn connect_patiently(connector: &dyn Connector, wait: Duration) -> Result<Link> {
-    const PAUSE: Duration = Duration::from_millis(10);
-    let deadline = Instant::now() + wait;
-    loop {
-        match connector.connect().await {
-            Err(error) if error.category() == Category::Environment => {
-                if Instant::now() >= deadline {
-                    let text = format!("the program runs, but after {wait:?} we {}", error.chain());
-                    return Err(
-                        Error::environment(text).with_help("give it more time with '--wait 2m'")
-                    );
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            other => return other,
-        }
     }
 }
 
@@ -200,7 +169,7 @@ impl Said {
             let Body::Console(line) = &record.body else { continue };
             let line = escape::terminal(line).to_string();
             let time = record.time.map(|span| span.last).unwrap_or_default();
-            text.push_str(&format!("{} {line}\n", time_of_day(time)));
+            text.push_str(&format!("{} {line}\n", time.rfc3339()));
             self.last = Some(line);
         }
         if let Err(error) = self.write(&text) {
@@ -216,10 +185,4 @@ impl Said {
         }
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(text.as_bytes()))
     }
-}
-
-/// A time as UTC to the microsecond.
-fn time_of_day(time: Timestamp) -> String {
-    let stamp = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
-    format!("{stamp:.6}")
 }

@@ -8,7 +8,7 @@ use super::super::model::Severity::{May, Must, Should};
 use super::super::model::Tier::{Core, Extended, Smoke};
 use super::super::model::{Flow, Group, Mismatch, Test};
 use super::super::seen::Seen;
-use super::super::stimulus::{ArpFrame, icmp_frame};
+use super::super::stimulus::{ArpFrame, ECHO_HEADERS, icmp_frame};
 use super::super::trial::{Trial, compare, is_reaction, said};
 use super::ipv4::FAR;
 use super::row;
@@ -91,7 +91,7 @@ async fn echo_basic(t: &mut Trial) -> Flow {
 }
 
 async fn echo_sizes(t: &mut Trial) -> Flow {
-    let most = t.rig.target.max_frame - super::super::explore::ECHO_HEADERS;
+    let most = t.rig.target.max_frame - ECHO_HEADERS;
     let mut sizes = vec![0, 1, 8, 56, 100, 575, 576, 1000, most - 1, most];
     if t.rig.is_thorough {
         sizes = (0..=most).collect();

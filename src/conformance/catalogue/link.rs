@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::explore::{self, ECHO_HEADERS, STEADY};
+use super::super::explore::{self, STEADY};
 use super::super::model::Owner::Driver;
 use super::super::model::Severity::{May, Must, Should};
 use super::super::model::Tier::{Core, Extended, Smoke};
 use super::super::model::{Flow, Group, Halt, Test};
 use super::super::rig::{BodyPolicy, Capability};
 use super::super::seen::Seen;
-use super::super::stimulus::Echo;
+use super::super::stimulus::{ECHO_HEADERS, Echo};
 use super::super::trial::{ANSWER, RESYNC, Trial, is_reaction};
 use super::row;
 use crate::craft::layers::Checksum;

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::super::event::{Finished, Standing, Summary};
 use super::super::model::Failure;
-use crate::clock::Timestamp;
 
 /// The report.
 pub fn render(summary: &Summary) -> String {
@@ -70,15 +69,9 @@ fn failure(failure: &Failure) -> Value {
         "expected": failure.expected,
         "actual": failure.actual,
         "fields": fields.collect::<Vec<_>>(),
-        "time": failure.frame.as_ref().map(|(time, _)| rfc3339(*time)),
+        "time": failure.frame.as_ref().map(|(time, _)| time.rfc3339()),
         "frame": failure.frame.as_ref().map(|(_, bytes)| hex(bytes)),
     })
-}
-
-/// `2026-11-21T03:04:05.123456789Z`.
-fn rfc3339(time: Timestamp) -> Option<String> {
-    let stamp = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok()?;
-    Some(stamp.to_string())
 }
 
 fn hex(bytes: &[u8]) -> String {
