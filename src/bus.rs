@@ -163,6 +163,7 @@ impl Inbox {
 fn size(record: &Record) -> usize {
     match &record.body {
         Body::Frame(bytes) | Body::Console(bytes) => bytes.len(),
+        Body::Packet(packet) => packet.bytes.len(),
         Body::FramingError(error) => error.bytes.len(),
         Body::Gap { .. } | Body::Link(_) => 0,
     }

@@ -127,6 +127,7 @@ impl Format for Pcapng {
     ) -> io::Result<bool> {
         match &record.body {
             Body::Frame(frame) => self.packet(LINE, record, frame, remark, out),
+            Body::Packet(_) => Ok(false),
             Body::FramingError(error) => {
                 let mut comment = error.describe(record.offset).to_string();
                 comment.extend(remark.map(|remark| format!("\n{remark}")));

@@ -63,6 +63,7 @@ impl Printer {
         let time = record.time.map(|span| span.last);
         match &record.body {
             Body::Frame(frame) => self.frame(frame, record.origin.direction, time),
+            Body::Packet(packet) => self.frame(&packet.bytes, record.origin.direction, time),
             Body::FramingError(error) if error.recovery == Recovery::Stopped => {}
             Body::FramingError(error) => {
                 self.start(time, "!!").display(error.describe(record.offset)).text("\n");

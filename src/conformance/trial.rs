@@ -242,7 +242,7 @@ impl Trial {
                 }
                 None
             }
-            Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
+            Body::Packet(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
         }
     }
 

@@ -3,7 +3,8 @@
 use super::{Fields, Malformed, put_bytes, put_text};
 use crate::clock::Timestamp;
 use crate::record::{
-    Body, Direction, FramingError, LinkChange, Origin, Problem, Record, Recovery, Span,
+    Body, Direction, FramingError, LinkChange, LinkType, Origin, Packet, Problem, Record, Recovery,
+    Span,
 };
 
 /// Bits that say which optional parts of a record follow.
@@ -54,6 +55,12 @@ pub(super) fn put_record(record: &Record, out: &mut Vec<u8>) {
             out.push(7);
             put_bytes(line, out);
         }
+        Body::Packet(packet) => {
+            out.push(8);
+            out.extend(packet.link.0.to_be_bytes());
+            out.extend(packet.length.to_be_bytes());
+            put_bytes(&packet.bytes, out);
+        }
     }
 }
 
@@ -101,6 +108,10 @@ pub(super) fn take_record(fields: &mut Fields) -> Result<Record, Malformed> {
         5 => Body::Link(LinkChange::Lost(fields.text()?)),
         6 => Body::Link(LinkChange::Reset),
         7 => Body::Console(fields.bytes()?),
+        8 => {
+            let (link, length) = (LinkType(fields.u16()?), fields.u32()?);
+            Body::Packet(Packet { link, bytes: fields.bytes()?, length })
+        }
         _ => return Err(Malformed::Nonsense),
     };
     Ok(Record { time, origin: Origin { tap, connection, direction }, offset, body })

@@ -1,7 +1,9 @@
 //! What is written is read back, and whatever is read, nothing panics.
 
 use super::*;
-use crate::record::{Direction, FramingError, LinkChange, Origin, Problem, Recovery, Span};
+use crate::record::{
+    Direction, FramingError, LinkChange, LinkType, Origin, Packet, Problem, Recovery, Span,
+};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -33,6 +35,9 @@ fn any_body() -> impl Strategy<Value = Body> {
         any::<String>().prop_map(|how| Body::Link(LinkChange::Lost(how))),
         Just(Body::Link(LinkChange::Reset)),
         any_bytes().prop_map(Body::Console),
+        (any::<u16>(), any_bytes(), any::<u32>()).prop_map(|(link, bytes, length)| {
+            Body::Packet(Packet { link: LinkType(link), bytes, length })
+        }),
     ]
 }
 
