@@ -1,6 +1,6 @@
 //! The Internet checksum (RFC 1071), eight bytes at a time.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A one's-complement sum in progress. Parts of odd length may only come last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +15,16 @@ impl Sum {
             .plus(&destination.octets())
             .plus(&[0, protocol])
             .plus(&length.to_be_bytes())
+    }
+
+    /// The pseudo header of TCP, UDP and ICMPv6 over IPv6 (RFC 8200 section 8.1).
+    pub fn pseudo_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, length: usize) -> Self {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        Sum::default()
+            .plus(&source.octets())
+            .plus(&destination.octets())
+            .plus(&length.to_be_bytes())
+            .plus(&[0, 0, 0, protocol])
     }
 
     /// Adds bytes. The sum does not depend on the machine's byte order (RFC 1071 section 2(B)), so

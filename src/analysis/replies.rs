@@ -1,58 +1,40 @@
 //! Which frame answers which, and how long it took.
 //!
-//! Echo replies are matched to requests by addresses, identifier and sequence number. Requests
-//! that are never answered are forgotten in the order in which they came.
+//! What asks and what answers is said by the protocols ([`crate::proto::Exchange`]); questions that
+//! are never answered are forgotten in the order in which they came.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::proto::{Stack, be16, icmp, ipv4, ipv4_at};
+use crate::proto::Stack;
 
-/// Requests that are remembered at most.
+/// Questions that are remembered at most.
 const MEMORY: usize = 4096;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    asker: Ipv4Addr,
-    answerer: Ipv4Addr,
-    identifier: u16,
-    sequence: u16,
-}
-
-/// Remembers requests and finds them for their replies.
+/// Remembers questions and finds them for their answers.
 #[derive(Debug, Default)]
 pub struct Replies {
-    asked: HashMap<Key, Timestamp>,
-    order: VecDeque<(Key, Timestamp)>,
+    asked: HashMap<u64, Timestamp>,
+    order: VecDeque<(u64, Timestamp)>,
 }
 
 impl Replies {
-    /// Looks at a frame seen at `now`; if it answers an earlier one, says after how long.
+    /// Looks at a frame seen at `now`; if it answers an earlier one, says after how long. The
+    /// uppermost layer that asks or answers decides.
     pub fn observe(&mut self, stack: &Stack<'_>, now: Timestamp) -> Option<Duration> {
-        let [_, network, message, ..] = stack.layers else { return None };
-        let [kind, _, ..] = *stack.header(2) else { return None };
-        if network.protocol != &ipv4::IPV4 || message.protocol != &icmp::ICMP {
-            return None;
+        let layers = stack.layers.iter().enumerate().rev();
+        let mut own = layers.filter(|(_, layer)| !layer.is_quoted);
+        let exchange = own.find_map(|(n, layer)| (layer.protocol.exchange)(stack, n))?;
+        if exchange.is_answer {
+            return self.asked.remove(&exchange.key).map(|asked| now.since(asked));
         }
-        let (ip, header) = (stack.header(1), stack.header(2));
-        let (src, dst) = (ipv4_at(ip, 12)?, ipv4_at(ip, 16)?);
-        let (identifier, sequence) = (be16(header, 4)?, be16(header, 6)?);
-        match kind {
-            icmp::ECHO_REQUEST => {
-                self.remember(Key { asker: src, answerer: dst, identifier, sequence }, now);
-                None
-            }
-            icmp::ECHO_REPLY => {
-                let key = Key { asker: dst, answerer: src, identifier, sequence };
-                self.asked.remove(&key).map(|asked| now.since(asked))
-            }
-            _ => None,
-        }
+        self.remember(exchange.key, now);
+        None
     }
 
-    fn remember(&mut self, key: Key, now: Timestamp) {
+    /// A question that is repeated is answered from its last time on.
+    fn remember(&mut self, key: u64, now: Timestamp) {
         self.asked.insert(key, now);
         self.order.push_back((key, now));
         while self.order.len() > MEMORY {
@@ -67,6 +49,8 @@ impl Replies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
     use crate::craft::{EchoRequest, Route};
     use crate::dissect::Dissector;
     use pnet::util::MacAddr;
@@ -79,7 +63,7 @@ mod tests {
         let echo = EchoRequest { identifier: 7, sequence, ttl: 64, tos: 0, ip_id: 0, data: b"abc" };
         let mut frame = echo.frame(&route);
         if is_reply {
-            frame[34] = icmp::ECHO_REPLY;
+            frame[34] = crate::proto::icmp::ECHO_REPLY;
         }
         frame
     }

@@ -5,8 +5,10 @@
 //! with a note that says layer, offset, needed and had.
 
 pub mod render;
+mod select;
 
-use crate::proto::{self, Layer, Next, Note, Protocol, Stack, Walk};
+use crate::proto::{Layer, Next, Note, Stack, Walk, tcp};
+use crate::record::LinkType;
 
 /// Dissects one frame after the other.
 #[derive(Debug, Default)]
@@ -16,29 +18,43 @@ pub struct Dissector {
 }
 
 /// No real frame nests deeper; a hostile one ends here.
-const MAX_LAYERS: usize = 16;
+const MAX_LAYERS: usize = 24;
 
 impl Dissector {
     /// The layers of `frame`, an Ethernet frame without a check sequence.
     pub fn dissect<'a>(&'a mut self, frame: &'a [u8]) -> Stack<'a> {
+        self.dissect_as(LinkType::ETHERNET, frame, frame.len())
+    }
+
+    /// The layers of `frame`, which begins as `link` says and was `length` bytes long on the line.
+    pub fn dissect_as<'a>(
+        &'a mut self,
+        link: LinkType,
+        frame: &'a [u8],
+        length: usize,
+    ) -> Stack<'a> {
         self.layers.clear();
         self.notes.clear();
-        let mut walk = Walk::new(frame, &mut self.layers, &mut self.notes);
-        let mut next = Next::Link;
-        for _ in 0..MAX_LAYERS {
-            let Some(protocol) = select(next) else { break };
-            next = (protocol.dissect)(&mut walk);
+        let mut walk = Walk::new(frame, length, &mut self.layers, &mut self.notes);
+        let mut next = Next::Link(link);
+        while next != Next::Payload && walk.depth() < MAX_LAYERS {
+            next = step(next, &mut walk);
         }
-        Stack { frame, layers: &self.layers, notes: &self.notes }
+        let relation = tcp::Relation::default();
+        Stack { frame, length, layers: &self.layers, notes: &self.notes, relation }
     }
 }
 
-/// The protocol that `key` selects.
-fn select(key: Next) -> Option<&'static Protocol> {
-    if key == Next::Payload {
-        return None;
-    }
-    proto::ALL.iter().copied().find(|protocol| protocol.keys.contains(&key))
+/// One layer: the protocol that does not decline what comes `next`.
+fn step(next: Next, walk: &mut Walk<'_>) -> Next {
+    let depth = walk.depth();
+    let mut after = Next::Payload;
+    select::candidates(next, walk.rest(), |protocol| {
+        after = (protocol.dissect)(walk);
+        walk.depth() > depth || after != Next::Payload
+    });
+    // What pushes nothing and names another protocol must not go in circles.
+    if walk.depth() == depth && after == next { Next::Payload } else { after }
 }
 
 #[cfg(test)]
@@ -59,7 +75,7 @@ mod tests {
         assert_eq!(names(&stack), ["ethernet", "ipv4", "icmp"]);
         assert_eq!(stack.notes, []);
         assert_eq!(stack.field(&ipv4::IPV4, "ttl"), Some(Value::Number(64)));
-        assert_eq!(stack.field(&ipv4::IPV4, "df"), Some(Value::Flag(true)));
+        assert_eq!(stack.field(&ipv4::IPV4, "flags.df"), Some(Value::Flag(true)));
         assert_eq!(stack.field(&icmp::ICMP, "identifier"), Some(Value::Number(7)));
         assert_eq!(stack.payload(2).len(), 56);
 
@@ -67,7 +83,7 @@ mod tests {
         let stack = dissector.dissect(&frame);
         assert_eq!(names(&stack), ["ethernet", "ipv4", "tcp"]);
         assert_eq!(stack.notes, []);
-        assert_eq!(stack.field(&tcp::TCP, "syn"), Some(Value::Flag(true)));
+        assert_eq!(stack.field(&tcp::TCP, "flags.syn"), Some(Value::Flag(true)));
         assert_eq!(stack.field(&tcp::TCP, "seq"), Some(Value::Number(1000)));
 
         let frame = samples::datagram();
@@ -134,9 +150,9 @@ mod tests {
             let mut line = crate::proto::line::Line::new(false);
             render::line::summary(&stack, &mut line);
             for (n, layer) in stack.layers.iter().enumerate() {
-                for field in layer.protocol.fields {
-                    let _ = (field.get)(stack.header(n));
-                }
+                stack.visit(n, &mut |item| {
+                    assert!(layer.protocol.field(item.name).is_some(), "{}", item.name);
+                });
                 prop_assert!(layer.start <= layer.payload && layer.payload <= layer.end);
                 prop_assert!(layer.end <= frame.len());
             }

@@ -1,7 +1,7 @@
 //! ARP for IPv4 over Ethernet (RFC 826).
 
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4_at, mac_at};
+use super::{Exchange, Key, Next, NoteKind, Protocol, Stack, Walk, be16, field, ipv4_at, mac_at};
 
 /// The bytes of an ARP message with Ethernet and IPv4 addresses.
 pub const LENGTH: usize = 28;
@@ -13,13 +13,14 @@ pub const REPLY: u16 = 2;
 /// ARP.
 pub static ARP: Protocol = Protocol {
     name: "arp",
-    keys: &[Next::EtherType(0x0806)],
+    title: "ARP",
+    keys: &[Key::EtherType(0x0806)],
     fields: &[
         field!("hrd", 0, 2),
         field!("pro", 2, hex16),
         field!("hln", 4, 1),
         field!("pln", 5, 1),
-        field!("op", 6, 2),
+        field!("op", 6, 2, names opcode_name),
         field!("sha", 8, mac),
         field!("spa", 14, ipv4),
         field!("tha", 18, mac),
@@ -27,6 +28,8 @@ pub static ARP: Protocol = Protocol {
     ],
     dissect,
     summary,
+    exchange,
+    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -76,6 +79,30 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         }
     }
     line.text(", length ").dec(header.len() as u64);
+}
+
+/// The name of an opcode (RFC 826, RFC 903, RFC 5227).
+fn opcode_name(op: u64) -> Option<&'static str> {
+    Some(match op {
+        1 => "request",
+        2 => "reply",
+        3 => "reverse request",
+        4 => "reverse reply",
+        8 => "InARP request",
+        9 => "InARP reply",
+        _ => return None,
+    })
+}
+
+/// Who asks for whom; an announcement asks nothing.
+fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
+    let header = stack.header(n);
+    let (spa, tpa) = (ipv4_at(header, 14)?, ipv4_at(header, 24)?);
+    match be16(header, 6)? {
+        REQUEST if spa != tpa => Some(Exchange::new(&ARP, false, (spa, tpa))),
+        REPLY => Some(Exchange::new(&ARP, true, (tpa, spa))),
+        _ => None,
+    }
 }
 
 /// The fields of an ARP message for IPv4 over Ethernet.

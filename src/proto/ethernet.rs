@@ -2,20 +2,27 @@
 //! no check sequence and need not be padded to 60 bytes.
 
 use super::line::Line;
-use super::{Next, Protocol, Stack, Value, Walk, be16, field, mac_at};
+use super::{Key, Next, Protocol, Stack, Walk, be16, field, mac_at};
+use crate::record::LinkType;
 
 /// The bytes of an Ethernet header.
 pub const HEADER: usize = 14;
 /// EtherTypes below this are the length field of an 802.3 frame.
-const FIRST_ETHERTYPE: u16 = 0x600;
+pub const FIRST_ETHERTYPE: u16 = 0x600;
 
 /// Ethernet II.
 pub static ETHERNET: Protocol = Protocol {
     name: "ethernet",
-    keys: &[Next::Link],
-    fields: &[field!("dst", 0, mac), field!("src", 6, mac), field!("type", 12, hex16)],
+    title: "Ethernet II",
+    keys: &[Key::Link(LinkType::ETHERNET)],
+    fields: &[
+        field!("dst", 0, mac),
+        field!("src", 6, mac),
+        field!("type", 12, hex16, names ethertype_meaning),
+    ],
     dissect,
     summary,
+    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -24,7 +31,7 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
     }
     let kind = be16(walk.rest(), 12).unwrap_or_default();
     walk.push(&ETHERNET, HEADER, usize::MAX);
-    if kind < FIRST_ETHERTYPE { Next::Payload } else { Next::EtherType(kind) }
+    if kind < FIRST_ETHERTYPE { Next::Length } else { Next::EtherType(kind) }
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
@@ -40,6 +47,37 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     } else {
         line.text(", ethertype 0x").hex(kind, 4);
         line.text(", length ").dec(stack.payload(n).len() as u64);
+    }
+}
+
+/// The name of an EtherType (IEEE's registry).
+pub fn ethertype_name(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        0x0800 => "IPv4",
+        0x0806 => "ARP",
+        0x0842 => "Wake-on-LAN",
+        0x8035 => "Reverse ARP",
+        0x8100 => "802.1Q",
+        0x86dd => "IPv6",
+        0x8808 => "Ethernet flow control",
+        0x8847 => "MPLS unicast",
+        0x8863 => "PPPoE discovery",
+        0x8864 => "PPPoE session",
+        0x888e => "EAPOL",
+        0x88a8 => "802.1ad",
+        0x88cc => "LLDP",
+        0x88f7 => "PTP",
+        0x9000 => "Loopback",
+        _ => return None,
+    })
+}
+
+/// The same for a field's meaning.
+pub(super) fn ethertype_meaning(kind: u64) -> Option<&'static str> {
+    match u16::try_from(kind) {
+        Ok(kind) if kind < FIRST_ETHERTYPE => Some("length"),
+        Ok(kind) => ethertype_name(kind),
+        Err(_) => None,
     }
 }
 

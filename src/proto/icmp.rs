@@ -1,7 +1,8 @@
 //! ICMP for IPv4 (RFC 792; further codes of destination unreachable: RFC 1122 section 3.2.2.1).
 
+use super::ip::{self, Addresses};
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4, ipv4_at};
+use super::{Exchange, Key, Next, NoteKind, Protocol, Stack, Walk, be16, be32, field, ipv4_at};
 use crate::checksum;
 
 /// The bytes of an ICMP header.
@@ -16,9 +17,10 @@ pub const ECHO_REQUEST: u8 = 8;
 /// ICMP.
 pub static ICMP: Protocol = Protocol {
     name: "icmp",
-    keys: &[Next::IpProtocol(1)],
+    title: "ICMP",
+    keys: &[Key::IpProtocol(1)],
     fields: &[
-        field!("type", 0, 1),
+        field!("type", 0, 1, names type_meaning),
         field!("code", 1, 1),
         field!("checksum", 2, hex16),
         field!("identifier", 4, 2),
@@ -26,6 +28,8 @@ pub static ICMP: Protocol = Protocol {
     ],
     dissect,
     summary,
+    exchange,
+    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -33,19 +37,43 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         return Next::Payload;
     }
     let message = walk.rest();
-    let whole = walk.below(&ipv4::IPV4).is_some_and(|header| {
-        let total = usize::from(be16(header, 2).unwrap_or_default());
-        let fragment = ipv4::fragment(header).is_some_and(|part| part.more);
-        total == header.len() + message.len() && !fragment
-    });
-    if whole {
+    if walk.is_whole() {
         let found = be16(message, 2).unwrap_or_default();
         if let Some(expected) = checksum::correction(checksum::internet(message), found) {
             walk.note(&ICMP, 2, NoteKind::Checksum { found, expected });
         }
     }
+    let kind = message[0];
     walk.push(&ICMP, HEADER, usize::MAX);
+    if matches!(kind, UNREACHABLE | 4 | 5 | 11 | 12) {
+        walk.quote();
+        return Next::EtherType(0x0800);
+    }
     Next::Payload
+}
+
+/// Which echo, and whose.
+fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
+    let header = stack.header(n);
+    let (asker, answerer) = match ip::addresses(stack, n)? {
+        Addresses::V4(source, destination) => (source, destination),
+        Addresses::V6(..) => return None,
+    };
+    match *header.first()? {
+        ECHO_REQUEST => Some(Exchange::new(&ICMP, false, (asker, answerer, be32(header, 4)?))),
+        ECHO_REPLY => Some(Exchange::new(&ICMP, true, (answerer, asker, be32(header, 4)?))),
+        _ => None,
+    }
+}
+
+fn type_meaning(kind: u64) -> Option<&'static str> {
+    match u8::try_from(kind) {
+        Ok(ECHO_REQUEST) => Some("echo request"),
+        Ok(ECHO_REPLY) => Some("echo reply"),
+        Ok(UNREACHABLE) => Some("destination unreachable"),
+        Ok(kind) => name(kind),
+        Err(_) => None,
+    }
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {

@@ -1,8 +1,12 @@
 //! IPv4 (RFC 791).
 
+use super::ip::{self, Addresses, Carrier};
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4_at};
+use super::{
+    Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4_at, listed,
+};
 use crate::checksum;
+use crate::record::LinkType;
 
 /// The bytes of a header without options.
 pub const HEADER: usize = 20;
@@ -10,25 +14,37 @@ pub const HEADER: usize = 20;
 /// IPv4.
 pub static IPV4: Protocol = Protocol {
     name: "ipv4",
-    keys: &[Next::EtherType(0x0800)],
+    title: "IPv4",
+    keys: &[
+        Key::EtherType(0x0800),
+        Key::IpProtocol(4),
+        Key::Link(LinkType::IPV4),
+        Key::Link(LinkType::RAW),
+    ],
     fields: &[
-        field!("version", 0, 1, |h| h.first().map(|b| Value::Number(u64::from(b >> 4)))),
-        field!("ihl", 0, 1, |h| h.first().map(|b| Value::Number(u64::from(b & 15)))),
-        field!("tos", 1, 1),
+        field!("version", 0, 1, Number, |h| h.first().map(|b| Value::Number(u64::from(b >> 4)))),
+        field!("ihl", 0, 1, Number, |h| h.first().map(|b| Value::Number(u64::from(b & 15)))),
+        field!("tos", 1, hex8),
         field!("total_length", 2, 2),
         field!("identification", 4, 2),
-        field!("reserved", 6, bit 0x80),
-        field!("df", 6, bit 0x40),
-        field!("mf", 6, bit 0x20),
-        field!("fragment_offset", 6, 2, |h| fragment(h).map(|f| Value::Number(f.offset as u64))),
+        field!("flags.reserved", 6, bit 0x80),
+        field!("flags.df", 6, bit 0x40),
+        field!("flags.mf", 6, bit 0x20),
+        field!("fragment_offset", 6, 2, Number, |h| {
+            fragment(h).map(|f| Value::Number(f.offset as u64))
+        }),
         field!("ttl", 8, 1),
-        field!("protocol", 9, 1),
+        field!("protocol", 9, 1, names ip::protocol_meaning),
         field!("header_checksum", 10, hex16),
         field!("src", 12, ipv4),
         field!("dst", 16, ipv4),
+        listed!("option.type", Number, many),
+        listed!("option.router", Ipv4, many),
     ],
     dissect,
     summary,
+    list,
+    ..Protocol::BASE
 };
 
 /// Where a datagram is a fragment.
@@ -52,6 +68,9 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
     }
     let bytes = walk.rest();
     let (version, header) = (bytes[0] >> 4, usize::from(bytes[0] & 15) * 4);
+    if version == 6 && walk.depth() == 0 {
+        return Next::EtherType(0x86dd); // a capture of either
+    }
     if version != 4 {
         let kind = NoteKind::Invalid { field: "version", value: version.into() };
         walk.note(&IPV4, 0, kind);
@@ -77,70 +96,100 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         return Next::Payload;
     }
     if walk.has(&IPV4, total) {
-        note_what_follows(walk, bytes.len(), total);
+        ip::note_what_follows(walk, &IPV4, bytes.len(), total);
     }
+    let part = fragment(bytes);
     walk.push(&IPV4, header, total);
-    match fragment(bytes) {
+    if let Some(addresses) = addresses(bytes) {
+        let is_fragment = part.is_some_and(|part| part.more || part.offset > 0);
+        let is_whole = !is_fragment && bytes.len() >= total;
+        walk.carried_by(Carrier { addresses, is_whole });
+    }
+    match part {
         Some(Fragment { offset: 0, .. }) => Next::IpProtocol(bytes[9]),
         _ => Next::Payload,
     }
 }
 
-/// Notes the bytes behind the datagram: padding to 60 bytes is ordinary, more is not.
-fn note_what_follows(walk: &mut Walk<'_>, had: usize, total: usize) {
-    match had - total {
-        0 => {}
-        n if had + super::ethernet::HEADER <= 60 => walk.note(&IPV4, total, NoteKind::Padding(n)),
-        n => walk.note(&IPV4, total, NoteKind::Trailing(n)),
+/// Source and destination in a header.
+pub fn addresses(header: &[u8]) -> Option<Addresses> {
+    Some(Addresses::V4(ipv4_at(header, 12)?, ipv4_at(header, 16)?))
+}
+
+/// The options of a header: place and bytes of each, as far as they can be read.
+pub fn options(header: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = HEADER;
+    std::iter::from_fn(move || {
+        let kind = *header.get(at)?;
+        let length = match kind {
+            0 | 1 => 1,
+            _ => usize::from(*header.get(at + 1)?).max(2),
+        };
+        let option = (at, header.get(at..at + length)?);
+        at = if kind == 0 { header.len() } else { at + length };
+        Some(option)
+    })
+}
+
+fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
+    for (at, option) in options(stack.header(n)) {
+        let kind = option[0];
+        let value = Value::Number(kind.into());
+        visit(Item::new("option.type", value, at, option.len()).meaning(option_name(kind)));
+        if matches!(kind, 7 | 131 | 137) {
+            for place in (3..option.len().saturating_sub(3)).step_by(4) {
+                if let Some(router) = ipv4_at(option, place) {
+                    visit(Item::new("option.router", Value::Ipv4(router), at + place, 4));
+                }
+            }
+        }
     }
+}
+
+/// The name of an option (IANA's registry of IP option numbers).
+fn option_name(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        0 => "EOL",
+        1 => "NOP",
+        7 => "RR",
+        68 => "timestamp",
+        130 => "security",
+        131 => "LSRR",
+        137 => "SSRR",
+        136 => "stream id",
+        148 => "RA",
+        _ => return None,
+    })
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     let header = stack.header(n);
-    let (Some(src), Some(dst)) = (ipv4_at(header, 12), ipv4_at(header, 16)) else { return };
-    let ports = stack.layers.get(n + 1).and_then(|above| ports(above.protocol, stack, n + 1));
-    line.text("IP ").ipv4(src);
-    if let Some((src, dst_port)) = ports {
-        line.text(".").dec(src).text(" > ").ipv4(dst).text(".").dec(dst_port);
-    } else {
-        line.text(" > ").ipv4(dst);
-    }
-    line.text(": ");
+    let (Some(addresses), Some(&protocol)) = (addresses(header), header.get(9)) else { return };
+    ip::say_ends(addresses, stack, n + 1, line);
     let part = fragment(header).filter(|part| part.more || part.offset > 0);
     if !stack.summarise(n + 1, line) {
-        line.text(protocol_name(header[9]));
-        if protocol_name(header[9]) == "protocol" {
-            line.text(" ").dec(header[9]);
-        }
+        ip::say_protocol(protocol, line);
         line.text(", length ").dec(stack.payload(n).len() as u64);
     }
     if let Some(Fragment { offset, more }) = part {
         line.text(", fragment of id ").dec(be16(header, 4).unwrap_or_default());
         line.text(" at ").dec(offset as u64).text(if more { ", more follow" } else { ", last" });
     }
-}
-
-fn ports(above: &'static Protocol, stack: &Stack<'_>, n: usize) -> Option<(u16, u16)> {
-    let has_ports = [&super::udp::UDP, &super::tcp::TCP].contains(&above);
-    let header = stack.header(n);
-    has_ports.then(|| Some((be16(header, 0)?, be16(header, 2)?))).flatten()
-}
-
-/// The name of an IP protocol that is not dissected further, or "protocol".
-fn protocol_name(number: u8) -> &'static str {
-    match number {
-        1 => "ICMP",
-        2 => "IGMP",
-        4 => "IP-in-IP",
-        6 => "TCP",
-        17 => "UDP",
-        41 => "IPv6-in-IP",
-        47 => "GRE",
-        50 => "ESP",
-        51 => "AH",
-        58 => "ICMPv6",
-        89 => "OSPF",
-        132 => "SCTP",
-        _ => "protocol",
+    if header.len() > HEADER && !line.is_brief() {
+        say_options(header, line);
     }
+}
+
+fn say_options(header: &[u8], line: &mut Line) {
+    line.text(", options (");
+    for (n, (_, option)) in options(header).enumerate() {
+        if n > 0 {
+            line.text(",");
+        }
+        match option_name(option[0]) {
+            Some(name) => line.text(name),
+            None => line.text("unknown ").dec(option[0]),
+        };
+    }
+    line.text(")");
 }

@@ -4,41 +4,81 @@
 //! its fields are read from the bytes when somebody asks. Every protocol has the same parts:
 //!
 //! - `dissect` looks at the bytes in front of it, pushes a layer, notes what is wrong and says
-//!   what comes [`Next`]. It never fails: what it cannot decode ends the walk with a [`Note`].
-//! - `fields` are read by name by every renderer and filter.
+//!   what comes [`Next`]. It never fails: what it cannot decode ends the walk with a [`Note`]. Where
+//!   it was only guessed, by a port, it may decline by pushing nothing.
+//! - `fields` are read by name by every renderer and filter; `list` visits those whose place is not
+//!   fixed or that occur several times.
 //! - `summary` says the layer on one line.
+//! - `exchange` tells which messages ask and which answer them.
 //!
 //! To add a protocol, write its file and name it in [`ALL`].
 
 pub mod arp;
 pub mod ethernet;
 pub mod icmp;
+pub mod ip;
 pub mod ipv4;
+pub mod ipv6;
 pub mod line;
+pub(crate) mod read;
+pub mod stack;
 pub mod tcp;
+pub mod tcp_options;
 pub mod udp;
+pub mod walk;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use line::Line;
 pub use pnet::util::MacAddr;
+pub(crate) use read::{be16, be32, field, ipv4_at, listed, mac_at};
+pub use stack::{Layer, Note, NoteKind, Stack};
+pub use walk::Walk;
 
-/// Every protocol there is.
+use crate::record::LinkType;
+
+/// Every protocol there is. Where several are selected by the same key, the first that does not
+/// decline is taken.
 pub static ALL: &[&Protocol] =
-    &[&ethernet::ETHERNET, &arp::ARP, &ipv4::IPV4, &icmp::ICMP, &udp::UDP, &tcp::TCP];
+    &[&ethernet::ETHERNET, &arp::ARP, &ipv4::IPV4, &ipv6::IPV6, &icmp::ICMP, &udp::UDP, &tcp::TCP];
 
-/// One protocol.
+/// One protocol. A new one is written as `Protocol { name: .., ..Protocol::BASE }`.
 pub struct Protocol {
     /// The name in filters and structured output, lower case.
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
     /// What selects it.
-    pub keys: &'static [Next],
-    /// Its fields, in the order of the header.
+    pub keys: &'static [Key],
+    /// Its fields: those of the fixed header in its order, then those that `list` visits.
     pub fields: &'static [Field],
     /// Looks at the bytes, pushes a layer and says what follows.
     pub dissect: fn(&mut Walk<'_>) -> Next,
     /// Says layer number `n` of the stack, and what is above it, on one line.
     pub summary: fn(&Stack<'_>, usize, &mut Line),
+    /// Visits the fields of layer number `n` that have no fixed place, in the order of the bytes.
+    pub list: fn(&Stack<'_>, usize, &mut dyn FnMut(Item<'_>)),
+    /// Whether layer number `n` asks something or answers it.
+    pub exchange: fn(&Stack<'_>, usize) -> Option<Exchange>,
+}
+
+impl Protocol {
+    /// Nothing selects it, it has no fields and asks nothing.
+    pub const BASE: Protocol = Protocol {
+        name: "",
+        title: "",
+        keys: &[],
+        fields: &[],
+        dissect: |_| Next::Payload,
+        summary: |_, _, _| {},
+        list: |_, _, _| {},
+        exchange: |_, _| None,
+    };
+
+    /// The field of that name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
 }
 
 impl std::fmt::Debug for Protocol {
@@ -49,25 +89,78 @@ impl std::fmt::Debug for Protocol {
 
 impl PartialEq for Protocol {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        std::ptr::eq(self, other)
     }
 }
 
-/// One field of a header.
+/// One field of a protocol.
 #[derive(Clone, Copy)]
 pub struct Field {
-    /// The RFC's name in lower case, words joined by `_`.
+    /// The RFC's name in lower case, words joined by `_`, groups by `.`.
     pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// Whether a layer may have several of it.
+    pub is_many: bool,
     /// Where it is, in bytes from the start of the layer, and how many bytes it touches.
     pub at: (usize, usize),
-    /// Reads it from the layer's header; `None` when the header is too short for it.
-    pub get: fn(&[u8]) -> Option<Value<'_>>,
+    /// Reads it from the layer's header, which may be too short for it; `None` for a field that has no
+    /// fixed place and is visited by [`Protocol::list`].
+    pub get: Option<fn(&[u8]) -> Option<Value<'_>>>,
+    /// What a number means, given the header that it stands in.
+    pub meaning: fn(&[u8], u64) -> Option<&'static str>,
 }
 
 impl std::fmt::Debug for Field {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Field({})", self.name)
     }
+}
+
+/// A field that [`Protocol::list`] found.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// The name of one of the protocol's fields.
+    pub name: &'static str,
+    /// What it holds.
+    pub value: Value<'a>,
+    /// Where it is, in bytes from the start of the layer, and how many bytes it has.
+    pub at: (usize, usize),
+    /// What it means, where that is not said by the value.
+    pub meaning: Option<&'static str>,
+}
+
+impl<'a> Item<'a> {
+    /// `value` of the field `name`, `length` bytes at `at`.
+    pub fn new(name: &'static str, value: Value<'a>, at: usize, length: usize) -> Self {
+        Item { name, value, at: (at, length), meaning: None }
+    }
+
+    /// The same, with what it means.
+    pub fn meaning(self, meaning: impl Into<Option<&'static str>>) -> Self {
+        Item { meaning: meaning.into(), ..self }
+    }
+}
+
+/// What the values of a field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Numbers that people read in decimal.
+    Number,
+    /// Numbers that people read in hex.
+    Hex,
+    /// Flags.
+    Flag,
+    /// Ethernet addresses.
+    Mac,
+    /// IPv4 addresses.
+    Ipv4,
+    /// IPv6 addresses.
+    Ipv6,
+    /// Text, from the line: not to be trusted.
+    Text,
+    /// Anything else.
+    Bytes,
 }
 
 /// The value of a field.
@@ -85,230 +178,145 @@ pub enum Value<'a> {
     Ipv4(Ipv4Addr),
     /// An IPv6 address.
     Ipv6(Ipv6Addr),
+    /// Text, as it came from the line.
+    Text(&'a [u8]),
+    /// A domain name in a DNS message.
+    Domain(Domain<'a>),
     /// Anything else.
     Bytes(&'a [u8]),
 }
 
-/// What selects the protocol of the next layer.
+/// What selects a protocol.
+#[derive(Clone, Copy)]
+pub enum Key {
+    /// The first layer of a capture with this link type.
+    Link(LinkType),
+    /// An EtherType (IEEE 802.3 clause 3.2.6).
+    EtherType(u16),
+    /// The length field of an 802.3 frame in place of an EtherType.
+    Length,
+    /// An IP protocol number (RFC 790 and its IANA registry), which is IPv6's next header, too.
+    IpProtocol(u8),
+    /// A UDP port, on either side.
+    UdpPort(u16),
+    /// A TCP port, on either side.
+    TcpPort(u16),
+    /// TCP payload on any port that this accepts.
+    TcpContent(fn(&[u8]) -> bool),
+}
+
+/// What comes after a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The frame begins here.
-    Link,
-    /// An EtherType (IEEE 802.3 clause 3.2.6).
+    Link(LinkType),
+    /// An EtherType.
     EtherType(u16),
-    /// An IP protocol number (RFC 790 and its IANA registry).
+    /// The payload of an 802.3 frame with a length field.
+    Length,
+    /// An IP protocol number.
     IpProtocol(u8),
+    /// The payload of a UDP datagram with these ports.
+    Udp {
+        /// The source port.
+        source: u16,
+        /// The destination port.
+        destination: u16,
+    },
+    /// The payload of a TCP segment with these ports.
+    Tcp {
+        /// The source port.
+        source: u16,
+        /// The destination port.
+        destination: u16,
+    },
     /// Nothing that is dissected; the rest is payload.
     Payload,
 }
 
-/// One layer of a frame: a protocol and where it is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Layer {
-    /// The protocol.
-    pub protocol: &'static Protocol,
-    /// Where its header begins in the frame.
-    pub start: usize,
-    /// Where its header ends and its payload begins.
-    pub payload: usize,
-    /// Where its payload ends; bytes behind that are padding of the layer below.
-    pub end: usize,
-}
-
-/// Something about a layer that a reader should know; [`Note::is_malformed`] tells whether the frame
-/// is not as it should be.
+/// One side of a question and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The name of the protocol concerned.
-    pub protocol: &'static str,
-    /// Where in the frame, in bytes.
-    pub offset: usize,
-    /// What.
-    pub kind: NoteKind,
+pub struct Exchange {
+    /// The same for a question and its answers, and for as little else as possible.
+    pub key: u64,
+    /// Whether this is an answer.
+    pub is_answer: bool,
 }
 
-/// What a [`Note`] says.
+impl Exchange {
+    /// A question, or an answer to it, of `protocol`, told apart from others by `parts`.
+    pub fn new(protocol: &Protocol, is_answer: bool, parts: impl std::hash::Hash) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        (protocol.name, parts).hash(&mut hasher);
+        Exchange { key: hasher.finish(), is_answer }
+    }
+}
+
+/// A domain name in a DNS message (RFC 1035 section 3.1), shown with its dots and escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoteKind {
-    /// A header or what it announces is longer than what is there.
-    Truncated {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes there.
-        had: usize,
-    },
-    /// A checksum is wrong.
-    Checksum {
-        /// The checksum in the packet.
-        found: u16,
-        /// The checksum that it should carry.
-        expected: u16,
-    },
-    /// A field has a value that it cannot have.
-    Invalid {
-        /// The field's name.
-        field: &'static str,
-        /// The value.
-        value: u64,
-    },
-    /// So many bytes follow the packet, more than padding to 60 bytes explains.
-    Trailing(usize),
-    /// So many bytes of padding follow the packet.
-    Padding(usize),
+pub struct Domain<'a> {
+    /// The message, to which compressed names refer.
+    pub message: &'a [u8],
+    /// Where in it the name begins.
+    pub at: usize,
 }
 
-impl Note {
-    /// Whether the frame is malformed because of this.
-    pub fn is_malformed(&self) -> bool {
-        !matches!(self.kind, NoteKind::Padding(_) | NoteKind::Trailing(_))
-    }
-}
+/// No name has more labels (RFC 1035 section 2.3.4: 255 bytes in all).
+const MAX_LABELS: usize = 128;
 
-/// The layers of one frame, ready to be said, shown or filtered.
-#[derive(Clone, Copy, Debug)]
-pub struct Stack<'a> {
-    /// The whole frame.
-    pub frame: &'a [u8],
-    /// Its layers, outermost first.
-    pub layers: &'a [Layer],
-    /// What is to be noted about them.
-    pub notes: &'a [Note],
-}
-
-impl<'a> Stack<'a> {
-    /// The header bytes of layer `n`.
-    pub fn header(&self, n: usize) -> &'a [u8] {
-        let Some(layer) = self.layers.get(n) else { return &[] };
-        self.frame.get(layer.start..layer.payload).unwrap_or_default()
-    }
-
-    /// The payload bytes of layer `n`.
-    pub fn payload(&self, n: usize) -> &'a [u8] {
-        let Some(layer) = self.layers.get(n) else { return &[] };
-        self.frame.get(layer.payload..layer.end).unwrap_or_default()
-    }
-
-    /// Says layer `n`, or its absence in terms of `payload`.
-    pub fn summarise(&self, n: usize, line: &mut Line) -> bool {
-        match self.layers.get(n) {
-            Some(layer) => {
-                (layer.protocol.summary)(self, n, line);
-                true
+impl<'a> Domain<'a> {
+    /// The labels, as far as they can be read. A pointer must point back (RFC 1035 section 4.1.4).
+    pub fn labels(self) -> impl Iterator<Item = &'a [u8]> {
+        let (mut at, mut jumps) = (self.at, 0);
+        let next = move || {
+            loop {
+                let length = usize::from(*self.message.get(at)?);
+                match length {
+                    0 => return None,
+                    1..=63 => {
+                        let label = self.message.get(at + 1..at + 1 + length)?;
+                        at += 1 + length;
+                        return Some(label);
+                    }
+                    192.. if jumps < MAX_LABELS => {
+                        let to = usize::from(be16(self.message, at)? & 0x3fff);
+                        (jumps, at) = (jumps + 1, Some(to).filter(|to| *to < at)?);
+                    }
+                    _ => return None,
+                }
             }
-            None => false,
+        };
+        std::iter::from_fn(next).take(MAX_LABELS)
+    }
+
+    /// Where the bytes of the name end; `None` when they are not all there.
+    pub fn end(self) -> Option<usize> {
+        let mut at = self.at;
+        for _ in 0..MAX_LABELS {
+            match usize::from(*self.message.get(at)?) {
+                0 => return Some(at + 1),
+                length @ 1..=63 => at += 1 + length,
+                192.. => return Some(at + 2).filter(|end| *end <= self.message.len()),
+                _ => return None,
+            }
         }
-    }
-
-    /// The value of the field `name` of the first layer of `protocol`.
-    pub fn field(&self, protocol: &Protocol, name: &str) -> Option<Value<'a>> {
-        let n = self.layers.iter().position(|layer| layer.protocol == protocol)?;
-        let field = protocol.fields.iter().find(|field| field.name == name)?;
-        (field.get)(self.header(n))
+        None
     }
 }
 
-/// The state of one walk through a frame, from layer to layer.
-#[derive(Debug)]
-pub struct Walk<'a> {
-    frame: &'a [u8],
-    at: usize,
-    end: usize,
-    layers: &'a mut Vec<Layer>,
-    notes: &'a mut Vec<Note>,
-}
-
-impl<'a> Walk<'a> {
-    /// A walk through `frame`; layers and notes are appended to the given lists.
-    pub fn new(frame: &'a [u8], layers: &'a mut Vec<Layer>, notes: &'a mut Vec<Note>) -> Self {
-        Walk { frame, at: 0, end: frame.len(), layers, notes }
-    }
-
-    /// The bytes that are left for this layer and what is above it.
-    pub fn rest(&self) -> &'a [u8] {
-        self.frame.get(self.at..self.end).unwrap_or_default()
-    }
-
-    /// The layer below, with its header, when it is of `protocol`.
-    pub fn below(&self, protocol: &Protocol) -> Option<&'a [u8]> {
-        let layer = self.layers.iter().rev().find(|layer| layer.protocol == protocol)?;
-        self.frame.get(layer.start..layer.payload)
-    }
-
-    /// Whether `needed` bytes are there; if not, notes it.
-    pub fn has(&mut self, protocol: &'static Protocol, needed: usize) -> bool {
-        let had = self.rest().len();
-        if had < needed {
-            self.note(protocol, 0, NoteKind::Truncated { needed, had });
+impl std::fmt::Display for Domain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut is_first = true;
+        for label in self.labels() {
+            if !std::mem::take(&mut is_first) {
+                f.write_str(".")?;
+            }
+            crate::escape::terminal(label).fmt(f)?;
         }
-        had >= needed
-    }
-
-    /// Notes something `offset` bytes into the rest.
-    pub fn note(&mut self, protocol: &'static Protocol, offset: usize, kind: NoteKind) {
-        self.notes.push(Note { protocol: protocol.name, offset: self.at + offset, kind });
-    }
-
-    /// Pushes a layer whose header is `header` bytes long and whose header and payload together
-    /// are `total` bytes long, both capped by what is there, and goes on behind the header.
-    pub fn push(&mut self, protocol: &'static Protocol, header: usize, total: usize) {
-        let end = self.end.min(self.at.saturating_add(total));
-        let payload = end.min(self.at + header);
-        self.layers.push(Layer { protocol, start: self.at, payload, end });
-        self.at = payload;
-        self.end = end;
+        if is_first { f.write_str(".") } else { Ok(()) }
     }
 }
-
-/// The big-endian 16-bit number at `at`.
-pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    let bytes = bytes.get(at..at + 2)?;
-    Some(u16::from_be_bytes([bytes[0], bytes[1]]))
-}
-
-/// The big-endian 32-bit number at `at`.
-pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
-    let bytes = bytes.get(at..at + 4)?;
-    Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-}
-
-/// The IPv4 address at `at`.
-pub(crate) fn ipv4_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {
-    be32(bytes, at).map(Ipv4Addr::from)
-}
-
-/// The Ethernet address at `at`.
-pub(crate) fn mac_at(bytes: &[u8], at: usize) -> Option<[u8; 6]> {
-    bytes.get(at..at + 6)?.try_into().ok()
-}
-
-/// Declares a [`Field`]: its name, where it is, and how it is read from the header.
-macro_rules! field {
-    ($name:literal, $at:literal, 1) => {
-        field!($name, $at, 1, |h| h.get($at).map(|b| Value::Number(u64::from(*b))))
-    };
-    ($name:literal, $at:literal, 2) => {
-        field!($name, $at, 2, |h| $crate::proto::be16(h, $at).map(|n| Value::Number(n.into())))
-    };
-    ($name:literal, $at:literal, 4) => {
-        field!($name, $at, 4, |h| $crate::proto::be32(h, $at).map(|n| Value::Number(n.into())))
-    };
-    ($name:literal, $at:literal, mac) => {
-        field!($name, $at, 6, |h| $crate::proto::mac_at(h, $at).map(Value::Mac))
-    };
-    ($name:literal, $at:literal, ipv4) => {
-        field!($name, $at, 4, |h| $crate::proto::ipv4_at(h, $at).map(Value::Ipv4))
-    };
-    ($name:literal, $at:literal, hex16) => {
-        field!($name, $at, 2, |h| $crate::proto::be16(h, $at).map(|n| Value::Hex(n.into())))
-    };
-    ($name:literal, $at:literal, bit $mask:literal) => {
-        field!($name, $at, 1, |h| h.get($at).map(|b| Value::Flag(b & $mask != 0)))
-    };
-    ($name:literal, $at:literal, $len:literal, $get:expr) => {
-        $crate::proto::Field { name: $name, at: ($at, $len), get: $get }
-    };
-}
-pub(crate) use field;
 
 #[cfg(test)]
 pub(crate) mod samples {

@@ -1,38 +1,126 @@
-//! TCP (RFC 9293 section 3.1; options: RFC 7323, RFC 2018).
+//! TCP (RFC 9293 section 3.1; options: RFC 7323, RFC 2018, RFC 5482, RFC 6824, RFC 7413).
 
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, be32, field, ipv4, ipv4_at};
+use super::{
+    Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk, be16, be32, field, listed, tcp_options,
+};
 use crate::checksum;
 
 /// The bytes of a header without options.
 pub const HEADER: usize = 20;
+/// The FIN bit of the flags byte.
+pub const FIN: u8 = 0x01;
+/// The SYN bit.
+pub const SYN: u8 = 0x02;
+/// The RST bit.
+pub const RST: u8 = 0x04;
+/// The PSH bit.
+pub const PSH: u8 = 0x08;
+/// The ACK bit.
+pub const ACK: u8 = 0x10;
+/// The URG bit.
+pub const URG: u8 = 0x20;
 
 /// TCP.
 pub static TCP: Protocol = Protocol {
     name: "tcp",
-    keys: &[Next::IpProtocol(6)],
+    title: "TCP",
+    keys: &[Key::IpProtocol(6)],
     fields: &[
         field!("src_port", 0, 2),
         field!("dst_port", 2, 2),
         field!("seq", 4, 4),
         field!("ack", 8, 4),
-        field!("data_offset", 12, 1, |h| h.get(12).map(|b| Value::Number(u64::from(b >> 4)))),
-        field!("reserved", 12, 1, |h| h.get(12).map(|b| Value::Number(u64::from(b & 15)))),
-        field!("cwr", 13, bit 0x80),
-        field!("ece", 13, bit 0x40),
-        field!("urg", 13, bit 0x20),
-        field!("ack_flag", 13, bit 0x10),
-        field!("psh", 13, bit 0x08),
-        field!("rst", 13, bit 0x04),
-        field!("syn", 13, bit 0x02),
-        field!("fin", 13, bit 0x01),
+        field!("data_offset", 12, 1, Number, |h| h
+            .get(12)
+            .map(|b| Value::Number(u64::from(b >> 4)))),
+        field!("reserved", 12, 1, Number, |h| h.get(12).map(|b| Value::Number(u64::from(b & 15)))),
+        field!("flags", 13, hex8),
+        field!("flags.cwr", 13, bit 0x80),
+        field!("flags.ece", 13, bit 0x40),
+        field!("flags.urg", 13, bit 0x20),
+        field!("flags.ack", 13, bit 0x10),
+        field!("flags.psh", 13, bit 0x08),
+        field!("flags.rst", 13, bit 0x04),
+        field!("flags.syn", 13, bit 0x02),
+        field!("flags.fin", 13, bit 0x01),
         field!("window", 14, 2),
         field!("checksum", 16, hex16),
         field!("urgent_pointer", 18, 2),
+        listed!("option.kind", Number, many),
+        listed!("option.mss", Number, many),
+        listed!("option.wscale", Number, many),
+        listed!("option.sack_left", Number, many),
+        listed!("option.sack_right", Number, many),
+        listed!("option.ts_val", Number, many),
+        listed!("option.ts_ecr", Number, many),
+        listed!("option.user_timeout", Number, many),
+        listed!("option.cookie", Bytes, many),
+        listed!("relative_seq", Number),
+        listed!("relative_ack", Number),
+        listed!("mark", Text),
     ],
     dissect,
     summary,
+    list,
+    ..Protocol::BASE
 };
+
+/// What is known of the connection that a segment belongs to, from the segments before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relation {
+    /// What sequence numbers are shown relative to; `None` where they are shown as they are: in the
+    /// first segments of a connection.
+    pub bases: Option<(u32, u32)>,
+    /// What is remarkable about the segment.
+    pub mark: Option<Mark>,
+}
+
+/// What is remarkable about a segment, given those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// All of it was sent before.
+    Retransmission,
+    /// It fills a hole that was left shortly before.
+    OutOfOrder,
+    /// Something before it was not seen.
+    PreviousNotSeen,
+    /// The number of times that the same acknowledgment was repeated.
+    DuplicateAck(u32),
+    /// A byte that was acknowledged, or none, to provoke an answer (RFC 9293 section 3.8.4).
+    KeepAlive,
+    /// The answer to that.
+    KeepAliveAck,
+    /// The window is shut.
+    ZeroWindow,
+    /// One byte beyond a window that is shut.
+    ZeroWindowProbe,
+    /// The window was shut or full, and opens.
+    WindowUpdate,
+    /// The segment fills the window to its end.
+    WindowFull,
+    /// A new connection between ports that had one.
+    PortsReused,
+}
+
+impl Mark {
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mark::Retransmission => "retransmission",
+            Mark::OutOfOrder => "out of order",
+            Mark::PreviousNotSeen => "previous segment not seen",
+            Mark::DuplicateAck(_) => "dup ack",
+            Mark::KeepAlive => "keep-alive",
+            Mark::KeepAliveAck => "keep-alive ack",
+            Mark::ZeroWindow => "zero window",
+            Mark::ZeroWindowProbe => "zero window probe",
+            Mark::WindowUpdate => "window update",
+            Mark::WindowFull => "window full",
+            Mark::PortsReused => "ports reused",
+        }
+    }
+}
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
     if !walk.has(&TCP, HEADER) {
@@ -47,23 +135,41 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         return Next::Payload;
     }
     walk.has(&TCP, header);
-    verify(walk, bytes);
+    if let Some(sum) = walk.pseudo_header(6, bytes.len()) {
+        let found = be16(bytes, 16).unwrap_or_default();
+        if let Some(expected) = checksum::correction(sum.plus(bytes).finish(), found) {
+            walk.note(&TCP, 16, NoteKind::Checksum { found, expected });
+        }
+    }
+    if header > HEADER {
+        let options = bytes.get(HEADER..header.min(bytes.len())).unwrap_or_default();
+        if let Some(at) = tcp_options::broken_at(options) {
+            walk.note(&TCP, HEADER + at, NoteKind::Wrong("option cannot be read"));
+        }
+    }
+    let is_empty = bytes.len() <= header;
     walk.push(&TCP, header, usize::MAX);
-    Next::Payload
+    match (be16(bytes, 0), be16(bytes, 2)) {
+        (Some(source), Some(destination)) if !is_empty => Next::Tcp { source, destination },
+        _ => Next::Payload,
+    }
 }
 
-fn verify(walk: &mut Walk<'_>, segment: &[u8]) {
-    let Some(ip) = walk.below(&ipv4::IPV4) else { return };
-    let (Some(src), Some(dst)) = (ipv4_at(ip, 12), ipv4_at(ip, 16)) else { return };
-    let total = usize::from(be16(ip, 2).unwrap_or_default());
-    let part = ipv4::fragment(ip).is_some_and(|part| part.more);
-    if part || total != ip.len() + segment.len() {
+fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
+    let header = stack.header(n);
+    tcp_options::list(header.get(HEADER..).unwrap_or_default(), HEADER, visit);
+    if stack.layers.get(n).is_some_and(|layer| layer.is_quoted) {
         return;
     }
-    let found = be16(segment, 16).unwrap_or_default();
-    let computed = checksum::Sum::pseudo(src, dst, 6, segment.len()).plus(segment).finish();
-    if let Some(expected) = checksum::correction(computed, found) {
-        walk.note(&TCP, 16, NoteKind::Checksum { found, expected });
+    if let (Some((seq_base, ack_base)), Some(seq), Some(ack)) =
+        (stack.relation.bases, be32(header, 4), be32(header, 8))
+    {
+        let relative = |n: u32, base: u32| Value::Number(n.wrapping_sub(base).into());
+        visit(Item::new("relative_seq", relative(seq, seq_base), 4, 4));
+        visit(Item::new("relative_ack", relative(ack, ack_base), 8, 4));
+    }
+    if let Some(mark) = stack.relation.mark {
+        visit(Item::new("mark", Value::Text(mark.name().as_bytes()), 4, 4));
     }
 }
 
@@ -77,88 +183,59 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         line.text("tcp ").dec(length as u64);
         return;
     }
-    line.text("Flags [").text(&flag_letters(flags)).text("]");
-    if length > 0 || flags & 0x07 != 0 {
+    let (seq_base, ack_base) = stack.relation.bases.unwrap_or_default();
+    line.text("Flags [");
+    say_flags(flags, line);
+    line.text("]");
+    let seq = seq.wrapping_sub(seq_base);
+    if length > 0 || flags & (FIN | SYN | RST) != 0 {
         line.text(", seq ").dec(seq);
     }
     if length > 0 {
         line.text(":").dec(seq.wrapping_add(length as u32));
     }
-    if flags & 0x10 != 0 {
-        line.text(", ack ").dec(ack);
+    if flags & ACK != 0 {
+        line.text(", ack ").dec(ack.wrapping_sub(ack_base));
     }
     line.text(", win ").dec(be16(header, 14).unwrap_or_default());
-    if flags & 0x20 != 0 {
+    if flags & URG != 0 {
         line.text(", urg ").dec(be16(header, 18).unwrap_or_default());
     }
     if header.len() > HEADER {
-        options(&header[HEADER..], line);
+        tcp_options::say(&header[HEADER..], ack_base, line);
     }
     line.text(", length ").dec(length as u64);
-}
-
-/// The letters that tcpdump uses: `S.` is SYN and ACK.
-fn flag_letters(flags: u8) -> String {
-    const LETTERS: [(u8, char); 8] = [
-        (0x01, 'F'),
-        (0x02, 'S'),
-        (0x04, 'R'),
-        (0x08, 'P'),
-        (0x10, '.'),
-        (0x20, 'U'),
-        (0x40, 'E'),
-        (0x80, 'W'),
-    ];
-    let letters: String =
-        LETTERS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, letter)| letter).collect();
-    if letters.is_empty() { "none".to_owned() } else { letters }
-}
-
-/// Says the options; one that cannot be read ends the list.
-fn options(mut bytes: &[u8], line: &mut Line) {
-    line.text(", options [");
-    let mut first = true;
-    while let Some(&kind) = bytes.first() {
-        if !std::mem::take(&mut first) {
-            line.text(",");
-        }
-        let length = match kind {
-            0 | 1 => 1,
-            _ => bytes.get(1).map_or(0, |n| usize::from(*n)),
-        };
-        let Some(option) = bytes.get(..length).filter(|_| length >= 2 || kind <= 1) else {
-            line.text("bad option ").dec(kind);
-            break;
-        };
-        option_text(option, line);
-        if kind == 0 {
-            break;
-        }
-        bytes = &bytes[length..];
+    if stack.layers.get(n + 1).is_some() {
+        line.text(": ");
+        stack.summarise(n + 1, line);
     }
-    line.text("]");
+    if let Some(mark) = stack.relation.mark {
+        line.text(" [").text(mark.name());
+        if let Mark::DuplicateAck(count) = mark {
+            line.text(" ").dec(count);
+        }
+        line.text("]");
+    }
 }
 
-fn option_text(option: &[u8], line: &mut Line) {
-    match (option[0], option.len()) {
-        (0, _) => line.text("eol"),
-        (1, _) => line.text("nop"),
-        (2, 4) => line.text("mss ").dec(be16(option, 2).unwrap_or_default()),
-        (3, 3) => line.text("wscale ").dec(option[2]),
-        (4, 2) => line.text("sackOK"),
-        (5, length) if length % 8 == 2 => {
-            line.text("sack ").dec((length / 8) as u64);
-            for pair in option[2..].chunks_exact(8) {
-                let (left, right) = (be32(pair, 0), be32(pair, 4));
-                line.text(" {").dec(left.unwrap_or_default());
-                line.text(":").dec(right.unwrap_or_default()).text("}");
-            }
-            line
+/// Says the letters that tcpdump uses: `S.` is SYN and ACK.
+fn say_flags(flags: u8, line: &mut Line) {
+    const LETTERS: [(u8, &str); 8] = [
+        (FIN, "F"),
+        (SYN, "S"),
+        (RST, "R"),
+        (PSH, "P"),
+        (ACK, "."),
+        (URG, "U"),
+        (0x40, "E"),
+        (0x80, "W"),
+    ];
+    if flags == 0 {
+        line.text("none");
+    }
+    for (bit, letter) in LETTERS {
+        if flags & bit != 0 {
+            line.text(letter);
         }
-        (8, 10) => {
-            line.text("TS val ").dec(be32(option, 2).unwrap_or_default());
-            line.text(" ecr ").dec(be32(option, 6).unwrap_or_default())
-        }
-        (kind, length) => line.text("kind ").dec(kind).text(" len ").dec(length as u64),
-    };
+    }
 }

@@ -1,7 +1,8 @@
 //! UDP (RFC 768).
 
+use super::ip::Addresses;
 use super::line::Line;
-use super::{Next, NoteKind, Protocol, Stack, Value, Walk, be16, field, ipv4, ipv4_at};
+use super::{Key, Next, NoteKind, Protocol, Stack, Walk, be16, field};
 use crate::checksum;
 
 /// The bytes of a UDP header.
@@ -10,7 +11,8 @@ pub const HEADER: usize = 8;
 /// UDP.
 pub static UDP: Protocol = Protocol {
     name: "udp",
-    keys: &[Next::IpProtocol(17)],
+    title: "UDP",
+    keys: &[Key::IpProtocol(17)],
     fields: &[
         field!("src_port", 0, 2),
         field!("dst_port", 2, 2),
@@ -19,6 +21,7 @@ pub static UDP: Protocol = Protocol {
     ],
     dissect,
     summary,
+    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -32,29 +35,36 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         walk.push(&UDP, HEADER, HEADER);
         return Next::Payload;
     }
-    let part = walk.below(&ipv4::IPV4).and_then(ipv4::fragment);
-    let whole = part.is_none_or(|part| !part.more);
-    if whole && walk.has(&UDP, length) {
+    let is_whole = walk.is_whole();
+    if is_whole && walk.has(&UDP, length) {
         verify(walk, &bytes[..length]);
     }
     walk.push(&UDP, HEADER, length);
-    Next::Payload
+    match (be16(bytes, 0), be16(bytes, 2)) {
+        (Some(source), Some(destination)) => Next::Udp { source, destination },
+        _ => Next::Payload,
+    }
 }
 
-/// A checksum of 0 means that there is none.
+/// A checksum of 0 means that there is none; IPv6 does not allow that (RFC 8200 section 8.1).
 fn verify(walk: &mut Walk<'_>, datagram: &[u8]) {
     let found = be16(datagram, 6).unwrap_or_default();
-    let Some(ip) = walk.below(&ipv4::IPV4) else { return };
-    let (Some(src), Some(dst)) = (ipv4_at(ip, 12), ipv4_at(ip, 16)) else { return };
+    let Some(sum) = walk.pseudo_header(17, datagram.len()) else { return };
     if found == 0 {
+        let is_v6 = matches!(walk.carrier().map(|by| by.addresses), Some(Addresses::V6(..)));
+        if is_v6 {
+            walk.note(&UDP, 6, NoteKind::Invalid { field: "checksum", value: 0 });
+        }
         return;
     }
-    let computed = checksum::Sum::pseudo(src, dst, 17, datagram.len()).plus(datagram).finish();
-    if let Some(expected) = checksum::correction(computed, found) {
+    if let Some(expected) = checksum::correction(sum.plus(datagram).finish(), found) {
         walk.note(&UDP, 6, NoteKind::Checksum { found, expected });
     }
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
-    line.text("UDP, length ").dec(stack.payload(n).len() as u64);
+    if !stack.summarise(n + 1, line) {
+        line.text("UDP");
+    }
+    line.text(", length ").dec(stack.payload(n).len() as u64);
 }

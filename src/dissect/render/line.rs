@@ -24,6 +24,12 @@ pub fn one_line(frame: &[u8]) -> String {
 fn say(note: &Note, line: &mut Line) {
     match note.kind {
         NoteKind::Padding(_) => return,
+        NoteKind::CutByCapture { .. } => {
+            line.text(" [|").text(note.protocol);
+        }
+        NoteKind::Wrong(what) => {
+            line.text(" [").text(note.protocol).text(": ").text(what);
+        }
         NoteKind::Truncated { needed, had } => {
             line.text(" [truncated: ").text(note.protocol).text(" needs ").dec(needed as u64);
             line.text(" bytes, had ").dec(had as u64);

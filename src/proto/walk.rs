@@ -1,0 +1,109 @@
+//! The state of one walk through a frame, from layer to layer.
+
+use super::ip::Carrier;
+use super::{Layer, Note, NoteKind, Protocol};
+use crate::checksum::Sum;
+
+/// The state of one walk through a frame, from layer to layer.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    frame: &'a [u8],
+    /// The capture kept only the beginning of the frame.
+    is_cut: bool,
+    at: usize,
+    end: usize,
+    is_quoted: bool,
+    carrier: Option<Carrier>,
+    layers: &'a mut Vec<Layer>,
+    notes: &'a mut Vec<Note>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk through `frame`, which was `length` bytes long on the line; layers and notes are
+    /// appended to the given lists.
+    pub fn new(
+        frame: &'a [u8],
+        length: usize,
+        layers: &'a mut Vec<Layer>,
+        notes: &'a mut Vec<Note>,
+    ) -> Self {
+        let (is_cut, end) = (length > frame.len(), frame.len());
+        Walk { frame, is_cut, at: 0, end, is_quoted: false, carrier: None, layers, notes }
+    }
+
+    /// The bytes that are left for this layer and what is above it.
+    pub fn rest(&self) -> &'a [u8] {
+        self.frame.get(self.at..self.end).unwrap_or_default()
+    }
+
+    /// The header of the nearest layer of `protocol` below.
+    pub fn below(&self, protocol: &Protocol) -> Option<&'a [u8]> {
+        let layer = self.layers.iter().rev().find(|layer| layer.protocol == protocol)?;
+        self.frame.get(layer.start..layer.payload)
+    }
+
+    /// How many layers there are.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether `needed` bytes are there; if not, notes it.
+    pub fn has(&mut self, protocol: &'static Protocol, needed: usize) -> bool {
+        let had = self.rest().len();
+        if had < needed {
+            let kind = match self.is_cut {
+                true => NoteKind::CutByCapture { needed, had },
+                false => NoteKind::Truncated { needed, had },
+            };
+            self.note(protocol, 0, kind);
+        }
+        had >= needed
+    }
+
+    /// Notes something `offset` bytes into the rest. What an error message quotes is not judged: it is
+    /// rarely whole, and routers have changed it.
+    pub fn note(&mut self, protocol: &'static Protocol, offset: usize, kind: NoteKind) {
+        if !self.is_quoted {
+            self.notes.push(Note { protocol: protocol.name, offset: self.at + offset, kind });
+        }
+    }
+
+    /// Pushes a layer whose header is `header` bytes long and whose header and payload together
+    /// are `total` bytes long, both capped by what is there, and goes on behind the header.
+    pub fn push(&mut self, protocol: &'static Protocol, header: usize, total: usize) {
+        let end = self.end.min(self.at.saturating_add(total));
+        let payload = end.min(self.at.saturating_add(header));
+        let is_quoted = self.is_quoted;
+        self.layers.push(Layer { protocol, start: self.at, payload, end, is_quoted });
+        self.at = payload;
+        self.end = end;
+    }
+
+    /// What comes now is part of a packet that is quoted.
+    pub fn quote(&mut self) {
+        self.is_quoted = true;
+    }
+
+    /// What comes now is carried by this IP datagram.
+    pub fn carried_by(&mut self, carrier: Carrier) {
+        self.carrier = Some(carrier);
+    }
+
+    /// The IP datagram that carries what comes now.
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.carrier
+    }
+
+    /// Whether the rest is all that the IP datagram carries, so that a checksum over it can be
+    /// verified: no fragment, not cut, not quoted.
+    pub fn is_whole(&self) -> bool {
+        !self.is_quoted && self.carrier.is_some_and(|carrier| carrier.is_whole)
+    }
+
+    /// The pseudo header's part of a checksum over `length` bytes of `protocol` (RFC 9293 section 3.1,
+    /// RFC 8200 section 8.1); `None` when there is nothing to verify it with.
+    pub fn pseudo_header(&self, protocol: u8, length: usize) -> Option<Sum> {
+        let carrier = self.carrier.filter(|_| self.is_whole())?;
+        Some(carrier.pseudo_header(protocol, length))
+    }
+}
