@@ -50,6 +50,11 @@ fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     }
 }
 
+/// Whether a character may reach a screen as it is.
+pub fn is_harmless(c: char) -> bool {
+    !((c as u32) < 0x20 || c == '\x7f' || is_deceptive(c))
+}
+
 /// Characters that change how the text around them is shown, or show nothing themselves.
 fn is_deceptive(c: char) -> bool {
     matches!(c as u32,

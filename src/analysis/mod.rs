@@ -1,4 +1,5 @@
 //! What a stream of records says beyond the single record.
 
 pub mod console;
+pub mod flows;
 pub mod replies;

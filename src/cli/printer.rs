@@ -30,6 +30,15 @@ pub struct Dump {
     pub characters: bool,
 }
 
+impl Dump {
+    fn layout(self) -> hex::Layout {
+        match self.characters {
+            true => hex::Layout::HexAndCharacters,
+            false => hex::Layout::Hex,
+        }
+    }
+}
+
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
@@ -68,7 +77,7 @@ impl Printer {
             Body::FramingError(error) => {
                 self.start(time, "!!").display(error.describe(record.offset)).text("\n");
                 if self.style.dump.hex {
-                    hex::dump(&error.bytes, self.style.dump.characters, &mut self.line);
+                    hex::dump(&error.bytes, self.style.dump.layout(), &mut self.line);
                 }
             }
             Body::Gap { bytes, .. } => {
@@ -115,7 +124,7 @@ impl Printer {
         if dump.hex {
             let from = if dump.link { 0 } else { ethernet::HEADER };
             let bytes = frame.get(from..).unwrap_or_default();
-            hex::dump(bytes, dump.characters, &mut self.line);
+            hex::dump(bytes, dump.layout(), &mut self.line);
         }
     }
 

@@ -5,11 +5,45 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use anstyle::{AnsiColor, Style};
+
 /// A growing line. Only ASCII and escaped text go in.
 #[derive(Debug, Default)]
 pub struct Line {
     bytes: Vec<u8>,
     brief: bool,
+    coloured: bool,
+}
+
+/// A colour by what it means. None of them vanishes on a light or on a dark background, and none is
+/// the only bearer of what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tint {
+    /// To the device.
+    ToDevice,
+    /// From the device.
+    FromDevice,
+    /// What is wrong.
+    Wrong,
+    /// What is remarkable.
+    Remark,
+    /// What is rarely looked at.
+    Faint,
+    /// A heading.
+    Heading,
+}
+
+impl Tint {
+    fn style(self) -> Style {
+        match self {
+            Tint::ToDevice => AnsiColor::Cyan.on_default().bold(),
+            Tint::FromDevice => AnsiColor::Green.on_default().bold(),
+            Tint::Wrong => AnsiColor::Red.on_default().bold(),
+            Tint::Remark => AnsiColor::Magenta.on_default(),
+            Tint::Faint => Style::new().dimmed(),
+            Tint::Heading => Style::new().bold(),
+        }
+    }
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -17,7 +51,29 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 impl Line {
     /// An empty line; a brief one leaves out what is rarely looked at.
     pub fn new(brief: bool) -> Self {
-        Line { bytes: Vec::with_capacity(256), brief }
+        Line { bytes: Vec::with_capacity(256), brief, coloured: false }
+    }
+
+    /// The same, for a screen that shows colours.
+    #[must_use]
+    pub fn coloured(self, coloured: bool) -> Self {
+        Line { coloured, ..self }
+    }
+
+    /// Begins a colour, if there are colours; [`Line::plain`] ends it.
+    pub fn tint(&mut self, tint: Tint) -> &mut Self {
+        if self.coloured {
+            self.display(tint.style());
+        }
+        self
+    }
+
+    /// Ends a colour.
+    pub fn plain(&mut self) -> &mut Self {
+        if self.coloured {
+            self.display(anstyle::Reset);
+        }
+        self
     }
 
     /// Whether summaries should leave out what is rarely looked at.
@@ -38,6 +94,21 @@ impl Line {
     /// Text that is known to be safe.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// One character that is known to be safe.
+    pub fn character(&mut self, c: char) -> &mut Self {
+        match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => self.bytes.push(byte),
+            _ => self.bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        self
+    }
+
+    /// So many spaces.
+    pub fn spaces(&mut self, n: usize) -> &mut Self {
+        self.bytes.resize(self.bytes.len() + n, b' ');
         self
     }
 
@@ -102,6 +173,16 @@ impl Line {
         self.display(address)
     }
 
+    /// Bytes from the line as text, made safe by [`crate::escape::terminal`].
+    pub fn escaped(&mut self, bytes: &[u8]) -> &mut Self {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+        if bytes.iter().all(is_plain) {
+            self.bytes.extend_from_slice(bytes);
+            return self;
+        }
+        self.display(crate::escape::terminal(bytes))
+    }
+
     /// Anything that knows how to show itself; slower than the rest.
     pub fn display(&mut self, value: impl std::fmt::Display) -> &mut Self {
         use std::io::Write;
@@ -115,12 +196,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn colours_are_written_only_where_there_are_colours() {
+        let mut line = Line::new(false);
+        line.tint(Tint::Wrong).text("x").plain();
+        assert_eq!(line.as_bytes(), b"x");
+        let mut line = Line::new(false).coloured(true);
+        line.tint(Tint::Wrong).text("x").plain();
+        assert_eq!(line.as_bytes(), b"\x1b[1m\x1b[31mx\x1b[0m");
+    }
+
+    #[test]
     fn every_writer_writes_what_its_name_says() {
         let mut line = Line::new(false);
         line.text("n ").dec(0u8).text(" ").dec(u64::MAX).text(" ").dec_padded(42, 6);
         line.text(" 0x").hex(0x88b5u16, 4).text(" ").mac([2, 0, 0, 0, 0, 0xaf]).text(" ");
         line.ipv4(Ipv4Addr::new(192, 168, 100, 2)).text(" ").ipv6(Ipv6Addr::LOCALHOST);
-        let expected = "n 0 18446744073709551615 000042 0x88b5 02:00:00:00:00:af 192.168.100.2 ::1";
+        line.text(" ").escaped(b"ok").text(" ").escaped(b"a\\\x1b");
+        let expected = "n 0 18446744073709551615 000042 0x88b5 02:00:00:00:00:af 192.168.100.2 ::1 ok a\\\\\\x1b";
         assert_eq!(String::from_utf8_lossy(line.as_bytes()), expected);
     }
 }

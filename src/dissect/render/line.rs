@@ -1,7 +1,7 @@
 //! One line a record, in tcpdump's manner.
 
 use crate::dissect::Dissector;
-use crate::proto::line::Line;
+use crate::proto::line::{Line, Tint};
 use crate::proto::{Note, NoteKind, Stack};
 
 /// Says the whole frame, and in brackets what is wrong with it.
@@ -22,30 +22,41 @@ pub fn one_line(frame: &[u8]) -> String {
 }
 
 fn say(note: &Note, line: &mut Line) {
+    if let NoteKind::Padding(_) = note.kind {
+        return;
+    }
+    if let NoteKind::CutByCapture { .. } = note.kind {
+        line.text(" [|").text(note.protocol).text("]");
+        return;
+    }
+    let tint = if note.is_malformed() { Tint::Wrong } else { Tint::Remark };
+    line.text(" ").tint(tint).text("[");
+    explain(note, line);
+    line.text("]").plain();
+}
+
+/// Says what a note is about.
+pub fn explain(note: &Note, line: &mut Line) {
     match note.kind {
-        NoteKind::Padding(_) => return,
-        NoteKind::CutByCapture { .. } => {
-            line.text(" [|").text(note.protocol);
-        }
-        NoteKind::Wrong(what) => {
-            line.text(" [").text(note.protocol).text(": ").text(what);
-        }
+        NoteKind::Padding(n) => line.dec(n as u64).text(" bytes of padding follow the packet"),
+        NoteKind::Trailing(n) => line.dec(n as u64).text(" bytes follow the packet"),
         NoteKind::Truncated { needed, had } => {
-            line.text(" [truncated: ").text(note.protocol).text(" needs ").dec(needed as u64);
-            line.text(" bytes, had ").dec(had as u64);
+            line.text("truncated: ").text(note.protocol).text(" needs ").dec(needed as u64);
+            line.text(" bytes, had ").dec(had as u64)
+        }
+        NoteKind::CutByCapture { needed, had } => {
+            line.text("cut by the capture: ").text(note.protocol).text(" has ");
+            line.dec(needed as u64).text(" bytes, kept ").dec(had as u64)
         }
         NoteKind::Checksum { found, expected } => {
-            line.text(" [bad ").text(note.protocol).text(" cksum ").hex(found, 4);
-            line.text(", should be ").hex(expected, 4);
+            line.text("bad ").text(note.protocol).text(" cksum ").hex(found, 4);
+            line.text(", should be ").hex(expected, 4)
         }
         NoteKind::Invalid { field, value } => {
-            line.text(" [bad ").text(note.protocol).text(" ").text(field).text(" ").dec(value);
+            line.text("bad ").text(note.protocol).text(" ").text(field).text(" ").dec(value)
         }
-        NoteKind::Trailing(n) => {
-            line.text(" [").dec(n as u64).text(" bytes follow the packet");
-        }
-    }
-    line.text("]");
+        NoteKind::Wrong(what) => line.text(note.protocol).text(": ").text(what),
+    };
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! One file per way to show a frame.
 
 pub mod hex;
+pub mod json;
 pub mod line;
+pub mod tree;
+pub mod value;
