@@ -7,15 +7,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 use crate::record::{Body, Direction, Origin, Record};
 
 /// Records that wait for one watcher at most.
 pub const MAX_RECORDS: usize = 16 * 1024;
+/// How often a watcher looks that does not wait for good: a person does not notice.
+const GLANCE: Duration = Duration::from_millis(2);
 /// Pauses of a source that waits for a watcher with too many bytes.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_millis(1);
 /// Bytes that wait for one watcher at most, unless it is a single record.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
@@ -89,6 +93,10 @@ impl Meter {
     }
 }
 
+/// Nothing came in the time that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence;
+
 /// The watcher's end of its queue.
 #[derive(Debug)]
 pub struct Inbox {
@@ -105,6 +113,28 @@ impl Inbox {
             let record = self.queue.blocking_recv()?;
             if let Some(record) = self.taken(record) {
                 return Some(record);
+            }
+        }
+    }
+
+    /// The same, for so long at most; an error when nothing has come.
+    pub fn wait_for(&mut self, patience: Duration) -> Result<Option<Record>, Silence> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.queue.try_recv() {
+                Ok(record) => {
+                    if let Some(record) = self.taken(record) {
+                        return Ok(Some(record));
+                    }
+                }
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Silence);
+                    }
+                    std::thread::sleep(left.min(GLANCE));
+                }
             }
         }
     }

@@ -6,6 +6,8 @@
 
 mod pcap;
 mod pcapng;
+pub mod read;
+pub mod series;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -211,6 +213,11 @@ impl CaptureFile {
         let done = self.format.finish(now, counts, &mut self.spool);
         done.map_err(|error| cannot_write(&self.name, error))?;
         self.flush()
+    }
+
+    /// How many bytes it has, those included that have not reached the file.
+    pub fn size(&self) -> u64 {
+        self.good + self.spool.len() as u64
     }
 
     /// How many records are in the capture.

@@ -29,6 +29,12 @@ pub fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", crate::escape::lines(text));
 }
 
+/// Replaces the last line on stderr, which is a terminal; nothing clears it.
+pub fn overwrite(text: &str) {
+    let text: String = text.chars().take(width().saturating_sub(1)).collect();
+    let _ = write!(std::io::stderr(), "\r\x1b[K{}", crate::escape::lines(&text));
+}
+
 /// The same for news from a running tap: if nobody reads stderr and it is full, the news is dropped
 /// rather than the line held up.
 fn say(event: &Event) {

@@ -1,6 +1,7 @@
 //! One file per command: its arguments and a short `run` that composes the floors below.
 
 mod conformance;
+mod decode;
 mod guard;
 mod inject;
 mod ping;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   uarttool sniff                       look at the line (QEMU on tcp:127.0.0.1:5556)
   uarttool sniff -w out.pcapng         and keep it for Wireshark
+  uarttool decode out.pcapng           look at it again, or at any other capture
   uarttool ping -c 4                   is the device there?
   uarttool conformance                 does it do what it should?
   uarttool sniff --proxy tcp-listen:127.0.0.1:5557
@@ -47,7 +49,8 @@ pub struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Sniff(sniff::SniffArgs),
+    Sniff(Box<sniff::SniffArgs>),
+    Decode(Box<decode::DecodeArgs>),
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
     Sim(sim::SimArgs),
@@ -60,7 +63,8 @@ impl CommandLine {
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<Verdict> {
         match self.command {
-            Command::Sniff(args) => sniff::run(args),
+            Command::Sniff(args) => sniff::run(*args),
+            Command::Decode(args) => decode::run(*args),
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
             Command::Sim(args) => sim::run(args),

@@ -1,15 +1,19 @@
 //! `uarttool sniff`: look at the line.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
 use crate::bus::Bus;
 use crate::capture::Source;
-use crate::cli::args::{CaptureArgs, TunnelArgs};
-use crate::cli::printer::{Dump, Style};
+use crate::capture::read::Reading;
+use crate::cli::args::TunnelArgs;
+use crate::cli::read::{self, Job};
 use crate::cli::ready::Ready;
+use crate::cli::recording::RecordingArgs;
+use crate::cli::show::{self, ShowArgs};
 use crate::cli::sink::{self, Plan, Report};
 use crate::cli::target::{self, Tunnel};
 use crate::cli::{self, Verdict, signals, terminal};
@@ -18,6 +22,7 @@ use crate::endpoint::Spec;
 use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
+use crate::framing::{self, Framing};
 use crate::stop::{self, Stop, Stopper};
 use crate::tap::{End, Tap, console, direct, proxy};
 
@@ -25,7 +30,9 @@ const EXAMPLES: &str = "\
 Examples:
   uarttool sniff -d tcp:127.0.0.1:5556
   uarttool sniff -d unix:build/esp32-uart1.sock,reconnect=1s -w out.pcapng
-  uarttool sniff -c 100 -x
+  uarttool sniff -c 100 -x 'icmp and host 192.168.100.2'
+  uarttool sniff from device and not arp
+  uarttool sniff -w out.pcapng -C 100 -W 10     the last gigabyte, in ten files
   uarttool sniff -w - | wireshark -k -i -
   uarttool sniff --proxy tcp-listen:127.0.0.1:5557 -qq -w out.pcapng
   uarttool sniff --console tcp:127.0.0.1:5555 -w out.pcapng
@@ -50,15 +57,12 @@ pub struct SniffArgs {
     /// Stop after this time: 10s, 500ms, 2m
     #[arg(long, value_name = "TIME", value_parser = parse_positive)]
     duration: Option<Duration>,
-    /// Show the bytes in hex; twice: with the Ethernet header
-    #[arg(short = 'x', action = ArgAction::Count)]
-    hex: u8,
-    /// Show the bytes in hex and as characters; twice: with the Ethernet header
-    #[arg(short = 'X', action = ArgAction::Count)]
-    hex_and_characters: u8,
-    /// Shorter lines; twice: no lines, only the summary
-    #[arg(short = 'q', action = ArgAction::Count)]
-    quiet: u8,
+    /// Read a recorded file instead of a line, as 'uarttool decode' does
+    #[arg(short = 'r', long, value_name = "FILE", conflicts_with_all = ["proxy", "console", "duration"])]
+    read: Option<PathBuf>,
+    /// End with 1 if frames were dropped because the output was too slow
+    #[arg(long)]
+    fail_on_drop: bool,
     /// The device's console (QEMU's first -serial), beside the line: its log lines in the output and
     /// in .pcapng; panics, aborts, watchdogs and reboots are counted
     #[arg(long, value_name = "ENDPOINT")]
@@ -66,31 +70,75 @@ pub struct SniffArgs {
     /// Write 'ready' to this file descriptor when the tap is in place
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
-    /// Addresses are never resolved to names: accepted, as in tcpdump
-    #[arg(short = 'n', action = ArgAction::Count, hide = true)]
-    numeric: u8,
-    /// Lines are never held back: accepted, as in tcpdump
-    #[arg(short = 'l', action = ArgAction::Count, hide = true)]
-    line_buffered: u8,
     #[command(flatten)]
     tunnel: TunnelArgs,
     #[command(flatten)]
-    capture: CaptureArgs,
+    show: ShowArgs,
+    #[command(flatten)]
+    recording: RecordingArgs,
+    /// Only these frames: tcpdump's language ('icmp', 'host 192.168.100.2', 'tcp port 80', 'greater 1000'),
+    /// 'from device', 'to device', 'malformed', 'http', 'dns', fields ('ip.ttl < 5', 'tcp.flags.syn')
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
 }
 
 /// Runs the command.
 pub fn run(args: SniffArgs) -> Result<Verdict> {
+    if let Some(path) = &args.read {
+        return recorded(&args, path.clone());
+    }
     let config = target::config()?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
     let console = args.console.as_deref().map(|text| tunnel.console(text)).transpose()?;
     let ready = Ready::open(args.ready_fd)?;
-    args.capture.check()?;
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
     let lines = Lines { tunnel, listen, console };
-    cli::block_on(sniff(args, lines, ready))
+    let clock = Clock::system();
+    let plan = plan(&args, &lines, clock.clone())?;
+    cli::block_on(sniff(args, lines, plan, clock, ready))
+}
+
+/// The same of a recorded file.
+fn recorded(args: &SniffArgs, path: PathBuf) -> Result<Verdict> {
+    let mut ready = Ready::open(args.ready_fd)?;
+    let framing = args.tunnel.framing.unwrap_or(framing::ALL[0]);
+    let max_frame = args.tunnel.max_frame.unwrap_or(framing::DEFAULT_MAX_FRAME);
+    let source = Source {
+        name: path.display().to_string(),
+        description: "uarttool sniff -r".to_owned(),
+        console: None,
+    };
+    let plan = args.plan(source, framing, false, Clock::system())?;
+    let (stopper, stop) = stop::pair();
+    signals::watch(stopper)?;
+    ready.tell();
+    let reading = Reading { framing, max_frame, stop: Some(stop.clone()), ..Reading::default() };
+    let job = Job { path, reading, from: None, to: None, anonymizer: None };
+    super::decode::conclude(read::run(job, plan, &stop)?)
+}
+
+impl SniffArgs {
+    fn plan(
+        &self,
+        source: Source,
+        framing: &'static Framing,
+        is_live: bool,
+        clock: Clock,
+    ) -> Result<Plan> {
+        Ok(Plan {
+            show: self.show.style(framing)?.filter(|_| !self.recording.is_stdout()),
+            filter: show::filter(&self.filter)?,
+            capture: self.recording.plan()?,
+            is_live,
+            is_unbuffered: self.recording.is_unbuffered,
+            source,
+            count: self.count,
+            clock,
+        })
+    }
 }
 
 /// Everything that is listened to.
@@ -115,15 +163,19 @@ fn parse_listener(text: &str) -> Result<Spec> {
         .with_help("give tcp-listen:127.0.0.1:5557 or unix-listen:PATH"))
 }
 
-async fn sniff(args: SniffArgs, lines: Lines, mut ready: Ready) -> Result<Verdict> {
+async fn sniff(
+    args: SniffArgs,
+    lines: Lines,
+    plan: Plan,
+    clock: Clock,
+    mut ready: Ready,
+) -> Result<Verdict> {
     let (stopper, stop) = stop::pair();
     signals::watch(stopper.clone())?;
     if let Some(duration) = args.duration {
         stop_after(duration, stopper.clone());
     }
-    let clock = Clock::system();
-    let plan = plan(&args, &lines, clock.clone());
-    let events = match plan.lines {
+    let events = match plan.show {
         Some(_) => terminal::events_beside_lines(),
         None => terminal::events(),
     };
@@ -135,31 +187,24 @@ async fn sniff(args: SniffArgs, lines: Lines, mut ready: Ready) -> Result<Verdic
     let end = run_taps(&tap, &lines, &bus, stop, || ready.tell()).await;
     drop(bus); // the sink ends when it has taken everything
     let report = report.await.map_err(|_| internal())?;
-    conclude(end, report, &lines.tunnel.spec)
+    let dropped = report.totals.dropped;
+    match conclude(end, report, &lines.tunnel.spec)? {
+        Verdict::Done if args.fail_on_drop && dropped > 0 => Ok(Verdict::Failed),
+        verdict => Ok(verdict),
+    }
 }
 
-fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Plan {
-    let to_stdout = args.capture.pcap.as_ref().is_some_and(|target| target.path.is_none());
-    let dump = Dump {
-        hex: args.hex > 0 || args.hex_and_characters > 0,
-        link: args.hex > 1 || args.hex_and_characters > 1,
-        characters: args.hex_and_characters > 0,
-    };
+fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Result<Plan> {
     let how = match lines.listen {
         Some(_) => "proxy, both directions",
         None => "direct, from the device",
     };
-    Plan {
-        lines: (args.quiet < 2 && !to_stdout).then_some(Style { brief: args.quiet == 1, dump }),
-        capture: args.capture.pcap.clone(),
-        source: Source {
-            name: lines.tunnel.spec.text.clone(),
-            description: format!("uarttool tap: {how}"),
-            console: lines.console.as_ref().map(|console| console.text.clone()),
-        },
-        count: args.count,
-        clock,
-    }
+    let source = Source {
+        name: lines.tunnel.spec.text.clone(),
+        description: format!("uarttool tap: {how}"),
+        console: lines.console.as_ref().map(|console| console.text.clone()),
+    };
+    args.plan(source, lines.tunnel.spec.options.framing, true, clock)
 }
 
 /// Taps the line until it ends, and the console beside it.
@@ -224,11 +269,8 @@ fn conclude(end: Result<End>, report: Report, spec: &Spec) -> Result<Verdict> {
     if let Some(console) = totals.console_summary() {
         terminal::tell(&console);
     }
-    if totals.left_out > 0 && totals.errors > 0 {
-        let errors = terminal::count(totals.errors, "framing error");
-        terminal::tell(&format!(
-            "{errors} not in the capture: classic pcap holds only frames; use .pcapng"
-        ));
+    if let Some(left_out) = totals.left_out_summary() {
+        terminal::tell(&left_out);
     }
     if let Some(error) = report.error {
         return Err(error);

@@ -85,3 +85,10 @@ pub(super) fn ethertype_meaning(kind: u64) -> Option<&'static str> {
 pub fn source(frame: &[u8]) -> Option<[u8; 6]> {
     mac_at(frame, 6)
 }
+
+/// Source, destination and EtherType of a frame, if it begins with an Ethernet header.
+pub fn header(stack: &Stack<'_>) -> Option<([u8; 6], [u8; 6], u16)> {
+    let first = stack.layers.first().filter(|layer| layer.protocol == &ETHERNET)?;
+    let header = stack.frame.get(first.start..first.payload)?;
+    Some((mac_at(header, 6)?, mac_at(header, 0)?, be16(header, 12)?))
+}

@@ -14,6 +14,7 @@
 //! To add a protocol, write its file and name it in [`ALL`].
 
 pub mod arp;
+pub mod dump;
 pub mod ethernet;
 pub mod icmp;
 pub mod ip;

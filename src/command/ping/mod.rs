@@ -10,7 +10,7 @@ use clap::{ArgAction, Args};
 use report::Reporter;
 
 use crate::bus::Bus;
-use crate::capture::Source;
+use crate::capture::{Source, series};
 use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
 use crate::cli::sink::{self, Plan as SinkPlan};
 use crate::cli::target::{self, Tunnel};
@@ -223,8 +223,15 @@ async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verd
     let mut bus = Bus::default();
     let report = args.capture.pcap.clone().map(|target| {
         let plan = SinkPlan {
-            lines: None,
-            capture: Some(target),
+            show: None,
+            filter: None,
+            capture: Some(series::Plan {
+                target,
+                rotation: series::Rotation::default(),
+                snap_length: None,
+            }),
+            is_live: true,
+            is_unbuffered: false,
             source: Source {
                 name: spec.text.clone(),
                 description: "uarttool ping".to_owned(),

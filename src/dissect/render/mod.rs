@@ -1,6 +1,5 @@
 //! One file per way to show a frame.
 
-pub mod hex;
 pub mod json;
 pub mod line;
 pub mod tree;

@@ -2,6 +2,7 @@
 
 use super::{line as one_line, value};
 use crate::proto::Stack;
+use crate::proto::dump::{Layout, dump};
 use crate::proto::line::{Line, Tint};
 
 /// Bytes of payload that are shown in hex at most.
@@ -45,7 +46,7 @@ fn say_payload(stack: &Stack<'_>, line: &mut Line) {
         line.text("  ").tint(Tint::Heading).text("payload").plain().text(", ");
         line.dec(payload.len() as u64).text(" bytes\n");
         let shown = payload.get(..MOST_PAYLOAD).unwrap_or(payload);
-        super::hex::dump(shown, super::hex::Layout::HexAndCharacters, line);
+        dump(shown, Layout::HexAndCharacters, line);
         if shown.len() < payload.len() {
             line.text("\t... ").dec((payload.len() - shown.len()) as u64).text(" more\n");
         }

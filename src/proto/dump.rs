@@ -4,7 +4,7 @@
 //!         0x0000:  4500 0054 0001 4000 4001 f153 c0a8 6401  E..T..@.@..S..d.
 //! ```
 
-use crate::proto::line::Line;
+use super::line::Line;
 
 /// What a dump shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,322 @@
+//! Where records end up: text on stdout, a capture, and the sums of both. No thread, no waiting: whoever
+//! has records hands them in, be it a tap's queue ([`super::sink`]) or a file.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use super::show::{Printer, Style};
+use super::terminal;
+use crate::analysis::console::{self, Finding};
+use crate::analysis::flows::Flows;
+use crate::analysis::replies::Replies;
+use crate::capture::series::{self, Series};
+use crate::capture::{Counts, Source};
+use crate::clock::{Clock, Timestamp};
+use crate::dissect::Dissector;
+use crate::dissect::filter::{Filter, Other, Seen};
+use crate::error::{Error, Result};
+use crate::record::{Body, Direction, LinkType, Record};
+
+/// What is to be done with records.
+#[derive(Debug)]
+pub struct Plan {
+    /// Show them; how.
+    pub show: Option<Style>,
+    /// Only these frames.
+    pub filter: Option<Filter>,
+    /// Write a capture.
+    pub capture: Option<series::Plan>,
+    /// The records are of now: time passes for the capture also when nothing comes.
+    pub is_live: bool,
+    /// Write each record to the capture at once.
+    pub is_unbuffered: bool,
+    /// What the capture says about its source.
+    pub source: Source,
+    /// Stop after so many frames.
+    pub count: Option<u64>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What went through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Frames to the device.
+    pub to_device: u64,
+    /// Frames from the device.
+    pub from_device: u64,
+    /// Frames of unknown direction.
+    pub unknown: u64,
+    /// Bytes of all frames, as long as they were on the line.
+    pub bytes: u64,
+    /// Framing errors.
+    pub errors: u64,
+    /// Frames that the filter passed over.
+    pub passed_over: u64,
+    /// Records that were dropped because we were too slow.
+    pub dropped: u64,
+    /// Records that the capture's format cannot hold.
+    pub left_out: u64,
+    /// Those of them that are frames.
+    pub frames_left_out: u64,
+    /// Lines of the device's console.
+    pub console_lines: u64,
+    /// What they told.
+    pub findings: BTreeMap<Finding, u64>,
+}
+
+impl Totals {
+    /// What the console told, if it was listened to and said anything.
+    pub fn console_summary(&self) -> Option<String> {
+        let lines = terminal::count(self.console_lines, "line");
+        let findings: String = self
+            .findings
+            .iter()
+            .map(|(finding, n)| {
+                format!(", {n} {}{}", finding.name(), if *n == 1 { "" } else { "s" })
+            })
+            .collect();
+        (self.console_lines > 0).then(|| format!("console: {lines}{findings}"))
+    }
+
+    /// What the capture's format could not hold, if it matters.
+    pub fn left_out_summary(&self) -> Option<String> {
+        if self.frames_left_out > 0 {
+            let frames = terminal::count(self.frames_left_out, "frame");
+            return Some(format!(
+                "{frames} not in the capture: classic pcap holds one link type; use .pcapng"
+            ));
+        }
+        (self.left_out > 0 && self.errors > 0).then(|| {
+            let errors = terminal::count(self.errors, "framing error");
+            format!("{errors} not in the capture: classic pcap holds only frames; use .pcapng")
+        })
+    }
+
+    /// All frames that passed the filter.
+    pub fn frames(&self) -> u64 {
+        self.to_device + self.from_device + self.unknown
+    }
+
+    /// The sentence at the end.
+    pub fn summary(&self) -> String {
+        let directions = match self.unknown {
+            0 => format!("({} to the device, {} from it)", self.to_device, self.from_device),
+            _ => "(direction unknown)".to_owned(),
+        };
+        let others = match self.passed_over {
+            0 => String::new(),
+            n => format!(", {n} passed over by the filter"),
+        };
+        format!(
+            "{} {directions}, {}{others}, {}, {} dropped",
+            terminal::count(self.frames(), "frame"),
+            terminal::bytes(self.bytes),
+            terminal::count(self.errors, "framing error"),
+            self.dropped
+        )
+    }
+}
+
+/// Why output ends before its source.
+pub(super) enum Ending {
+    Failed(Error),
+    /// Nobody reads it any more.
+    Abandoned,
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        Ending::Failed(error)
+    }
+}
+
+/// Everything that is done with records.
+pub(super) struct Outputs {
+    plan: Plan,
+    capture: Option<Series>,
+    printer: Option<Printer>,
+    dissector: Dissector,
+    replies: Replies,
+    flows: Flows,
+    pub(super) totals: Totals,
+}
+
+impl Outputs {
+    pub(super) fn new(mut plan: Plan) -> Self {
+        let capture = plan.capture.take().map(|capture| Series::new(capture, plan.source.clone()));
+        let printer = plan.show.map(Printer::new);
+        Outputs {
+            plan,
+            capture,
+            printer,
+            dissector: Dissector::default(),
+            replies: Replies::default(),
+            flows: Flows::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Takes one record.
+    pub(super) fn take(&mut self, record: &Record) -> Result<(), Ending> {
+        let passes = match &record.body {
+            Body::Frame(bytes) => self.frame(record, LinkType::ETHERNET, bytes, bytes.len())?,
+            Body::Packet(packet) => {
+                self.frame(record, packet.link, &packet.bytes, packet.length as usize)?
+            }
+            _ => self.other(record)?,
+        };
+        if !passes {
+            return Ok(());
+        }
+        if let Some(capture) = &mut self.capture {
+            let is_stdout = capture.is_stdout();
+            let now = match self.plan.is_live {
+                true => self.plan.clock.now(),
+                false => record.time.map_or(Timestamp::default(), |span| span.last),
+            };
+            let before = capture.left_out();
+            let done = capture.record(record, now);
+            if matches!(record.body, Body::Frame(_) | Body::Packet(_)) {
+                self.totals.frames_left_out += capture.left_out() - before;
+            }
+            let done = done.and_then(|()| match self.plan.is_unbuffered {
+                true => capture.flush(),
+                false => Ok(()),
+            });
+            done.or_else(abandoned_if(is_stdout))?;
+        }
+        Ok(())
+    }
+
+    /// Judges a frame and shows it; whether it passes the filter.
+    fn frame(
+        &mut self,
+        record: &Record,
+        link: LinkType,
+        bytes: &[u8],
+        length: usize,
+    ) -> Result<bool, Ending> {
+        let direction = record.origin.direction;
+        let seen = Seen { frame: bytes, length, direction, link };
+        let filter = self.plan.filter.as_ref();
+        let Some(printer) = &mut self.printer else {
+            let dissector = &mut self.dissector;
+            let passes = filter.is_none_or(|filter| {
+                filter.matches(&seen, || dissector.dissect_as(link, bytes, length))
+            });
+            self.count(direction, length, passes);
+            return Ok(passes);
+        };
+        let mut stack = self.dissector.dissect_as(link, bytes, length);
+        stack.relation = self.flows.observe(&stack);
+        let time = record.time.map(|span| span.last);
+        let delay = time.and_then(|time| self.replies.observe(&stack, time));
+        let passes = filter.is_none_or(|filter| filter.matches(&seen, || stack));
+        if passes {
+            printer.frame(record, &stack, delay)?;
+        }
+        self.count(direction, length, passes);
+        Ok(passes)
+    }
+
+    fn count(&mut self, direction: Direction, length: usize, passes: bool) {
+        if !passes {
+            self.totals.passed_over += 1;
+            return;
+        }
+        self.totals.bytes += length as u64;
+        match direction {
+            Direction::ToDevice => self.totals.to_device += 1,
+            Direction::FromDevice => self.totals.from_device += 1,
+            Direction::Unknown => self.totals.unknown += 1,
+        }
+    }
+
+    /// Judges and shows what is no frame; whether it passes the filter.
+    fn other(&mut self, record: &Record) -> Result<bool, Ending> {
+        let what = match record.body {
+            Body::FramingError(_) => Other::FramingError,
+            Body::Gap { .. } => Other::Gap,
+            Body::Link(_) => Other::Link,
+            Body::Console(_) => Other::Console,
+            Body::Frame(_) | Body::Packet(_) => return Ok(true), // are judged by their bytes
+        };
+        let filter = self.plan.filter.as_ref();
+        let passes = filter.is_none_or(|f| f.passes_other(what, record.origin.direction));
+        match &record.body {
+            Body::FramingError(error) if error.is_new() => self.totals.errors += 1,
+            Body::Console(line) => {
+                self.totals.console_lines += 1;
+                if let Some(finding) = console::judge(line) {
+                    *self.totals.findings.entry(finding).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+        if let (true, Some(printer)) = (passes, &mut self.printer) {
+            printer.other(record)?;
+        }
+        Ok(passes)
+    }
+
+    /// Whether as many frames were seen, or files written, as were wanted.
+    pub(super) fn is_complete(&self) -> bool {
+        self.plan.count.is_some_and(|count| self.totals.frames() >= count)
+            || self.capture.as_ref().is_some_and(Series::is_complete)
+    }
+
+    /// Whether somebody sees output as it is written.
+    pub(super) fn is_read_along(&self) -> bool {
+        self.printer.is_some()
+            || self.plan.is_unbuffered
+            || self.capture.as_ref().is_some_and(Series::is_stdout)
+    }
+
+    /// How long [`Outputs::turn`] can wait.
+    pub(super) fn turns_in(&self) -> Option<Duration> {
+        let end = self.capture.as_ref().filter(|_| self.plan.is_live)?.ends_at()?;
+        Some(end.since(self.plan.clock.now()))
+    }
+
+    /// Begins the capture's next file if its time has come.
+    pub(super) fn turn(&mut self) -> Result<(), Ending> {
+        match &mut self.capture {
+            Some(capture) => Ok(capture.turn(self.plan.clock.now())?),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what has collected.
+    pub(super) fn flush(&mut self) -> Result<(), Ending> {
+        if let Some(capture) = &mut self.capture {
+            let is_stdout = capture.is_stdout();
+            capture.flush().or_else(abandoned_if(is_stdout))?;
+        }
+        self.printer.as_mut().map_or(Ok(()), Printer::flush)
+    }
+
+    /// Writes what comes last.
+    pub(super) fn finish(&mut self, dropped: u64) -> Result<(), Ending> {
+        self.totals.dropped = dropped;
+        if let Some(capture) = &mut self.capture {
+            let is_stdout = capture.is_stdout();
+            let done = capture.finish(self.plan.clock.now(), Counts { dropped });
+            self.totals.left_out = capture.left_out();
+            done.or_else(abandoned_if(is_stdout))?;
+        }
+        self.printer.as_mut().map_or(Ok(()), Printer::flush)
+    }
+}
+
+/// A capture on stdout whose reader has left is no failure.
+fn abandoned_if(is_stdout: bool) -> impl FnOnce(Error) -> Result<(), Ending> {
+    move |error| {
+        let source = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<io::Error>());
+        match source.map(io::Error::kind) {
+            Some(ErrorKind::BrokenPipe) if is_stdout => Err(Ending::Abandoned),
+            _ => Err(Ending::Failed(error)),
+        }
+    }
+}
