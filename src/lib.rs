@@ -17,9 +17,10 @@ pub mod stop; // the word to stop
 
 // Floor 2
 pub mod proto; // one file per protocol: fields, checks, one line of text
+pub mod stream; // TCP segments -> the stream of one direction
 
 // Floor 3
-pub mod capture; // records -> pcap and pcapng files
+pub mod capture; // records <-> pcap and pcapng files; hex dumps and raw streams in
 pub mod craft; // typed parts -> frames
 pub mod dissect; // bytes -> layers; renderers
 pub mod share; // one line among several processes: holder, protocol, places

@@ -1,9 +1,10 @@
-//! Writing what was seen to files that other tools open.
+//! Files of what was seen: writing those that other tools open, and reading ([`read`]) ours and theirs.
 //!
 //! A format turns records into bytes, whole blocks at a time; [`CaptureFile`] puts them into a
 //! file or a pipe. A block is never split over two writes, so that a process that is killed leaves
 //! a file that opens up to the last flush.
 
+mod own;
 mod pcap;
 mod pcapng;
 pub mod read;
@@ -55,7 +56,7 @@ trait Format: Send {
 /// The formats, by the extension that selects them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Classic pcap with nanoseconds: whole frames only.
+    /// Classic pcap with nanoseconds: frames of one link type only, that of the first.
     Pcap,
     /// pcapng: directions, framing errors, link changes, statistics.
     Pcapng,
@@ -116,7 +117,7 @@ impl Target {
         };
         let mut spool = Vec::with_capacity(2 * SPOOL);
         let format: Box<dyn Format> = match self.kind {
-            Kind::Pcap => Box::new(pcap::Pcap::new(&mut spool)),
+            Kind::Pcap => Box::new(pcap::Pcap::default()),
             Kind::Pcapng => Box::new(pcapng::Pcapng::new(source, &mut spool)),
         };
         let mut file = CaptureFile {

@@ -1,14 +1,18 @@
 //! pcapng: the line as interface 0, with directions; what is no frame as packets of interface 1,
 //! raw bytes with a comment that says what they are; the device's console, if it was listened to, as
-//! interface 2, a line a packet; counters at the end.
+//! interface 2, a line a packet; counters at the end. Packets of other link types, out of other captures,
+//! get an interface each when the first one comes. What a packet block cannot say about a record is in an
+//! option of our own ([`super::own`]), so that reading gives the same records again.
 //!
 //! Directions are the host's: what the device sent came in, what went to the device went out.
 
 use std::borrow::Cow;
 use std::io;
 
+use bytes::Bytes;
 use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::custom::CustomBinaryOption;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
@@ -19,9 +23,9 @@ use pcap_file::pcapng::blocks::interface_statistics::{
 use pcap_file::pcapng::blocks::opt_common::CommonOption;
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 
-use super::{Counts, Format, Source};
+use super::{Counts, Format, Source, own};
 use crate::clock::Timestamp;
-use crate::record::{Body, Direction, Record};
+use crate::record::{Body, Direction, FramingError, LinkType, Record};
 
 /// The interface of frames.
 const LINE: u32 = 0;
@@ -33,13 +37,20 @@ const CONSOLE: u32 = 2;
 const USER0: u32 = 147;
 /// LINKTYPE_USER1: text.
 const USER1: u32 = 148;
+/// A comment that is longer is cut: an option holds 64 KiB.
+const MAX_COMMENT: usize = 60_000;
 /// Nanoseconds.
 const RESOLUTION: u8 = 9;
 
 pub(super) struct Pcapng {
     writer: Option<PcapNgWriter<Vec<u8>>>,
-    delivered: [u64; 3],
+    /// Per interface, how many packets it has.
+    delivered: Vec<u64>,
     has_console: bool,
+    /// The interfaces of other link types, behind ours in this order.
+    others: Vec<LinkType>,
+    /// What we say about a record besides the packet; kept for its memory.
+    own: Vec<u8>,
 }
 
 impl Pcapng {
@@ -63,35 +74,80 @@ impl Pcapng {
             }
             out.append(writer.get_mut());
         }
-        Pcapng { writer, delivered: [0; 3], has_console: source.console.is_some() }
+        let has_console = source.console.is_some();
+        let delivered = vec![0; if has_console { 3 } else { 2 }];
+        Pcapng { writer, delivered, has_console, others: Vec::new(), own: Vec::new() }
+    }
+
+    /// The interface for packets of `link`; it is described when it is first needed.
+    fn interface_of(&mut self, link: LinkType) -> io::Result<u32> {
+        if link == LinkType::ETHERNET {
+            return Ok(LINE);
+        }
+        let ours = self.delivered.len() - self.others.len();
+        let n = match self.others.iter().position(|other| *other == link) {
+            Some(n) => n,
+            None => {
+                let name = format!("link type {}", link.0);
+                let about = interface(DataLink::from(u32::from(link.0)), &name, "other packets");
+                if let Some(writer) = &mut self.writer {
+                    writer.write_pcapng_block(about).map_err(io::Error::other)?;
+                }
+                self.others.push(link);
+                self.delivered.push(0);
+                self.others.len() - 1
+            }
+        };
+        u32::try_from(ours + n).map_err(io::Error::other)
     }
 
     fn packet(
         &mut self,
         interface_id: u32,
         record: &Record,
-        data: &[u8],
-        comment: Option<String>,
+        (data, original_len): (&[u8], u32),
+        remark: Option<String>,
         out: &mut Vec<u8>,
     ) -> io::Result<bool> {
         let Some(writer) = &mut self.writer else { return Ok(false) };
         let mut options = vec![EnhancedPacketOption::Flags(flags(record.origin.direction))];
-        if let Some(comment) = comment {
+        if let Some(comment) = comment(record, remark) {
             let comment = CommonOption::Comment(Cow::Owned(comment));
             options.push(EnhancedPacketOption::Common(comment));
+        }
+        self.own.clear();
+        own::encode(record, &mut self.own);
+        if !self.own.is_empty() {
+            let value = Cow::Borrowed(&self.own[..]);
+            let option = CustomBinaryOption { pen: own::ENTERPRISE, value };
+            options.push(EnhancedPacketOption::Common(CommonOption::CustomBinaryCopiable(option)));
         }
         let block = EnhancedPacketBlock {
             interface_id,
             timestamp: record.time.map_or(Timestamp::default(), |span| span.last).since_epoch(),
-            original_len: data.len() as u32,
+            original_len,
             data: Cow::Borrowed(data),
             options,
         };
         writer.write_pcapng_block(block).map_err(io::Error::other)?;
-        self.delivered[interface_id as usize] += 1;
+        if let Some(n) = self.delivered.get_mut(interface_id as usize) {
+            *n += 1;
+        }
         out.append(writer.get_mut());
         Ok(true)
     }
+}
+
+/// What people read beside the packet: our sentence, if it is no frame, and the remark below it.
+fn comment(record: &Record, remark: Option<String>) -> Option<String> {
+    let comment = match (own::sentence(record), remark) {
+        (Some(sentence), Some(remark)) => format!("{sentence}\n{remark}"),
+        (sentence, remark) => sentence.or(remark)?,
+    };
+    Some(match comment.len() > MAX_COMMENT {
+        true => own::cut(&comment, MAX_COMMENT).to_owned(),
+        false => comment,
+    })
 }
 
 fn interface(
@@ -125,48 +181,44 @@ impl Format for Pcapng {
         remark: Option<String>,
         out: &mut Vec<u8>,
     ) -> io::Result<bool> {
+        let whole = |data: &Bytes| u32::try_from(data.len()).map_err(io::Error::other);
         match &record.body {
-            Body::Frame(frame) => self.packet(LINE, record, frame, remark, out),
-            Body::Packet(_) => Ok(false),
-            Body::FramingError(error) => {
-                let mut comment = error.describe(record.offset).to_string();
-                comment.extend(remark.map(|remark| format!("\n{remark}")));
-                self.packet(ERRORS, record, &error.bytes, Some(comment), out)
+            Body::Frame(frame) => self.packet(LINE, record, (frame, whole(frame)?), remark, out),
+            Body::Packet(packet) => {
+                let interface = self.interface_of(packet.link)?;
+                let length = packet.length.max(whole(&packet.bytes)?);
+                self.packet(interface, record, (&packet.bytes, length), remark, out)
             }
-            Body::Gap { bytes, .. } => {
-                let comment = format!("gap: {bytes} bytes were seen but not kept");
-                let held = self.packet(ERRORS, record, &[], Some(comment), out);
-                self.delivered[ERRORS as usize] -= 1; // nothing that was on the line
+            Body::FramingError(FramingError { bytes, .. }) => {
+                self.packet(ERRORS, record, (bytes, whole(bytes)?), remark, out)
+            }
+            Body::Gap { .. } => {
+                let held = self.packet(ERRORS, record, (&[], 0), remark, out);
+                if let (Ok(true), Some(n)) = (&held, self.delivered.get_mut(ERRORS as usize)) {
+                    *n -= 1; // nothing that was on the line
+                }
                 held
             }
-            Body::Link(change) => {
-                self.packet(ERRORS, record, &[], Some(format!("link: {change}")), out)
-            }
+            Body::Link(_) => self.packet(ERRORS, record, (&[], 0), remark, out),
             Body::Console(line) => {
                 let interface = if self.has_console { CONSOLE } else { ERRORS };
-                let text = crate::escape::terminal(line);
-                self.packet(interface, record, line, Some(format!("console: {text}")), out)
+                self.packet(interface, record, (line, whole(line)?), remark, out)
             }
         }
     }
 
     fn finish(&mut self, now: Timestamp, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let line = [
-            InterfaceStatisticsOption::IsbIfRecv(self.delivered[0] + counts.dropped),
-            InterfaceStatisticsOption::IsbIfDrop(counts.dropped),
-            InterfaceStatisticsOption::IsbUsrDeliv(self.delivered[0]),
-        ];
-        let errors = [
-            InterfaceStatisticsOption::IsbIfRecv(self.delivered[1]),
-            InterfaceStatisticsOption::IsbUsrDeliv(self.delivered[1]),
-        ];
-        let console = [
-            InterfaceStatisticsOption::IsbIfRecv(self.delivered[2]),
-            InterfaceStatisticsOption::IsbUsrDeliv(self.delivered[2]),
-        ];
-        let mut all = vec![(LINE, line.to_vec()), (ERRORS, errors.to_vec())];
-        all.extend(self.has_console.then(|| (CONSOLE, console.to_vec())));
+        let mut all = Vec::new();
+        for (interface_id, delivered) in (0u32..).zip(&self.delivered) {
+            let dropped = if interface_id == LINE { counts.dropped } else { 0 };
+            let mut options = vec![InterfaceStatisticsOption::IsbIfRecv(delivered + dropped)];
+            if interface_id == LINE {
+                options.push(InterfaceStatisticsOption::IsbIfDrop(dropped));
+            }
+            options.push(InterfaceStatisticsOption::IsbUsrDeliv(*delivered));
+            all.push((interface_id, options));
+        }
         for (interface_id, options) in all {
             let timestamp = now.since_epoch();
             let block = InterfaceStatisticsBlock { interface_id, timestamp, options };
@@ -180,8 +232,7 @@ impl Format for Pcapng {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FramingError, Origin, Problem, Recovery, Span};
-    use bytes::Bytes;
+    use crate::record::{Origin, Problem, Recovery, Span};
     use pcap_file::pcapng::{Block, PcapNgReader};
 
     fn record(direction: Direction, time: u64, body: Body) -> Record {
@@ -226,11 +277,16 @@ mod tests {
         assert_eq!(packets.len(), 2);
         assert_eq!(packets[0].data, &frame[..]);
         assert_eq!(packets[0].timestamp.as_nanos(), 1_700_000_000_123_456_789);
-        assert_eq!(packets[0].options, [EnhancedPacketOption::Flags(2)]);
+        let own = |value: &'static [u8]| {
+            let option = CustomBinaryOption { pen: own::ENTERPRISE, value: value.into() };
+            EnhancedPacketOption::Common(CommonOption::CustomBinaryCopiable(option))
+        };
+        let frame = own(b"uar\x01\x00\x24\0\0\0\0\0\0\0\x03");
+        assert_eq!(packets[0].options, [EnhancedPacketOption::Flags(2), frame]);
         assert_eq!((packets[1].interface_id, &packets[1].data[..]), (1, &[0, 0][..]));
         let comment = "framing: length 0 at byte 3; passed over 2 bytes, back in step (sure)";
         let comment = EnhancedPacketOption::Common(CommonOption::Comment(comment.into()));
-        assert_eq!(packets[1].options, [EnhancedPacketOption::Flags(1), comment]);
+        assert_eq!(packets[1].options[..2], [EnhancedPacketOption::Flags(1), comment]);
         assert!(statistics[0].options.contains(&InterfaceStatisticsOption::IsbIfDrop(3)));
         assert!(statistics[0].options.contains(&InterfaceStatisticsOption::IsbIfRecv(4)));
     }

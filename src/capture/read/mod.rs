@@ -1,0 +1,362 @@
+//! Reading what was recorded: capture files, raw streams and hex dumps of whatever program.
+//!
+//! A [`Reader`] finds out by itself what a file is, and yields [`Record`]s, one at a time and without
+//! copying: a frame is a reference to the piece of the file that was read. It never seeks, so that a
+//! pipe does as well, and its memory does not depend on the length of the file. What is wrong with
+//! a file is collected as [`Damage`], and reading goes on behind it.
+//!
+//! A capture of the tunnel's own TCP connection ([`Inner`]) is read as what went through the tunnel: the
+//! outer packets are put together to streams, and those are framed as a tap would have done.
+//!
+//! To add a format, write its file, name it in [`Format`], and say in `detect.rs` how it is known.
+
+mod damage;
+mod detect;
+mod hex;
+mod inner;
+mod input;
+mod pcap;
+mod pcapng;
+mod plausible;
+mod stream;
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+pub use self::damage::Damage;
+use self::damage::Log;
+use self::hex::Hex;
+use self::inner::Tunnel;
+use self::input::{Input, PATIENCE};
+use self::pcap::Pcap;
+use self::pcapng::Pcapng;
+use self::stream::Stream;
+use crate::error::{Category, Error, Result};
+use crate::framing::{self, Framing};
+use crate::record::{LinkType, Record};
+use crate::stop::Stop;
+
+/// The port of the tunnel, unless the user says otherwise.
+pub const TUNNEL_PORT: u16 = 5556;
+/// The tunnel is looked for in so many packets.
+const FIRST_PACKETS: usize = 1000;
+/// And in so many bytes of them.
+const FIRST_BYTES: usize = 1024 * 1024;
+
+/// How a file is to be read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// What it is; `None` is found out by content.
+    pub format: Option<Format>,
+    /// Waits for more at the end of a file, until `stop` is given.
+    pub follow: bool,
+    /// How raw streams, and those inside TCP, are framed.
+    pub framing: &'static Framing,
+    /// The longest frame in such a stream, in bytes.
+    pub max_frame: usize,
+    /// Whether it is a capture of the tunnel's own connection.
+    pub inner: Inner,
+    /// Ends waiting, for a file that grows as for a pipe.
+    pub stop: Option<Stop>,
+}
+
+impl Default for Reading {
+    /// Everything is found out; nothing is waited for.
+    fn default() -> Self {
+        Reading {
+            format: None,
+            follow: false,
+            framing: framing::ALL[0],
+            max_frame: framing::DEFAULT_MAX_FRAME,
+            inner: Inner::Auto,
+            stop: None,
+        }
+    }
+}
+
+/// Whether a capture is one of the tunnel's own TCP connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inner {
+    /// It is, when the first packets carry data from or to port [`TUNNEL_PORT`].
+    #[default]
+    Auto,
+    /// It is not.
+    Never,
+    /// It is, and the device has this port.
+    Port(u16),
+}
+
+/// What a file can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Classic pcap.
+    Pcap,
+    /// pcapng.
+    Pcapng,
+    /// The bytes of a line, as `socat -r` and QEMU's `logfile=` write them.
+    Stream,
+    /// A hex dump of any of the usual kinds.
+    Hex,
+}
+
+/// Reads one input.
+pub struct Reader {
+    input: Input,
+    log: Log,
+    parser: Parser,
+    tunnel: Option<Tunnel>,
+    /// What was read in advance, or came several at a time.
+    ready: VecDeque<Seen>,
+    /// What the tunnel yields; empty between calls.
+    scratch: Vec<Record>,
+    remark: Option<String>,
+    is_over: bool,
+}
+
+enum Parser {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+    Stream(Stream),
+    Hex(Hex),
+}
+
+/// A record and what somebody has remarked on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    record: Record,
+    remark: Option<String>,
+}
+
+impl From<Record> for Seen {
+    fn from(record: Record) -> Self {
+        Seen { record, remark: None }
+    }
+}
+
+/// What a format has next.
+enum Step {
+    Seen(Seen),
+    /// Nothing before patience ended; more may come.
+    NotYet,
+    End,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reader({}: {})", self.input.name(), self.describe())
+    }
+}
+
+impl Reader {
+    /// Opens a file; `-` is stdin. When it cannot be opened, or is nothing that is known, that is an
+    /// error of [`Category::InputFile`].
+    pub fn open(path: &Path, how: &Reading) -> Result<Reader> {
+        Reader::new(Input::open(path, how.follow, how.stop.clone())?, how)
+    }
+
+    fn new(mut input: Input, how: &Reading) -> Result<Reader> {
+        let mut log = Log::default();
+        let format = match how.format {
+            Some(format) => format,
+            None => detect::format(&mut input, &mut log, how)?,
+        };
+        let parser = match format {
+            Format::Pcap => match Pcap::begin(&mut input, &mut log)? {
+                Some(pcap) => Parser::Pcap(pcap),
+                None => return Err(is_not(input.name(), "a whole pcap header")),
+            },
+            Format::Pcapng => {
+                if input.window().first_chunk() != Some(&pcapng::SECTION.to_be_bytes())
+                    && input.want(4, &mut log)? != input::Have::Enough
+                {
+                    return Err(is_not(input.name(), "a pcapng section"));
+                }
+                Parser::Pcapng(Pcapng::default())
+            }
+            Format::Stream => Parser::Stream(Stream::new(how.framing, how.max_frame)),
+            Format::Hex => Parser::Hex(Hex::new(how.framing, how.max_frame)),
+        };
+        let mut reader = Reader {
+            input,
+            log,
+            parser,
+            tunnel: None,
+            ready: VecDeque::new(),
+            scratch: Vec::new(),
+            remark: None,
+            is_over: false,
+        };
+        reader.begin(how)?;
+        Ok(reader)
+    }
+
+    /// Finds out whether it is a capture of the tunnel, and about pcapng's interfaces.
+    fn begin(&mut self, how: &Reading) -> Result<()> {
+        let is_capture = matches!(self.parser, Parser::Pcap(_) | Parser::Pcapng(_));
+        match how.inner {
+            Inner::Port(port) => {
+                self.tunnel = Some(Tunnel::new(port, how.framing, how.max_frame));
+            }
+            Inner::Auto if is_capture && self.first_packets_show_a_tunnel()? => {
+                let mut tunnel = Tunnel::new(TUNNEL_PORT, how.framing, how.max_frame);
+                for seen in std::mem::take(&mut self.ready) {
+                    tunnel.take(&seen.record, &mut self.scratch);
+                }
+                self.ready.extend(self.scratch.drain(..).map(Seen::from));
+                self.tunnel = Some(tunnel);
+            }
+            Inner::Auto | Inner::Never => {}
+        }
+        if let (Parser::Pcapng(pcapng), true) = (&mut self.parser, self.ready.is_empty()) {
+            self.input.patience = Some(PATIENCE);
+            let done = pcapng.begin(&mut self.input, &mut self.log);
+            self.input.patience = None;
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Reads the first packets in advance, as long as they are there, and judges them.
+    fn first_packets_show_a_tunnel(&mut self) -> Result<bool> {
+        let mut bytes = 0;
+        let mut shows = false;
+        self.input.patience = Some(PATIENCE);
+        while self.ready.len() < FIRST_PACKETS && bytes < FIRST_BYTES && !shows {
+            match self.parser.next(&mut self.input, &mut self.log)? {
+                Step::Seen(seen) => {
+                    bytes += inner::packet(&seen.record).map_or(0, |(_, bytes)| bytes.len());
+                    shows = inner::has_data_of(&seen.record, TUNNEL_PORT);
+                    self.ready.push_back(seen);
+                }
+                Step::NotYet if self.ready.is_empty() => {} // nothing is withheld by waiting
+                Step::NotYet | Step::End => break,
+            }
+        }
+        self.input.patience = None;
+        let is_ours = matches!(&self.parser, Parser::Pcapng(pcapng) if pcapng.is_ours);
+        Ok(shows && !is_ours)
+    }
+
+    /// The next record; `None` at the end. Damage is not an error: see [`Reader::damage`]. An error of
+    /// [`Category::InputFile`] is one of the system's, and the end.
+    #[inline]
+    pub fn read(&mut self) -> Result<Option<Record>> {
+        loop {
+            if let Some(seen) = self.ready.pop_front() {
+                self.remark = seen.remark;
+                return Ok(Some(seen.record));
+            }
+            if self.is_over {
+                self.remark = None;
+                return Ok(None);
+            }
+            let step = self.parser.next(&mut self.input, &mut self.log);
+            match (step, &mut self.tunnel) {
+                (Ok(Step::Seen(seen)), None) => {
+                    self.remark = seen.remark;
+                    return Ok(Some(seen.record));
+                }
+                (Ok(Step::Seen(seen)), Some(tunnel)) => {
+                    tunnel.take(&seen.record, &mut self.scratch);
+                }
+                (Ok(Step::NotYet), _) => {}
+                (Ok(Step::End), tunnel) => {
+                    self.is_over = true;
+                    if let Some(tunnel) = tunnel {
+                        tunnel.finish(&mut self.scratch);
+                    }
+                }
+                (Err(error), _) => {
+                    self.is_over = true;
+                    return Err(error);
+                }
+            }
+            self.ready.extend(self.scratch.drain(..).map(Seen::from));
+        }
+    }
+
+    /// What was found to be wrong since this was asked last: each thing once.
+    pub fn damage(&mut self) -> Vec<Damage> {
+        self.log.take()
+    }
+
+    /// What is written beside the record that [`Reader::read`] has returned last, where the format holds
+    /// remarks; several are lines. What [`crate::capture::CaptureFile`] says by itself is not among it, so that
+    /// it can be given to [`crate::capture::CaptureFile::record_with`] as it is.
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// What the file is: "pcapng, 2 interfaces", "pcap, nanoseconds, Ethernet", "hex dump", "raw stream",
+    /// "pcap of TCP port 5556".
+    pub fn describe(&self) -> String {
+        let parser = &self.parser;
+        match &self.tunnel {
+            Some(tunnel) => format!("{} of TCP port {}", parser.name(), tunnel.port()),
+            None => match parser {
+                Parser::Pcap(pcap) => pcap.describe(),
+                Parser::Pcapng(pcapng) => pcapng.describe(),
+                Parser::Stream(_) | Parser::Hex(_) => parser.name().to_owned(),
+            },
+        }
+    }
+
+    /// What the file is.
+    pub fn format(&self) -> Format {
+        match self.parser {
+            Parser::Pcap(_) => Format::Pcap,
+            Parser::Pcapng(_) => Format::Pcapng,
+            Parser::Stream(_) => Format::Stream,
+            Parser::Hex(_) => Format::Hex,
+        }
+    }
+
+    /// How many packets of a capture of the tunnel were not the tunnel's.
+    pub fn passed_over(&self) -> u64 {
+        self.tunnel.as_ref().map_or(0, Tunnel::passed_over)
+    }
+
+    /// How messages name the input: its path, or "stdin".
+    pub fn name(&self) -> &str {
+        self.input.name()
+    }
+}
+
+impl Parser {
+    #[inline]
+    fn next(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
+        match self {
+            Parser::Pcap(pcap) => pcap.next(input, log),
+            Parser::Pcapng(pcapng) => pcapng.next(input, log),
+            Parser::Stream(stream) => stream.next(input, log),
+            Parser::Hex(hex) => hex.next(input, log),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Parser::Pcap(_) => "pcap",
+            Parser::Pcapng(_) => "pcapng",
+            Parser::Stream(_) => "raw stream",
+            Parser::Hex(_) => "hex dump",
+        }
+    }
+}
+
+fn is_not(name: &str, what: &str) -> Error {
+    Error::new(Category::InputFile, format!("'{name}' does not begin with {what}"))
+}
+
+/// How people call a link type.
+fn link_name(link: LinkType) -> String {
+    match link {
+        LinkType::ETHERNET => "Ethernet".to_owned(),
+        LinkType::NULL | LinkType::LOOP => "loopback".to_owned(),
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => "IP".to_owned(),
+        LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => "Linux cooked capture".to_owned(),
+        LinkType(other) => format!("link type {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
