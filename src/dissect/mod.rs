@@ -4,6 +4,7 @@
 //! it is warm. Whatever the bytes are, there is a result: what cannot be decoded ends the walk
 //! with a note that says layer, offset, needed and had.
 
+pub mod filter;
 pub mod render;
 
 use crate::proto::{self, Layer, Next, Note, Protocol, Stack, Walk};
