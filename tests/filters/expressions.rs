@@ -133,9 +133,10 @@ fn number(random: &mut ChaCha8Rng, depth: u32) -> String {
         2 => format!("ether[({left}) & 31]"),
         _ => {
             let sign = pick(random, &["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"]);
-            // A constant to the right of these may be refused.
+            // A constant to the right of these may be refused, and tcpdump takes the index of
+            // bytes that begin there for one.
             let right = if matches!(sign, "/" | "%" | "<<" | ">>") {
-                format!("ip[{}]", random.random_range(0..20))
+                format!("ip[{}]", random.random_range(1..20))
             } else {
                 right
             };
@@ -164,6 +165,15 @@ fn expression(random: &mut ChaCha8Rng, depth: u32) -> String {
             format!("{left} {connective} {right}")
         }
     }
+}
+
+/// Whether an expression means the same on links that are not Ethernet.
+pub fn is_about_packets(expression: &str) -> bool {
+    const ETHERNET: [&str; 14] = [
+        "ether", "link", "vlan", "cast", "stp", "iso", "ipx", "netbeui", "atalk", "aarp", "decnet",
+        "lat", "sca", "mop",
+    ];
+    !ETHERNET.iter().any(|word| expression.contains(word))
 }
 
 /// `count` expressions by chance.

@@ -223,6 +223,28 @@ pub fn frames(seed: u64, count: usize) -> Vec<Frame> {
     frames
 }
 
+/// The packets of `frames` as another kind of link carries them.
+pub fn relinked(frames: Vec<Frame>, link: LinkType) -> Vec<Frame> {
+    let moved = frames.into_iter().filter_map(|frame| {
+        let kind: [u8; 2] = frame.bytes.get(12..14)?.try_into().ok()?;
+        let family: u32 = match kind {
+            [0x08, 0x00] => 2,
+            [0x86, 0xdd] => 30,
+            _ => 7,
+        };
+        let head = match link {
+            LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => Vec::new(),
+            LinkType::NULL => family.to_le_bytes().to_vec(),
+            LinkType::LOOP => family.to_be_bytes().to_vec(),
+            LinkType::LINUX_SLL => [&[0; 14][..], &kind].concat(),
+            _ => [&kind[..], &[0; 18]].concat(),
+        };
+        let length = frame.length - 14 + head.len();
+        Some(Frame { bytes: [&head, &frame.bytes[14..]].concat(), length })
+    });
+    moved.collect()
+}
+
 /// The same frames as a capture file, numbered by their timestamps in microseconds.
 pub fn pcap(frames: &[Frame], link: LinkType) -> Vec<u8> {
     let mut file = Vec::new();
