@@ -10,7 +10,7 @@ use super::error::near;
 use super::expr::Relation;
 use super::own::Literal;
 use super::words::{FIELD_ALIASES, PROTOCOL_ALIASES};
-use crate::proto::{self, Field, Layer, Protocol, Stack, Value};
+use crate::proto::{self, Field, Kind, Layer, Protocol, Stack, Value};
 
 /// A field of a protocol.
 #[derive(Clone, Copy, Debug)]
@@ -38,29 +38,23 @@ pub(super) enum Shape {
     Text,
 }
 
-impl Shape {
-    fn of(value: Value<'_>) -> Shape {
-        match value {
-            Value::Number(_) | Value::Hex(_) => Shape::Number,
-            Value::Flag(_) => Shape::Flag,
-            Value::Mac(_) => Shape::Mac,
-            Value::Ipv4(_) => Shape::Ipv4,
-            Value::Ipv6(_) => Shape::Ipv6,
-            Value::Bytes(_) => Shape::Text,
+impl Target {
+    /// What the field holds.
+    pub fn shape(&self) -> Shape {
+        match self.field.kind {
+            Kind::Number | Kind::Hex => Shape::Number,
+            Kind::Flag => Shape::Flag,
+            Kind::Mac => Shape::Mac,
+            Kind::Ipv4 => Shape::Ipv4,
+            Kind::Ipv6 => Shape::Ipv6,
+            Kind::Text | Kind::Bytes => Shape::Text,
         }
     }
 }
 
-impl Target {
-    /// What the field holds, as a header of zeros tells; `None` if that is not enough of a header.
-    pub fn shape(&self) -> Option<Shape> {
-        (self.field.get)(&[0; 256]).map(Shape::of)
-    }
-}
-
 /// Whether a layer belongs to the frame itself, and not to a packet that it quotes.
-fn is_own(_layer: &Layer) -> bool {
-    true
+fn is_own(layer: &Layer) -> bool {
+    !layer.is_quoted
 }
 
 /// Whether the frame has a layer of `protocol`.
@@ -69,19 +63,39 @@ pub(super) fn has_layer(stack: &Stack<'_>, protocol: &Protocol) -> bool {
 }
 
 /// Calls `visit` with every value that the frame has for a field, until it breaks.
-pub(super) fn for_each<'a>(
-    stack: &Stack<'a>,
+pub(super) fn for_each(
+    stack: &Stack<'_>,
     target: &Target,
-    visit: &mut dyn FnMut(Value<'a>) -> ControlFlow<()>,
+    visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     for (n, layer) in stack.layers.iter().enumerate() {
-        if layer.protocol == target.protocol && is_own(layer) {
-            if let Some(value) = (target.field.get)(stack.header(n)) {
-                visit(value)?;
-            }
+        if layer.protocol != target.protocol || !is_own(layer) {
+            continue;
+        }
+        match target.field.get {
+            Some(get) => get(stack.header(n)).map_or(ControlFlow::Continue(()), &mut *visit)?,
+            None => listed(stack, n, target.field.name, visit)?,
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The same for a field of layer `n` that has no fixed place.
+fn listed(
+    stack: &Stack<'_>,
+    n: usize,
+    name: &str,
+    visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut flow = ControlFlow::Continue(());
+    if let Some(layer) = stack.layers.get(n) {
+        (layer.protocol.list)(stack, n, &mut |item| {
+            if flow.is_continue() && item.name == name {
+                flow = visit(item.value);
+            }
+        });
+    }
+    flow
 }
 
 /// Whether a value is there to speak of: a flag has to be set.
@@ -103,7 +117,10 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
             let mask = u128::MAX.checked_shl(128 - u32::from(*bits)).unwrap_or(0);
             relation.holds((u128::from(a) & mask).cmp(&u128::from(*b)))
         }
-        (Value::Bytes(a), Literal::Text(b)) => relation.holds(a.cmp(b.as_bytes())),
+        (Value::Bytes(a) | Value::Text(a), Literal::Text(b)) => {
+            relation.holds(a.cmp(b.as_bytes()))
+        }
+        (Value::Domain(name), Literal::Text(b)) => relation.holds(name.to_string().cmp(b)),
         (
             Value::Number(_)
             | Value::Hex(_)
@@ -111,7 +128,9 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
             | Value::Mac(_)
             | Value::Ipv4(Ipv4Addr { .. })
             | Value::Ipv6(Ipv6Addr { .. })
-            | Value::Bytes(_),
+            | Value::Bytes(_)
+            | Value::Text(_)
+            | Value::Domain(_),
             _,
         ) => false,
     }
@@ -120,7 +139,8 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
 /// Whether `value` is a text that contains `part`.
 pub(super) fn contains(value: Value<'_>, part: &str) -> bool {
     match value {
-        Value::Bytes(bytes) => {
+        Value::Domain(name) => name.to_string().contains(part),
+        Value::Bytes(bytes) | Value::Text(bytes) => {
             part.is_empty() || bytes.windows(part.len()).any(|window| window == part.as_bytes())
         }
         Value::Number(_)
@@ -208,6 +228,6 @@ mod tests {
         let (dots, lines) = (target("ip.total.length"), target("ipv4.total_length"));
         assert!(dots.is_some());
         assert_eq!(dots, lines);
-        assert_eq!(dots.and_then(|target| target.shape()), Some(Shape::Number));
+        assert_eq!(dots.map(|target| target.shape()), Some(Shape::Number));
     }
 }

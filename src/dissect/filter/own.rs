@@ -72,7 +72,7 @@ impl FieldTest {
 pub(super) fn field_test(parser: &mut Parser<'_>) -> Result<FieldTest> {
     let path = parser.word().unwrap_or_default().to_owned();
     let targets = fields::resolve(&path).map_err(|message| parser.error(message))?;
-    let shape = targets.first().and_then(Target::shape);
+    let shape = targets.first().map(Target::shape);
     parser.skip(1);
     let check = if let Some(relation) = parser.sign().and_then(Relation::of) {
         let at = parser.start();

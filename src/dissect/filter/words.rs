@@ -105,9 +105,30 @@ pub(super) fn known(word: &str) -> Option<&'static Known> {
 
 /// Words with a meaning of their own besides the protocols; for suggestions.
 pub(super) static KEYWORDS: &[&str] = &[
-    "and", "or", "not", "src", "dst", "host", "net", "mask", "port", "portrange", "proto", "less",
-    "greater", "len", "length", "broadcast", "multicast", "vlan", "from", "to", "from-device",
-    "to-device", "malformed", "contains",
+    "and",
+    "or",
+    "not",
+    "src",
+    "dst",
+    "host",
+    "net",
+    "mask",
+    "port",
+    "portrange",
+    "proto",
+    "less",
+    "greater",
+    "len",
+    "length",
+    "broadcast",
+    "multicast",
+    "vlan",
+    "from",
+    "to",
+    "from-device",
+    "to-device",
+    "malformed",
+    "contains",
 ];
 
 /// Words that tcpdump understands and this language does not, with what to do about it.
@@ -305,8 +326,13 @@ pub(super) fn ether_type(word: &str) -> Option<u32> {
 }
 
 /// Short names of protocols in front of a field.
-pub(super) static PROTOCOL_ALIASES: &[(&str, &str)] =
-    &[("eth", "ethernet"), ("ether", "ethernet"), ("ip", "ipv4"), ("ip6", "ipv6"), ("icmp6", "icmpv6")];
+pub(super) static PROTOCOL_ALIASES: &[(&str, &str)] = &[
+    ("eth", "ethernet"),
+    ("ether", "ethernet"),
+    ("ip", "ipv4"),
+    ("ip6", "ipv6"),
+    ("icmp6", "icmpv6"),
+];
 
 /// Wireshark's names of fields, with ours: a filter looks at each of them.
 pub(super) static FIELD_ALIASES: &[(&str, &[&str])] = &[
@@ -325,9 +351,7 @@ pub(super) static FIELD_ALIASES: &[(&str, &[&str])] = &[
     ("ip.checksum", &["ipv4.header_checksum"]),
     ("ip.frag_offset", &["ipv4.fragment_offset"]),
     ("ip.hdr_len", &["ipv4.ihl"]),
-    ("ip.flags.df", &["ipv4.df"]),
-    ("ip.flags.mf", &["ipv4.mf"]),
-    ("ip.flags.rb", &["ipv4.reserved"]),
+    ("ip.flags.rb", &["ipv4.flags.reserved"]),
     ("ipv6.addr", &["ipv6.src", "ipv6.dst"]),
     ("ipv6.hlim", &["ipv6.hop_limit"]),
     ("ipv6.nxt", &["ipv6.next_header"]),
@@ -341,16 +365,8 @@ pub(super) static FIELD_ALIASES: &[(&str, &[&str])] = &[
     ("tcp.port", &["tcp.src_port", "tcp.dst_port"]),
     ("tcp.window_size_value", &["tcp.window"]),
     ("tcp.hdr_len", &["tcp.data_offset"]),
-    ("tcp.flags.cwr", &["tcp.cwr"]),
-    ("tcp.flags.ece", &["tcp.ece"]),
-    ("tcp.flags.urg", &["tcp.urg"]),
-    ("tcp.flags.ack", &["tcp.ack_flag"]),
-    ("tcp.flags.push", &["tcp.psh"]),
-    ("tcp.flags.psh", &["tcp.psh"]),
-    ("tcp.flags.reset", &["tcp.rst"]),
-    ("tcp.flags.rst", &["tcp.rst"]),
-    ("tcp.flags.syn", &["tcp.syn"]),
-    ("tcp.flags.fin", &["tcp.fin"]),
+    ("tcp.flags.push", &["tcp.flags.psh"]),
+    ("tcp.flags.reset", &["tcp.flags.rst"]),
     ("udp.srcport", &["udp.src_port"]),
     ("udp.dstport", &["udp.dst_port"]),
     ("udp.port", &["udp.src_port", "udp.dst_port"]),
