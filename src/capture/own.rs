@@ -349,7 +349,7 @@ mod tests {
     fn what_the_packet_says_by_itself_needs_no_option() {
         let mut out = Vec::new();
         encode(&plain().record(), &mut out);
-        assert_eq!(out, []);
+        assert!(out.is_empty());
         let mut record = plain().record();
         record.origin.connection = 1;
         record.offset = Some(0x0102);

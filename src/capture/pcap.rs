@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(packet.timestamp().as_nanos(), 1_700_000_000_123_456_789);
         assert_eq!(packet.data(), &[9; 60]);
         let packet = reader.next_packet().expect("a packet").expect("a whole one");
-        assert_eq!((packet.data().len(), packet.original_len()), (20, 60));
+        assert_eq!((packet.data().len(), packet.orig_len()), (20, 60));
         assert!(reader.next_packet().is_none());
     }
 
