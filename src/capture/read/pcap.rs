@@ -147,6 +147,17 @@ impl Pcap {
                     return Ok(self.cut(input, log, header));
                 }
             }
+            if self.is_odd(header) {
+                match self.is_confirmed(input, log, header, start + size)? {
+                    Have::Enough => {}
+                    Have::NotYet => return Ok(Step::NotYet),
+                    Have::End => {
+                        let problem = "a header that nothing like it follows".to_owned();
+                        self.search(input, log, problem)?;
+                        continue;
+                    }
+                }
+            }
             input.skip(start);
             self.done = size;
             self.seconds = Some(header.seconds);
@@ -179,6 +190,33 @@ impl Pcap {
             return Some("a time of which the fraction is more than a second".to_owned());
         }
         None
+    }
+
+    /// Whether a header could be by chance what it seems: it is believed when another follows.
+    #[inline]
+    fn is_odd(&self, header: RecordHeader) -> bool {
+        let is_far = self.seconds.is_some_and(|s| header.seconds.abs_diff(s) >= MAX_JUMP);
+        is_far || !(header.captured..=MAX_LENGTH).contains(&header.length)
+    }
+
+    /// Whether a header `at` bytes into the window bears an odd one in front of it out, or the file ends
+    /// there; [`Have::End`] is no.
+    fn is_confirmed(
+        &self,
+        input: &mut Input,
+        log: &mut Log,
+        odd: RecordHeader,
+        at: usize,
+    ) -> Result<Have> {
+        let have = input.want(at + self.magic.record, log)?;
+        if have == Have::NotYet || (have == Have::End && input.window().len() == at) {
+            return Ok(if have == Have::NotYet { have } else { Have::Enough });
+        }
+        let next = self.magic.header(input.window().get(at..).unwrap_or_default());
+        let is_near = |seconds: u32| next.seconds.abs_diff(seconds) < MAX_JUMP;
+        let is_good = self.problem(next).is_none()
+            && (is_near(odd.seconds) || self.seconds.is_some_and(is_near));
+        Ok(if have == Have::Enough && is_good { Have::Enough } else { Have::End })
     }
 
     /// Whether a search believes this header.

@@ -34,16 +34,6 @@ impl Content {
     fn records(self) -> Vec<Record> {
         self.seen.into_iter().map(|seen| seen.record).collect()
     }
-
-    fn frames(&self) -> Vec<&[u8]> {
-        self.seen
-            .iter()
-            .filter_map(|seen| match &seen.record.body {
-                Body::Frame(bytes) => Some(&bytes[..]),
-                _ => None,
-            })
-            .collect()
-    }
 }
 
 fn read_with(how: &Reading, input: Input) -> Result<Content> {
@@ -322,19 +312,22 @@ fn a_file_that_is_cut_anywhere_gives_what_there_is_and_says_so() {
 
 #[test]
 fn damage_is_told_with_its_place() {
+    let mut all = Vec::new();
     let file = pcap(&five());
-    let cut = read(&file[..file.len() - 7]);
-    insta::assert_snapshot!(cut.damage[0], @"");
+    all.extend(read(&file[..file.len() - 7]).damage);
     let mut bad = file.clone();
     bad[24 + 16 + 98 + 8..][..4].copy_from_slice(&70_000_000u32.to_le_bytes());
-    insta::assert_snapshot!(read(&bad).damage[0], @"");
+    all.extend(read(&bad).damage);
     let records: Vec<_> = five().into_iter().map(|record| (record, None)).collect();
     let file = pcapng(&records, &source());
     let mut bad = file.clone();
-    let at = file.windows(4).position(|four| four == [6, 0, 0, 0]).expect("a packet");
-    bad[at + 4] ^= 4;
-    insta::assert_snapshot!(read(&bad).damage[0], @"");
-    insta::assert_snapshot!(read(&file[..at + 40]).damage[0], @"");
+    let at = file.windows(4).position(|four| four == [0, 0, 0, 6]).expect("a packet");
+    bad[at + 7] ^= 4;
+    all.extend(read(&bad).damage);
+    all.extend(read(&file[..at + 40]).damage);
+    all.extend(read(&file[..at + 20]).damage);
+    let lines: Vec<String> = all.iter().map(Damage::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"");
 }
 
 #[test]
@@ -382,7 +375,7 @@ fn sections_have_their_own_order_and_interfaces_their_own_clock() {
         file.extend(block(is_big, 2, &[&head[..], b"jk"].concat()));
     }
     let content = read(&file);
-    assert_eq!(content.described, "pcapng, 2 interfaces");
+    assert_eq!(content.described, "pcapng, 4 interfaces");
     assert_eq!(content.damage, []);
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     let raw = |text, length| Packet { link: LinkType::RAW, bytes: bytes(text), length };
@@ -464,4 +457,32 @@ fn a_growing_file_is_read_to_its_end_and_on() {
     assert_eq!(reader.read().expect("no error"), None);
     assert_eq!(reader.damage(), [], "somebody is still writing it");
     drop(writer.join());
+}
+
+#[test]
+fn a_capture_of_the_tunnel_is_known_by_its_port() {
+    let packet = |port: u16| {
+        let mut frame = samples::syn();
+        frame[36..38].copy_from_slice(&port.to_be_bytes());
+        frame[47] = 0x10; // ACK
+        frame[17] += 3;
+        frame.extend([0, 1, 9]);
+        foreign(1_700_000_000_000_000_000, Body::Frame(frame.into()))
+    };
+    let other = read(&pcap(&[packet(80), packet(80)]));
+    assert_eq!((&other.described[..], other.seen.len()), ("pcap, nanoseconds, Ethernet", 2));
+    let tunnel = read(&pcap(&[packet(80), packet(5556)]));
+    assert_eq!(tunnel.described, "pcap of TCP port 5556");
+    assert_eq!(tunnel.seen[0].record.body, Body::Frame(Bytes::from_static(&[9])));
+    assert_eq!(tunnel.seen[0].record.origin, Origin::new(Direction::ToDevice));
+    let file = pcap(&[packet(80), packet(5556)]);
+    let input = || Input::from_reader(io::Cursor::new(file.clone()));
+    let never = Reading { inner: Inner::Never, ..Reading::default() };
+    assert_eq!(read_with(&never, input()).expect("it can be read").seen.len(), 2);
+    let port = Reading { inner: Inner::Port(80), ..Reading::default() };
+    let mut reader = Reader::new(input(), &port).expect("it can be read");
+    assert!(reader.read().expect("no error").is_some());
+    assert_eq!(reader.describe(), "pcap of TCP port 80");
+    assert_eq!(reader.read().expect("no error"), None);
+    assert_eq!(reader.passed_over(), 1);
 }

@@ -66,7 +66,6 @@ pub(super) fn parse(line: &[u8], row: &mut Vec<u8>) -> Line {
     if let Some(line) = with_offset(line, row) {
         return line;
     }
-    row.clear();
     bare(line, row)
 }
 
@@ -138,8 +137,9 @@ fn groups(mut rest: &[u8], row: &mut Vec<u8>) -> Option<usize> {
     first.filter(|_| !row.is_empty())
 }
 
-/// Digits and what people put between them, and nothing else.
-fn bare(line: &[u8], row: &mut Vec<u8>) -> Line {
+/// Reads digits and what people put between them, and nothing else.
+pub(super) fn bare(line: &[u8], row: &mut Vec<u8>) -> Line {
+    row.clear();
     let is_separator = |byte: &u8| matches!(byte, b' ' | b':' | b'-');
     let is_solid = line.iter().all(u8::is_ascii_hexdigit);
     for token in line.split(is_separator) {
@@ -223,11 +223,11 @@ mod tests {
             "2026-11-21 22:14:03.123456 IP 10.0.0.1 > 10.0.0.2: ICMP echo request",
             "feed the dead beef",
             "0x: 00",
-            "abcde",
             "\u{1F600}",
         ] {
             assert_eq!(row(line).0, Line::Text, "{line}");
         }
+        assert!(matches!(row("abcde").0, Line::End(Offset { is_sure: false, .. })), "harmless");
         assert_eq!(row("  \t").0, Line::Blank);
         assert_eq!(row("*").0, Line::Repeat);
         assert!(matches!(row("00000062").0, Line::End(Offset { hex: 0x62, .. })));

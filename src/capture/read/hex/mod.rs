@@ -143,7 +143,8 @@ impl Hex {
                 let line = input.take(length);
                 input.skip(1);
                 self.scanned = 0;
-                if let Some(begin) = self.too_long.take() {
+                let begin = self.too_long.take().or((length > MAX_LINE).then_some(at));
+                if let Some(begin) = begin {
                     let text = format!("a line of more than {MAX_LINE} characters");
                     log.add(begin, input.offset().saturating_sub(begin), text);
                 } else {
@@ -161,7 +162,12 @@ impl Hex {
 
     fn line(&mut self, line: &[u8], at: u64, log: &mut Log) {
         let mut row = std::mem::take(&mut self.row);
-        match line::parse(line, &mut row) {
+        let kind = match (line::parse(line, &mut row), self.dump.kind) {
+            // The last line of `xxd -p` may look like an offset.
+            (Line::End(_), Kind::Bare { .. }) => line::bare(line.trim_ascii(), &mut row),
+            (kind, _) => kind,
+        };
+        match kind {
             Line::Row(offset) => self.take_row(offset, &row, at, log),
             Line::Bare { is_solid } => self.take_bare(is_solid, &row),
             Line::Repeat => self.dump.repeats = self.dump.kind == Kind::Rows,
@@ -381,3 +387,6 @@ fn frame(bytes: Bytes) -> Body {
         None => Body::Frame(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

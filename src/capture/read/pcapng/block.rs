@@ -39,9 +39,8 @@ const MAX_OPTIONS: usize = 1024 * 1024;
 const FRAME: usize = 12;
 
 /// The byte order of a section.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    #[default]
     Little,
     Big,
 }
@@ -125,7 +124,7 @@ pub(super) enum Scan {
 
 /// Looks at the block at the front of the window.
 #[inline]
-pub(super) fn scan(input: &mut Input, log: &mut Log, order: Order) -> Result<Scan> {
+pub(super) fn scan(input: &mut Input, log: &mut Log, order: Option<Order>) -> Result<Scan> {
     match input.want(FRAME, log)? {
         Have::Enough => {}
         Have::NotYet => return Ok(Scan::NotYet),
@@ -151,7 +150,7 @@ pub(super) fn scan(input: &mut Input, log: &mut Log, order: Order) -> Result<Sca
             Have::NotYet => return Ok(Scan::NotYet),
             Have::End => {
                 // It may be the length that is wrong, and good blocks may be in what it covers.
-                return Ok(match find(input, log, block.order, Keep::All)?.is_some() {
+                return Ok(match find(input, log, Some(block.order), Keep::All)?.is_some() {
                     true => Scan::Broken(format!(
                         "a block of {} bytes that reaches beyond the end of the file",
                         block.length
@@ -171,15 +170,16 @@ pub(super) fn scan(input: &mut Input, log: &mut Log, order: Order) -> Result<Sca
 
 /// The block that begins at the start of `bytes`, at least [`FRAME`] of them, or why none does.
 #[inline]
-fn head(bytes: &[u8], order: Order) -> Result<Block, String> {
-    let mut order = order;
-    if order.u32(bytes, 0) == SECTION {
+fn head(bytes: &[u8], order: impl Into<Option<Order>>) -> Result<Block, String> {
+    let mut order = order.into();
+    if Order::Little.u32(bytes, 0) == SECTION {
         order = match (Order::Little.u32(bytes, 8), Order::Big.u32(bytes, 8)) {
-            (ORDER, _) => Order::Little,
-            (_, ORDER) => Order::Big,
+            (ORDER, _) => Some(Order::Little),
+            (_, ORDER) => Some(Order::Big),
             (other, _) => return Err(format!("a section whose byte order is 0x{other:08x}")),
         };
     }
+    let Some(order) = order else { return Err("no section begins here".to_owned()) };
     let kind = order.u32(bytes, 0);
     let length = order.u32(bytes, 4) as usize;
     if length < FRAME || length > MAX_BLOCK || !length.is_multiple_of(4) {
@@ -215,11 +215,15 @@ fn too_long(bytes: &[u8], block: &Block) -> Option<String> {
     (length > most).then(|| format!("a packet in a block of {length} bytes"))
 }
 
-/// Moves the window to the next block that can be believed; whether there is one.
-pub(super) fn search(input: &mut Input, log: &mut Log, order: Order) -> Result<bool> {
+/// Moves the window to the next block that can be believed; the order of its section, if there is one.
+pub(super) fn search(
+    input: &mut Input,
+    log: &mut Log,
+    order: Option<Order>,
+) -> Result<Option<Order>> {
     let found = find(input, log, order, Keep::Little)?;
-    input.skip(found.unwrap_or(usize::MAX));
-    Ok(found.is_some())
+    input.skip(found.map_or(usize::MAX, |(at, _)| at));
+    Ok(found.map(|(_, order)| order))
 }
 
 /// How much of what was searched is wanted afterwards.
@@ -231,14 +235,26 @@ enum Keep {
     Little,
 }
 
-/// How many bytes into the window the next block begins that can be believed: of a known type, and
-/// with the same length at both ends. Blocks begin at any byte here, since bytes may be missing.
-fn find(input: &mut Input, log: &mut Log, order: Order, keep: Keep) -> Result<Option<usize>> {
+/// How many bytes into the window the next block begins that can be believed, and in which order: of a
+/// known type, with the same length at both ends, and another block or nothing behind it. Blocks
+/// begin at any byte here, since bytes may be missing.
+fn find(
+    input: &mut Input,
+    log: &mut Log,
+    order: Option<Order>,
+    keep: Keep,
+) -> Result<Option<(usize, Order)>> {
     const LITTLE: usize = 1024 * 1024;
+    let orders = match order {
+        Some(order) => [Some(order), None],
+        None => [Some(Order::Little), Some(Order::Big)],
+    };
     let mut at = 4;
     while input.want(at + FRAME, log)? == Have::Enough {
-        if is_block(input, log, order, at)? {
-            return Ok(Some(at));
+        for order in orders.into_iter().flatten() {
+            if let Some(order) = block_at(input, log, order, at)? {
+                return Ok(Some((at, order)));
+            }
         }
         at += 1;
         if at > LITTLE && keep == Keep::Little {
@@ -249,16 +265,28 @@ fn find(input: &mut Input, log: &mut Log, order: Order, keep: Keep) -> Result<Op
     Ok(None)
 }
 
-fn is_block(input: &mut Input, log: &mut Log, order: Order, at: usize) -> Result<bool> {
+/// The order of the block that begins `at` bytes into the window, if one does.
+fn block_at(input: &mut Input, log: &mut Log, order: Order, at: usize) -> Result<Option<Order>> {
     let bytes = input.window().get(at..).unwrap_or_default();
-    let known = [SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, STATISTICS, ENHANCED]
-        .contains(&order.u32(bytes, 0));
-    let Some(block) = known.then(|| head(bytes, order).ok()).flatten() else { return Ok(false) };
+    let known = [SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, STATISTICS, ENHANCED];
+    let is_known = known.contains(&order.u32(bytes, 0));
+    let Some(block) = is_known.then(|| head(bytes, order).ok()).flatten() else { return Ok(None) };
     if input.want(at + block.length.min(28), log)? != Have::Enough
         || too_long(input.window().get(at..).unwrap_or_default(), &block).is_some()
         || input.want(at + block.length, log)? != Have::Enough
     {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(block.order.u32(input.window(), at + block.length - 4) as usize == block.length)
+    let behind = at + block.length;
+    if block.order.u32(input.window(), behind - 4) as usize != block.length {
+        return Ok(None);
+    }
+    let is_followed = match input.want(behind + FRAME, log)? {
+        Have::Enough => {
+            let next = input.window().get(behind..).unwrap_or_default();
+            head(next, block.order).is_ok()
+        }
+        Have::End | Have::NotYet => true,
+    };
+    Ok(is_followed.then_some(block.order))
 }

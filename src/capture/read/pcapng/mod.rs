@@ -31,7 +31,8 @@ const MAX_REMARK: usize = 1024 * 1024;
 /// A file of this format.
 #[derive(Debug, Default)]
 pub(super) struct Pcapng {
-    order: Order,
+    /// Of the section at hand, once one has begun.
+    section: Option<Order>,
     interfaces: Vec<Interface>,
     /// Interfaces of all sections.
     seen_interfaces: usize,
@@ -93,14 +94,20 @@ impl Pcapng {
         }
     }
 
+    /// The byte order of the section at hand.
+    #[inline]
+    fn order(&self) -> Order {
+        self.section.unwrap_or(Order::Little)
+    }
+
     fn scan(&self, input: &mut Input, log: &mut Log) -> Result<Scan> {
-        block::scan(input, log, self.order)
+        block::scan(input, log, self.section)
     }
 
     /// Takes a block in; the packet, if it is one.
     #[inline]
     fn take_in(&mut self, block: &Block, whole: &Bytes, at: u64, log: &mut Log) -> Option<Seen> {
-        self.order = block.order;
+        self.section = Some(block.order);
         match block.kind {
             block::ENHANCED => self.enhanced(block, whole, at, log),
             block::SIMPLE => self.simple(whole, at, log),
@@ -121,18 +128,18 @@ impl Pcapng {
     /// Section 4.2: link type, reserved, snap length, options.
     fn interface(&mut self, body: &[u8]) {
         let mut interface = Interface {
-            link: LinkType(self.order.u16(body, 0)),
-            snaplen: self.order.u32(body, 4),
+            link: LinkType(self.order().u16(body, 0)),
+            snaplen: self.order().u32(body, 4),
             resolution: Resolution::DEFAULT,
             offset: 0,
         };
-        for (code, value) in self.order.options(body.get(8..).unwrap_or_default()) {
+        for (code, value) in self.order().options(body.get(8..).unwrap_or_default()) {
             match (code, value) {
                 (block::IF_TSRESOL, [resolution, ..]) => {
                     interface.resolution = Resolution::from_option(*resolution);
                 }
                 (block::IF_TSOFFSET, value) if value.len() == 8 => {
-                    interface.offset = self.order.u64(value, 0) as i64;
+                    interface.offset = self.order().u64(value, 0) as i64;
                 }
                 _ => {}
             }
@@ -146,7 +153,7 @@ impl Pcapng {
     /// Section 4.3: interface, time in two halves, captured and original length, bytes, options.
     fn enhanced(&mut self, block: &Block, whole: &Bytes, at: u64, log: &mut Log) -> Option<Seen> {
         let body = block.body(whole);
-        let order = self.order;
+        let order = self.order();
         let (interface, is_known) = self.interface_of(order.u32(body, 0), at, log);
         let time = (u64::from(order.u32(body, 4)) << 32) | u64::from(order.u32(body, 8));
         let captured = order.u32(body, 12) as usize;
@@ -166,7 +173,7 @@ impl Pcapng {
     fn simple(&mut self, whole: &Bytes, at: u64, log: &mut Log) -> Option<Seen> {
         let body = whole.get(8..whole.len().saturating_sub(4)).unwrap_or_default();
         let (interface, _) = self.interface_of(0, at, log);
-        let length = self.order.u32(body, 0);
+        let length = self.order().u32(body, 0);
         let limit = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let room = body.len().saturating_sub(4);
         let captured = (length.min(limit) as usize).min(room);
@@ -179,7 +186,7 @@ impl Pcapng {
     /// Appendix A: as the enhanced one, but the interface has 16 bits and 16 bits of drops follow.
     fn obsolete(&mut self, whole: &Bytes, at: u64, log: &mut Log) -> Option<Seen> {
         let body = whole.get(8..whole.len().saturating_sub(4)).unwrap_or_default();
-        let order = self.order;
+        let order = self.order();
         let (interface, is_known) = self.interface_of(order.u16(body, 0).into(), at, log);
         let time = (u64::from(order.u32(body, 4)) << 32) | u64::from(order.u32(body, 8));
         let captured = order.u32(body, 12) as usize;
@@ -217,10 +224,10 @@ impl Pcapng {
 
     fn packet_options<'a>(&self, bytes: Option<&'a [u8]>, is_obsolete: bool) -> PacketOptions<'a> {
         let mut options = PacketOptions::default();
-        for (code, value) in self.order.options(bytes.unwrap_or_default()) {
+        for (code, value) in self.order().options(bytes.unwrap_or_default()) {
             match code {
                 block::PACKET_FLAGS if value.len() == 4 => {
-                    options.direction = direction(self.order.u32(value, 0));
+                    options.direction = direction(self.order().u32(value, 0));
                 }
                 block::COMMENT => {
                     let text = String::from_utf8_lossy(value);
@@ -234,7 +241,7 @@ impl Pcapng {
                     }
                 }
                 own::CODE if value.len() > 4 && !is_obsolete => {
-                    if self.order.u32(value, 0) == own::ENTERPRISE {
+                    if self.order().u32(value, 0) == own::ENTERPRISE {
                         options.own = value.get(4..);
                     }
                 }
@@ -269,9 +276,9 @@ impl Pcapng {
     fn search(&mut self, input: &mut Input, log: &mut Log, problem: String) -> Result<()> {
         let patience = input.patience.take(); // what was begun is finished
         let broke = input.offset();
-        let found = block::search(input, log, self.order);
+        let found = block::search(input, log, self.section);
         input.patience = patience;
-        found?;
+        self.section = found?.or(self.section);
         log.add(broke, input.offset().saturating_sub(broke), problem);
         Ok(())
     }
@@ -284,7 +291,7 @@ impl Pcapng {
         }
         let offset = input.offset();
         let bytes = input.take(rest);
-        let order = self.order;
+        let order = self.order();
         let captured = order.u32(&bytes, 20) as usize;
         let is_packet = order.u32(&bytes, 0) == block::ENHANCED && rest > 28 && captured > 0;
         let number = usize::try_from(order.u32(&bytes, 8)).unwrap_or(usize::MAX);

@@ -1,0 +1,305 @@
+//! Capture files and dumps between uarttool and other programs: what they write is read, what we write
+//! they read, and what we have written comes back through their hands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use bytes::Bytes;
+use uarttool::capture::read::{Reader, Reading};
+use uarttool::capture::{Counts, Source, Target};
+use uarttool::clock::Timestamp;
+use uarttool::framing;
+use uarttool::record::{
+    Body, Direction, FramingError, LinkChange, LinkType, Origin, Packet, Problem, Record, Recovery,
+    Span,
+};
+
+/// A folder of its own, and what is done in it.
+struct Work(tempfile::TempDir);
+
+impl Work {
+    fn new() -> Self {
+        Work(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a program in the folder, for ten seconds at most; its output.
+    fn run(&self, command: &str) -> Vec<u8> {
+        let mut words = command.split(' ');
+        let output = Command::new("timeout")
+            .arg("10")
+            .arg(words.next().expect("a program"))
+            .args(words)
+            .env("TZ", "UTC")
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("timeout is there");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {stderr}");
+        output.stdout
+    }
+
+    /// The same, with its output in a file.
+    fn run_into(&self, command: &str, file: &str) -> PathBuf {
+        let path = self.path(file);
+        fs::write(&path, self.run(command)).expect("it is written");
+        path
+    }
+
+    fn write(&self, name: &str, records: &[Record]) -> PathBuf {
+        let path = self.path(name);
+        let source = Source {
+            name: "tcp:127.0.0.1:5556".to_owned(),
+            description: "direct tap".to_owned(),
+            console: Some("unix:console".to_owned()),
+        };
+        let target = Target::parse(&path.to_string_lossy()).expect("a known extension");
+        let mut file = target.create(&source).expect("it can be created");
+        for record in records {
+            file.record(record).expect("it can be written");
+        }
+        let end = Timestamp(1_700_000_100_000_000_000);
+        file.finish(end, Counts::default()).expect("it can be written");
+        path
+    }
+}
+
+fn read(path: &Path) -> Vec<Record> {
+    let mut reader = Reader::open(path, &Reading::default()).expect("it is known");
+    let mut records = Vec::new();
+    while let Some(record) = reader.read().expect("it can be read") {
+        records.push(record);
+    }
+    assert_eq!(reader.damage(), [], "{}", reader.describe());
+    records
+}
+
+/// Frames, and packets without their Ethernet header.
+fn frames(records: &[Record]) -> Vec<Bytes> {
+    let bytes = |record: &Record| match &record.body {
+        Body::Frame(frame) => Some(frame.clone()),
+        Body::Packet(packet) => Some(packet.bytes.clone()),
+        _ => None,
+    };
+    records.iter().filter_map(bytes).collect()
+}
+
+fn times(records: &[Record]) -> Vec<Option<u64>> {
+    records.iter().map(|record| record.time.map(|span| span.last.0 / 1000)).collect()
+}
+
+/// An IPv4 frame with so many bytes of UDP data.
+fn datagram(n: usize) -> Bytes {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+    frame.extend(((28 + n) as u16).to_be_bytes());
+    frame.extend([0, n as u8, 0, 0, 64, 17, 0, 0, 192, 168, 100, 1, 192, 168, 100, 2]);
+    let sum = uarttool::checksum::internet(&frame[14..34]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame.extend([0x30, 0x39, 0x30, 0x39]);
+    frame.extend(((8 + n) as u16).to_be_bytes());
+    frame.extend([0, 0]);
+    frame.extend((0..n).map(|at| (at * 5 + n) as u8));
+    frame.into()
+}
+
+fn record(n: u64, body: Body) -> Record {
+    let time = Timestamp(1_700_000_000_000_000_000 + n * 1_000_001_000);
+    let direction = if n % 2 == 0 { Direction::ToDevice } else { Direction::FromDevice };
+    Record { time: Some(Span::at(time)), origin: Origin::new(direction), offset: Some(n), body }
+}
+
+/// Frames of many lengths.
+fn plain() -> Vec<Record> {
+    [0, 1, 2, 3, 18, 40, 100, 1000, 1472]
+        .into_iter()
+        .enumerate()
+        .map(|(at, n)| record(at as u64, Body::Frame(datagram(n))))
+        .collect()
+}
+
+/// Records of every kind.
+fn motley() -> Vec<Record> {
+    let bytes = Bytes::from_static(&[0xff, 0xff, 1]);
+    let problem = Problem::TooLong { length: 65535, limit: 1514 };
+    let error = FramingError { problem, bytes: bytes.clone(), recovery: Recovery::Likely };
+    let cut = Packet { link: LinkType::ETHERNET, bytes: datagram(9).slice(..20), length: 51 };
+    let raw = Packet { link: LinkType::RAW, bytes: datagram(9).slice(14..), length: 37 };
+    let mut records = plain();
+    for body in [
+        Body::FramingError(error),
+        Body::Gap { records: 3, bytes: 4000 },
+        Body::Link(LinkChange::Connected("tcp:127.0.0.1:5556".to_owned())),
+        Body::Link(LinkChange::Reset),
+        Body::Console(Bytes::from_static(b"I (12) main: \xff ready")),
+        Body::Packet(cut),
+        Body::Packet(raw),
+    ] {
+        let n = records.len() as u64;
+        records.push(record(n, body));
+    }
+    records
+}
+
+fn count(capinfos: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(capinfos);
+    let line = text.lines().find_map(|line| line.strip_prefix("Number of packets:"));
+    line.and_then(|n| n.trim().parse().ok()).expect("a number of packets")
+}
+
+#[test]
+#[ignore = "needs tshark, editcap, mergecap, capinfos: scripts/test"]
+fn wiresharks_programs_read_ours_and_hand_it_back_unchanged() {
+    let work = Work::new();
+    let ours = work.write("ours.pcapng", &motley());
+    assert_eq!(read(&ours), motley());
+    assert_eq!(count(&work.run("capinfos -M -c ours.pcapng")), motley().len());
+    work.run("editcap ours.pcapng copied.pcapng");
+    assert_eq!(read(&work.path("copied.pcapng")), motley());
+    work.run("tshark -r ours.pcapng -w filtered.pcapng -Y udp");
+    let udp: Vec<Record> =
+        motley().into_iter().filter(|record| !frames(&[record.clone()]).is_empty()).collect();
+    assert_eq!(frames(&read(&work.path("filtered.pcapng"))), frames(&udp));
+    work.run("mergecap -a -w merged.pcapng ours.pcapng ours.pcapng");
+    assert_eq!(read(&work.path("merged.pcapng")), [motley(), motley()].concat());
+    work.run("editcap -s 40 ours.pcapng short.pcapng");
+    let short = read(&work.path("short.pcapng"));
+    assert_eq!(short.len(), motley().len());
+    assert!(frames(&short).iter().all(|frame| frame.len() <= 40));
+    assert!(matches!(&short[8].body, Body::Packet(packet) if packet.length == 1514), "{short:?}");
+}
+
+#[test]
+#[ignore = "needs tshark, tcpdump, editcap, capinfos: scripts/test"]
+fn pcap_goes_through_tcpdump_and_back() {
+    let work = Work::new();
+    let ours = work.write("ours.pcap", &plain());
+    assert_eq!((frames(&read(&ours)), times(&read(&ours))), (frames(&plain()), times(&plain())));
+    assert_eq!(count(&work.run("capinfos -M -c ours.pcap")), plain().len());
+    work.run("tcpdump -r ours.pcap -w theirs.pcap");
+    work.run("editcap -F nsecpcap ours.pcap nanos.pcap");
+    work.run("editcap -F modpcap ours.pcap modified.pcap");
+    work.run("editcap -F pcapng ours.pcap theirs.pcapng");
+    for name in ["theirs.pcap", "nanos.pcap", "modified.pcap", "theirs.pcapng"] {
+        let records = read(&work.path(name));
+        assert_eq!(
+            (frames(&records), times(&records)),
+            (frames(&plain()), times(&plain())),
+            "{name}"
+        );
+        let fields = work.run(&format!("tshark -r {name} -T fields -e frame.len"));
+        let lengths: Vec<String> = frames(&records).iter().map(|f| f.len().to_string()).collect();
+        assert_eq!(String::from_utf8_lossy(&fields).lines().collect::<Vec<_>>(), lengths);
+    }
+    work.run("tcpdump -s 30 -r ours.pcap -w short.pcap");
+}
+
+#[test]
+#[ignore = "needs tcpdump, tshark, text2pcap: scripts/test"]
+fn dumps_of_frames_are_read() {
+    let work = Work::new();
+    work.write("ours.pcap", &plain());
+    for flags in ["-xx", "-XX", "-xx -v", "-XX -e"] {
+        let dump = work.run_into(&format!("tcpdump -nn -tt {flags} -r ours.pcap"), "dump.txt");
+        let records = read(&dump);
+        assert_eq!(frames(&records), frames(&plain()), "{flags}");
+        assert_eq!(times(&records), times(&plain()), "{flags}");
+    }
+    let dump = work.run_into("tcpdump -nn -x -r ours.pcap", "dump.txt");
+    let without: Vec<Bytes> = frames(&plain()).iter().map(|frame| frame.slice(14..)).collect();
+    let records = read(&dump);
+    assert_eq!(frames(&records), without);
+    let is_raw = |r: &Record| matches!(&r.body, Body::Packet(p) if p.link == LinkType::RAW);
+    assert!(records.iter().all(is_raw), "{records:?}");
+    let dump = work.run_into("tshark -x -r ours.pcap", "dump.txt");
+    assert_eq!(frames(&read(&dump)), frames(&plain()));
+    work.run("text2pcap -q dump.txt made.pcapng");
+    assert_eq!(frames(&read(&work.path("made.pcapng"))), frames(&plain()));
+}
+
+#[test]
+#[ignore = "needs xxd, hexdump, od: scripts/test"]
+fn dumps_of_streams_and_of_single_frames_are_read() {
+    let work = Work::new();
+    let mut stream = Vec::new();
+    for frame in frames(&plain()) {
+        framing::ALL[0].encode(&frame, &mut stream).expect("it fits");
+    }
+    fs::write(work.path("stream"), &stream).expect("it is written");
+    fs::write(work.path("frame"), datagram(101)).expect("it is written");
+    assert_eq!(frames(&read(&work.path("stream"))), frames(&plain()));
+    for program in [
+        "xxd",
+        "xxd -p",
+        "xxd -g 1",
+        "xxd -c 32",
+        "xxd -u",
+        "hexdump",
+        "hexdump -C",
+        "od -A x -t x1",
+        "od -A x -t x1z",
+        "od -t x1",
+        "od -x",
+    ] {
+        let dump = work.run_into(&format!("{program} stream"), "dump.txt");
+        assert_eq!(frames(&read(&dump)), frames(&plain()), "{program}");
+        let dump = work.run_into(&format!("{program} frame"), "dump.txt");
+        assert_eq!(frames(&read(&dump)), [datagram(101)], "{program}");
+    }
+}
+
+#[test]
+fn what_was_piped_in_is_read_like_a_file() {
+    let work = Work::new();
+    let ours = work.write("ours.pcapng", &motley());
+    let pipe = work.path("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
+    let writer = {
+        let (ours, pipe) = (ours.clone(), pipe.clone());
+        std::thread::spawn(move || {
+            let file = fs::read(ours).expect("it is there");
+            let mut pipe = fs::OpenOptions::new().write(true).open(pipe).expect("a pipe");
+            for part in file.chunks(97) {
+                std::io::Write::write_all(&mut pipe, part).expect("somebody reads");
+            }
+        })
+    };
+    assert_eq!(read(&pipe), motley());
+    writer.join().expect("no panic");
+}
+
+#[test]
+#[ignore = "takes a file of 546 MB and times it: run by hand, with --release"]
+fn a_large_pcap_is_read_at_once() {
+    let work = Work::new();
+    let path = work.path("large.pcap");
+    let mut file = Vec::with_capacity(600 << 20);
+    file.extend([0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_le_bytes).concat());
+    for n in 0..1_000_000u32 {
+        let length = 60 + n.wrapping_mul(2_654_435_761) % 940;
+        file.extend(
+            [1_700_000_000 + n / 1000, n % 1000, length, length].map(u32::to_le_bytes).concat(),
+        );
+        file.resize(file.len() + length as usize, n as u8);
+    }
+    fs::write(&path, &file).expect("it is written");
+    let size = file.len();
+    drop(file);
+    for _ in 0..5 {
+        let started = std::time::Instant::now();
+        let mut reader = Reader::open(&path, &Reading::default()).expect("it is known");
+        let mut count = 0;
+        while let Some(record) = reader.read().expect("it can be read") {
+            count += usize::from(matches!(record.body, Body::Frame(_)));
+        }
+        println!("{count} frames, {size} bytes: {:?}", started.elapsed());
+        assert_eq!(count, 1_000_000);
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    println!("{:?}", status.lines().find(|line| line.starts_with("VmHWM")));
+}
