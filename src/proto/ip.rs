@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::line::Line;
-use super::{NoteKind, Protocol, Stack, Walk, be16, ethernet, tcp, udp};
+use super::{NoteKind, Protocol, Stack, Walk, be16, ethernet, ipv4, ipv6_extensions, tcp, udp};
 use crate::checksum::Sum;
 
 /// Source and destination of a datagram.
@@ -86,6 +86,56 @@ pub fn addresses(stack: &Stack<'_>, n: usize) -> Option<Addresses> {
     })
 }
 
+/// What an error message tells of the packet that it quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// From whom to whom.
+    pub addresses: Addresses,
+    /// The protocol that it carries, behind all extension headers.
+    pub protocol: u8,
+    /// Source and destination port, where the protocol has ports and they are quoted.
+    pub ports: Option<(u16, u16)>,
+}
+
+/// The quoted packet that begins with layer `n`. Errors quote as little as eight bytes of what the packet
+/// carries, less than a TCP header: the ports are read all the same.
+pub fn quoted(stack: &Stack<'_>, n: usize) -> Option<Quoted> {
+    stack.layers.get(n).filter(|layer| layer.is_quoted)?;
+    let addresses = addresses(stack, n + 1)?;
+    let top = match addresses {
+        Addresses::V4(..) => n,
+        Addresses::V6(..) => ipv6_extensions::first_above(stack, n + 1) - 1,
+    };
+    let header = stack.header(top);
+    let protocol = match (addresses, top == n) {
+        (Addresses::V4(..), _) => *header.get(9)?,
+        (Addresses::V6(..), true) => *header.get(6)?,
+        (Addresses::V6(..), false) => *header.first()?,
+    };
+    let is_first = match addresses {
+        Addresses::V4(..) => ipv4::fragment(header)?.offset == 0,
+        Addresses::V6(..) => !ipv6_extensions::is_later_fragment(stack, top),
+    };
+    let has_ports = matches!(protocol, 6 | 17 | 33 | 132 | 136) && is_first;
+    let payload = stack.payload(top);
+    let ports = be16(payload, 0).zip(be16(payload, 2)).filter(|_| has_ports);
+    Some(Quoted { addresses, protocol, ports })
+}
+
+/// Says the port to which a quoted packet was sent, or its protocol where that has no ports.
+pub(super) fn say_refused_port(quoted: &Quoted, line: &mut Line) {
+    match quoted.protocol {
+        6 => line.text("tcp"),
+        17 => line.text("udp"),
+        132 => line.text("sctp"),
+        number => line.text("protocol ").dec(number),
+    };
+    line.text(" port");
+    if let Some((_, port)) = quoted.ports {
+        line.text(" ").dec(port);
+    }
+}
+
 /// Says what a protocol number means that is not dissected further.
 pub(super) fn say_protocol(number: u8, line: &mut Line) {
     match protocol_name(number) {
@@ -102,21 +152,39 @@ pub fn protocol_name(number: u8) -> Option<&'static str> {
         2 => "IGMP",
         4 => "IP-in-IP",
         6 => "TCP",
+        8 => "EGP",
+        9 => "IGP",
         17 => "UDP",
+        27 => "RDP",
+        33 => "DCCP",
         41 => "IPv6-in-IP",
         43 => "routing header",
         44 => "fragment header",
+        46 => "RSVP",
         47 => "GRE",
         50 => "ESP",
         51 => "AH",
         58 => "ICMPv6",
         59 => "no next header",
         60 => "destination options",
+        88 => "EIGRP",
         89 => "OSPF",
+        94 => "IPIP",
+        97 => "Ethernet-in-IP",
+        98 => "encapsulation header",
         103 => "PIM",
+        108 => "IPComp",
         112 => "VRRP",
+        115 => "L2TP",
         132 => "SCTP",
+        133 => "Fibre Channel",
+        135 => "mobility header",
         136 => "UDP-Lite",
+        137 => "MPLS-in-IP",
+        139 => "HIP",
+        140 => "Shim6",
+        143 => "Ethernet",
+        253 | 254 => "experimental",
         _ => return None,
     })
 }

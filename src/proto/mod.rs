@@ -17,15 +17,28 @@ pub mod arp;
 pub mod dump;
 pub mod ethernet;
 pub mod icmp;
+pub mod icmp_names;
+pub mod icmpv6;
+pub mod icmpv6_names;
+pub mod igmp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ipv6_extensions;
+pub mod ipv6_options;
 pub mod line;
+pub mod llc;
+pub mod mld;
+pub mod ndp;
+pub mod null;
 pub(crate) mod read;
+pub mod sll;
 pub mod stack;
+pub mod stp;
 pub mod tcp;
 pub mod tcp_options;
 pub mod udp;
+pub mod vlan;
 pub mod walk;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -40,8 +53,28 @@ use crate::record::LinkType;
 
 /// Every protocol there is. Where several are selected by the same key, the first that does not
 /// decline is taken.
-pub static ALL: &[&Protocol] =
-    &[&ethernet::ETHERNET, &arp::ARP, &ipv4::IPV4, &ipv6::IPV6, &icmp::ICMP, &udp::UDP, &tcp::TCP];
+pub static ALL: &[&Protocol] = &[
+    &ethernet::ETHERNET,
+    &vlan::VLAN,
+    &llc::LLC,
+    &stp::STP,
+    &sll::SLL,
+    &sll::SLL2,
+    &null::NULL,
+    &arp::ARP,
+    &ipv4::IPV4,
+    &ipv6::IPV6,
+    &ipv6_extensions::HOP_BY_HOP,
+    &ipv6_extensions::ROUTING,
+    &ipv6_extensions::FRAGMENT,
+    &ipv6_extensions::DESTINATION,
+    &ipv6_extensions::AH,
+    &icmp::ICMP,
+    &icmpv6::ICMPV6,
+    &igmp::IGMP,
+    &udp::UDP,
+    &tcp::TCP,
+];
 
 /// One protocol. A new one is written as `Protocol { name: .., ..Protocol::BASE }`.
 pub struct Protocol {
