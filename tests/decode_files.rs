@@ -56,6 +56,7 @@ impl Work {
         let source = Source {
             name: "tcp:127.0.0.1:5556".to_owned(),
             description: "direct tap".to_owned(),
+            framing: uarttool::framing::ALL[0],
             console: Some("unix:console".to_owned()),
         };
         let target = Target::parse(&path.to_string_lossy()).expect("a known extension");

@@ -374,6 +374,7 @@ fn the_evidence_of_a_failure_has_the_frames_and_says_what_was_wrong() {
     let source = Source {
         name: "sim".to_owned(),
         description: "a test".to_owned(),
+        framing: uarttool::framing::ALL[0],
         console: Some("a console".to_owned()),
     };
     let artifacts = Some(Artifacts::new(folder.path(), source, tokio_clock()).expect("made"));

@@ -4,11 +4,13 @@
 //! file or a pipe. A block is never split over two writes, so that a process that is killed leaves
 //! a file that opens up to the last flush.
 
+mod hex;
 mod own;
 mod pcap;
 mod pcapng;
 pub mod read;
 pub mod series;
+mod stream;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
 use crate::error::{Category, Error, Result};
+use crate::framing::Framing;
 use crate::record::Record;
 
 /// How many bytes collect before they are written without being asked.
@@ -28,6 +31,8 @@ pub struct Source {
     pub name: String,
     /// How it was tapped; becomes the description of the interface.
     pub description: String,
+    /// How frames are put on the line.
+    pub framing: &'static Framing,
     /// The endpoint of the device's console, if it is listened to; becomes an interface of its own.
     pub console: Option<String>,
 }
@@ -60,6 +65,10 @@ pub enum Kind {
     Pcap,
     /// pcapng: directions, framing errors, link changes, statistics.
     Pcapng,
+    /// The bytes of the line.
+    Stream,
+    /// Hex text.
+    Hex,
 }
 
 /// Where a capture goes and in which format.
@@ -72,7 +81,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// `-` is stdout, as pcapng; a name must end with `.pcap` or `.pcapng`.
+    /// `-` is stdout, as pcapng; otherwise the name's extension says what it is: `.pcap`, `.pcapng`, `.raw`
+    /// (the bytes of the line) or `.txt` (hex text).
     pub fn parse(text: &str) -> Result<Target, String> {
         if text == "-" {
             return Ok(Target { path: None, kind: Kind::Pcapng });
@@ -81,9 +91,12 @@ impl Target {
         let kind = match path.extension().and_then(|extension| extension.to_str()) {
             Some("pcap") => Kind::Pcap,
             Some("pcapng") => Kind::Pcapng,
+            Some("raw") => Kind::Stream,
+            Some("txt") => Kind::Hex,
             _ => {
                 return Err(format!(
-                    "'{text}' names neither a .pcap nor a .pcapng file, nor is it '-' for stdout"
+                    "'{text}' is no name of a capture: it must end with .pcapng, .pcap, .raw (the bytes of \
+                     the line) or .txt (hex), or be '-' for stdout"
                 ));
             }
         };
@@ -119,6 +132,8 @@ impl Target {
         let format: Box<dyn Format> = match self.kind {
             Kind::Pcap => Box::new(pcap::Pcap::default()),
             Kind::Pcapng => Box::new(pcapng::Pcapng::new(source, &mut spool)),
+            Kind::Stream => Box::new(stream::Stream { framing: source.framing }),
+            Kind::Hex => Box::new(hex::Hex::new()),
         };
         let mut file = CaptureFile {
             name: self.display(),
@@ -254,7 +269,9 @@ mod tests {
         let kind = |text| Target::parse(text).map(|target| target.kind);
         assert_eq!(kind("a/b.pcap"), Ok(Kind::Pcap));
         assert_eq!(kind("b.pcapng"), Ok(Kind::Pcapng));
+        assert_eq!(kind("b.raw"), Ok(Kind::Stream));
+        assert_eq!(kind("b.txt"), Ok(Kind::Hex));
         assert_eq!(kind("-"), Ok(Kind::Pcapng));
-        assert!(kind("5").is_err_and(|error| error.starts_with("'5' names neither")));
+        assert!(kind("5").is_err_and(|error| error.starts_with("'5' is no name of a capture")));
     }
 }

@@ -246,6 +246,7 @@ mod tests {
         let source = Source {
             name: "tcp:h:1".to_owned(),
             description: "direct tap".to_owned(),
+            framing: crate::framing::ALL[0],
             console: None,
         };
         let mut format = Pcapng::new(&source, &mut out);

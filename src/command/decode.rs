@@ -128,6 +128,7 @@ pub fn run(args: DecodeArgs) -> Result<Verdict> {
         source: Source {
             name: args.file.display().to_string(),
             description: "uarttool decode".to_owned(),
+            framing,
             console: None,
         },
         count: args.count,

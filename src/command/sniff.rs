@@ -109,6 +109,7 @@ fn recorded(args: &SniffArgs, path: PathBuf) -> Result<Verdict> {
     let source = Source {
         name: path.display().to_string(),
         description: "uarttool sniff -r".to_owned(),
+        framing,
         console: None,
     };
     let plan = args.plan(source, framing, false, Clock::system())?;
@@ -202,6 +203,7 @@ fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Result<Plan> {
     let source = Source {
         name: lines.tunnel.spec.text.clone(),
         description: format!("uarttool tap: {how}"),
+        framing: lines.tunnel.spec.options.framing,
         console: lines.console.as_ref().map(|console| console.text.clone()),
     };
     args.plan(source, lines.tunnel.spec.options.framing, true, clock)

@@ -172,7 +172,7 @@ mod tests {
             prop_assert_eq!(number(&icmp::ICMP, "identifier"), Some(Value::Number(identifier.into())));
             prop_assert_eq!(number(&icmp::ICMP, "sequence_number"), Some(Value::Number(sequence.into())));
             prop_assert_eq!(number(&ipv4::IPV4, "ttl"), Some(Value::Number(ttl.into())));
-            prop_assert_eq!(number(&ipv4::IPV4, "tos"), Some(Value::Number(tos.into())));
+            prop_assert_eq!(number(&ipv4::IPV4, "tos"), Some(Value::Hex(tos.into())));
             prop_assert_eq!(number(&ipv4::IPV4, "identification"), Some(Value::Number(ip_id.into())));
             prop_assert_eq!(stack.payload(2), &data[..]);
         }

@@ -34,6 +34,14 @@ pub struct Framing {
     append: fn(&[u8], &mut Vec<u8>),
 }
 
+impl PartialEq for Framing {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Framing {}
+
 /// Every framing there is.
 pub static ALL: &[&Framing] = &[&len16be::LEN16BE];
 

@@ -58,7 +58,8 @@ fn read_as(format: Format, file: &[u8], piece: usize) -> Result<Content> {
 }
 
 fn source() -> Source {
-    Source { name: "tcp:h:1".into(), description: "direct tap".into(), console: None }
+    let framing = crate::framing::ALL[0];
+    Source { name: "tcp:h:1".into(), description: "direct tap".into(), framing, console: None }
 }
 
 fn pcapng(records: &[(Record, Option<String>)], source: &Source) -> Vec<u8> {

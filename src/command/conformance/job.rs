@@ -146,6 +146,7 @@ impl Job {
         let source = Source {
             name: self.named.target.clone(),
             description: "uarttool conformance".to_owned(),
+            framing: crate::framing::ALL[0],
             console: self.args.run.console.clone(),
         };
         let artifacts = self.args.output.artifacts.as_deref();

@@ -235,6 +235,7 @@ async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verd
             source: Source {
                 name: spec.text.clone(),
                 description: "uarttool ping".to_owned(),
+                framing: spec.options.framing,
                 console: None,
             },
             count: None,

@@ -117,9 +117,7 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
             let mask = u128::MAX.checked_shl(128 - u32::from(*bits)).unwrap_or(0);
             relation.holds((u128::from(a) & mask).cmp(&u128::from(*b)))
         }
-        (Value::Bytes(a) | Value::Text(a), Literal::Text(b)) => {
-            relation.holds(a.cmp(b.as_bytes()))
-        }
+        (Value::Bytes(a) | Value::Text(a), Literal::Text(b)) => relation.holds(a.cmp(b.as_bytes())),
         (Value::Domain(name), Literal::Text(b)) => relation.holds(name.to_string().cmp(b)),
         (
             Value::Number(_)

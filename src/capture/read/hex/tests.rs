@@ -1,8 +1,8 @@
 //! Dumps as programs write them, and what is read of them.
 
 use super::*;
-use crate::dissect::render::hex;
 use crate::framing;
+use crate::proto::dump::{Layout, dump};
 use crate::proto::line::Line as Text;
 use crate::proto::samples;
 use crate::record::{Problem, Recovery};
@@ -43,7 +43,7 @@ fn frames(text: &str) -> Vec<Vec<u8>> {
 
 fn ours(bytes: &[u8], characters: bool) -> String {
     let mut text = Text::new(false);
-    hex::dump(bytes, characters, &mut text);
+    dump(bytes, if characters { Layout::HexAndCharacters } else { Layout::Hex }, &mut text);
     String::from_utf8(text.as_bytes().to_vec()).expect("dumps are ASCII")
 }
 
