@@ -212,16 +212,23 @@ fn say_query(header: &[u8], line: &mut Line) {
     }
 }
 
-/// Says the records as tcpdump does when it is verbose: groups are what people look for in them.
+/// Groups, and sources of each, that a line says at most.
+pub(super) const MOST_SAID: usize = 4;
+
+/// Says the first records as tcpdump does when it is verbose: groups are what people look for in them.
 fn say_records(header: &[u8], line: &mut Line) {
-    for (_, record) in records(header) {
-        let Some(group) = ipv4_at(record, 4) else { continue };
+    for (n, (_, record)) in records(header).enumerate() {
+        let Some(group) = ipv4_at(record, 4).filter(|_| n < MOST_SAID) else {
+            line.text(" ...");
+            return;
+        };
         line.text(" [gaddr ").ipv4(group).text(" ");
         line.text(record_short(record[0])).text(" { ");
-        for source in record[8..].chunks_exact(4).take(be16(record, 2).unwrap_or(0).into()) {
+        let count = usize::from(be16(record, 2).unwrap_or_default());
+        for source in record[8..].chunks_exact(4).take(count.min(MOST_SAID)) {
             line.ipv4(ipv4_at(source, 0).unwrap_or(group)).text(" ");
         }
-        line.text("}]");
+        line.text(if count > MOST_SAID { "... }]" } else { "}]" });
     }
 }
 
@@ -315,6 +322,22 @@ mod tests {
         IP 192.168.100.2 > 192.168.100.1: igmp-119, length 8
         ");
         insta::assert_snapshot!(shown::line_as(LinkType::ETHERNET, &report(), true), @"IP 192.168.100.2 > 192.168.100.1: igmp v3 report, 2 group record(s)");
+    }
+
+    #[test]
+    fn a_line_says_few_of_many_records() {
+        let mut message = vec![0x22, 0, 0, 0, 0, 0, 0, 5];
+        for group in 1..=4 {
+            message.extend([4, 0, 0, 0, 239, 0, 0, group]);
+        }
+        message.extend([1, 0, 0, 5, 239, 0, 0, 5]);
+        message.extend([10; 20]);
+        let many = shown::lines(&[frame(&message)]);
+        assert!(many.ends_with("[gaddr 239.0.0.4 to_ex { }] ..."), "{many}");
+        message.drain(8..40);
+        message[7] = 1;
+        let one = shown::lines(&[frame(&message)]);
+        assert!(one.ends_with("10.10.10.10 ... }]"), "{one}");
     }
 
     #[test]
