@@ -47,7 +47,6 @@ pub static ARP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 /// Whether the addresses have the sizes of Ethernet and IPv4.

@@ -38,7 +38,7 @@ pub static ICMP: Protocol = Protocol {
     keys: &[Key::IpProtocol(1)],
     fields: &[
         field!("type", 0, 1, names icmp_names::type_meaning),
-        field!("code", 1, 1, meaning | h, code | icmp_names::code_name(*h.first()?, code)),
+        field!("code", 1, 1, meaning icmp_names::code_meaning),
         field!("checksum", 2, hex16),
         field!("identifier", 4, 2, Number, |h| of(h, is_query, be16(h, 4))),
         field!("sequence_number", 6, 2, Number, |h| of(h, is_query, be16(h, 6))),
@@ -66,7 +66,6 @@ pub static ICMP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 /// `value`, if a message of that type and code has it.

@@ -101,6 +101,11 @@ const UNREACHABLE: [&str; 16] = [
     "precedence cutoff in effect",
 ];
 
+/// The same for a field's meaning, given the header that it stands in.
+pub(super) fn code_meaning(header: &[u8], code: u64) -> Option<&'static str> {
+    code_name(*header.first()?, code)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

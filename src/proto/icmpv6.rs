@@ -44,12 +44,11 @@ pub static ICMPV6: Protocol = Protocol {
         mld::list(stack.header(n), visit);
     },
     exchange,
-    ..Protocol::BASE
 };
 
 const OWN: &[Field] = &[
     field!("type", 0, 1, names icmpv6_names::type_meaning),
-    field!("code", 1, 1, meaning | h, code | icmpv6_names::code_name(*h.first()?, code)),
+    field!("code", 1, 1, meaning icmpv6_names::code_meaning),
     field!("checksum", 2, hex16),
     field!("identifier", 4, 2, Number, |h| {
         be16(h, 4).filter(|_| is_echo(h[0])).map(|id| Value::Number(id.into()))

@@ -96,6 +96,11 @@ pub fn code_name(kind: u8, code: u64) -> Option<&'static str> {
     names.get(usize::try_from(code).ok()?).copied()
 }
 
+/// The same for a field's meaning, given the header that it stands in.
+pub(super) fn code_meaning(header: &[u8], code: u64) -> Option<&'static str> {
+    code_name(*header.first()?, code)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

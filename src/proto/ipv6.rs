@@ -116,12 +116,12 @@ mod tests {
         ];
         let frames = packets.map(|packet| ethernet(0x86dd, &packet));
         insta::assert_snapshot!(shown::lines(&frames), @r"
-        IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5 [bad udp cksum b30e, should be b345]
+        IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5
         IP6 fe80::2 > fe80::1: no next header
         IP6 fe80::2 > fe80::1: no next header, length 2
         IP6 fe80::2 > fe80::1: SCTP, length 12
         IP6 fe80::2 > fe80::1: protocol 200, length 12
-        IP6 fe80::2 > fe80::1: IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5 [bad udp cksum b30e, should be b345]
+        IP6 fe80::2 > fe80::1: IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5
         IP6 fe80::2 > fe80::1: IP 10.0.0.1 > 10.0.0.2: no next header, length 0
         ");
     }
@@ -143,10 +143,10 @@ mod tests {
         let frames = packets.map(|packet| ethernet(0x86dd, &packet));
         insta::assert_snapshot!(shown::lines(&frames), @r"
         02:00:00:00:00:02 > 02:00:00:00:00:01, ethertype IPv6 (0x86dd), length 53 [bad ipv6 version 5]
-        IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5 [bad udp cksum b20e, should be b345]
+        IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5 [bad udp cksum b245, should be b345]
         02:00:00:00:00:02 > 02:00:00:00:00:01, ethertype IPv6 (0x86dd), length 39 [truncated: ipv6 needs 40 bytes, had 39]
         IP6 fe80::2.1000 > fe80::1.2000: UDP, length 2 [truncated: ipv6 needs 53 bytes, had 50]
-        IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5 [30 bytes follow the packet] [bad udp cksum b30e, should be b345]
+        IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5 [30 bytes follow the packet]
         ");
     }
 

@@ -7,7 +7,10 @@
 
 use super::ethernet::{self, FIRST_ETHERTYPE};
 use super::line::Line;
-use super::{Key, Next, NoteKind, Protocol, Stack, Value, Walk, be16, be32, field, ip, stp, vlan};
+use super::{
+    Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk, be16, be32, field, ip, listed, stp,
+    vlan,
+};
 
 /// The bytes of a header that SNAP extends.
 pub const SNAP_HEADER: usize = 8;
@@ -22,30 +25,23 @@ pub static LLC: Protocol = Protocol {
     fields: &[
         field!("dsap", 0, hex8, names sap_meaning),
         field!("ssap", 1, hex8, names sap_meaning),
-        field!(
-            "control",
-            2,
-            2,
-            Hex,
-            |h| control(h).map(|c| Value::Hex(c.value)),
-            meaning | h,
-            _ | { control(h).and_then(|c| c.name()) }
-        ),
         field!("oui", 3, 3, Hex, |h| snap(h).map(|snap| Value::Hex(snap.0.into())), names oui_name),
-        field!(
-            "pid",
-            6,
-            2,
-            Hex,
-            |h| snap(h).map(|snap| Value::Hex(snap.1.into())),
-            meaning | h,
-            _ | { snap(h).and_then(|(oui, pid)| pid_name(oui, pid)) }
-        ),
+        field!("pid", 6, 2, Hex, |h| snap(h).map(|snap| Value::Hex(snap.1.into())), meaning pid_meaning),
+        listed!("control", Hex),
     ],
     dissect,
     summary,
+    list,
     ..Protocol::BASE
 };
+
+/// Visits the control field, whose length depends on its first byte.
+fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
+    if let Some(control) = control(stack.header(n)) {
+        let item = Item::new("control", Value::Hex(control.value), 2, control.bytes);
+        visit(item.meaning(control.name()));
+    }
+}
 
 /// A control field: its value as one byte or two, the first of which is the lower one.
 #[derive(Clone, Copy)]
@@ -100,8 +96,12 @@ fn snap(header: &[u8]) -> Option<(u32, u16)> {
 }
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
-    let total = announced(walk);
-    let bytes = walk.rest();
+    let (announced, bytes) = (announced(walk), walk.rest());
+    let total = announced.unwrap_or(bytes.len());
+    if announced.is_some_and(|length| length > LONGEST) {
+        walk.note(&LLC, 0, NoteKind::Wrong("neither a length nor an EtherType"));
+        return Next::Payload;
+    }
     let (had, bytes) = (bytes.len(), bytes.get(..total).unwrap_or(bytes));
     if walk.has(&LLC, total) {
         ip::note_what_follows(walk, &LLC, had, total);
@@ -131,16 +131,11 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
     }
 }
 
-/// The length field in front of the header; all of the rest where there is none.
-fn announced(walk: &mut Walk<'_>) -> usize {
+/// The length field in front of the header; cooked captures have none.
+fn announced(walk: &Walk<'_>) -> Option<usize> {
     let ethernet = walk.below(&ethernet::ETHERNET).and_then(|header| be16(header, 12));
     let tag = walk.below(&vlan::VLAN).and_then(|header| be16(header, 2));
-    let Some(length) = tag.or(ethernet).map(usize::from) else { return walk.rest().len() };
-    if length > LONGEST {
-        walk.note(&LLC, 0, NoteKind::Wrong("neither a length nor an EtherType"));
-        return walk.rest().len();
-    }
-    length
+    tag.or(ethernet).map(usize::from)
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
@@ -243,6 +238,10 @@ fn oui_name(oui: u64) -> Option<&'static str> {
     })
 }
 
+fn pid_meaning(header: &[u8], _: u64) -> Option<&'static str> {
+    snap(header).and_then(|(oui, pid)| pid_name(oui, pid))
+}
+
 /// The name of a protocol of such an organisation.
 fn pid_name(oui: u32, pid: u16) -> Option<&'static str> {
     Some(match (oui, pid) {
@@ -260,101 +259,4 @@ fn pid_name(oui: u32, pid: u16) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::samples;
-    use crate::proto::stack::shown::{self, ethernet, fields, ieee_802_3};
-    use crate::record::LinkType;
-    use proptest::prelude::*;
-
-    fn snap_frame() -> Vec<u8> {
-        ieee_802_3(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &samples::datagram()[14..]].concat())
-    }
-
-    #[test]
-    fn frames_are_said_as_tcpdump_says_them() {
-        let frames = [
-            snap_frame(),
-            ieee_802_3(&[0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0, 1, 2, 3, 4]),
-            ieee_802_3(&[0xaa, 0xaa, 3, 0, 0, 0, 0x88, 0xb5, 1, 2]),
-            ieee_802_3(&[0xf0, 0xf0, 3, 1, 2, 3]),
-            ieee_802_3(&[0xf0, 0xf1, 0xaf, 1, 2, 3]),
-            ieee_802_3(&[4, 4, 0, 2]),
-            ieee_802_3(&[4, 5, 1, 2]),
-            ieee_802_3(&[4, 4, 0x7f]),
-            ieee_802_3(&[0xff, 0xff, 0, 30, 1, 2]),
-            ieee_802_3(&[&[6, 6, 3], &samples::datagram()[14..]].concat()),
-        ];
-        insta::assert_snapshot!(shown::lines(&frames), @r"
-        IP 192.168.100.2.7 > 192.168.100.1.40000: UDP, length 5
-        02:00:00:00:00:02 > 02:00:00:00:00:01, SNAP, oui Cisco (0x00000c), pid CDP (0x2000), length 4
-        02:00:00:00:00:02 > 02:00:00:00:00:01, SNAP, oui Ethernet (0x000000), pid local experimental (0x88b5), length 2
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap NetBeui (0xf0) Individual, ssap NetBeui (0xf0) Command, ctrl 0x03: Unnumbered, ui, Flags [Command], length 6
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap NetBeui (0xf0) Individual, ssap NetBeui (0xf0) Response, ctrl 0xaf: Unnumbered, xid, Flags [Response], length 6
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap SNA (0x04) Individual, ssap SNA (0x04) Command, ctrl 0x0002: Information, send seq 0, rcv seq 1, Flags [Command], length 4
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap SNA (0x04) Individual, ssap SNA (0x04) Response, ctrl 0x0102: Supervisory, receiver ready, rcv seq 1, Flags [Response], length 4
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap SNA (0x04) Individual, ssap SNA (0x04) Command, ctrl 0x7f: Unnumbered, sabme, Flags [Poll], length 3
-        02:00:00:00:00:02 > 02:00:00:00:00:01, IPX 802.3, length 6
-        IP 192.168.100.2.7 > 192.168.100.1.40000: UDP, length 5
-        ");
-    }
-
-    #[test]
-    fn the_length_is_held_against_the_frame() {
-        let netbeui = [0xf0, 0xf0, 3, 1, 2, 3];
-        let frames = [
-            ethernet(6, &[&netbeui[..], &[0; 40]].concat()),
-            ethernet(6, &[&netbeui[..], &[0; 50]].concat()),
-            ethernet(100, &netbeui),
-            ethernet(2, &netbeui),
-            ethernet(0, &[0; 46]),
-            ethernet(3, &[0xf0, 0xf0]),
-            ethernet(7, &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]),
-            ethernet(1501, &netbeui),
-        ];
-        insta::assert_snapshot!(shown::lines(&frames), @r"
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap NetBeui (0xf0) Individual, ssap NetBeui (0xf0) Command, ctrl 0x03: Unnumbered, ui, Flags [Command], length 6
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap NetBeui (0xf0) Individual, ssap NetBeui (0xf0) Command, ctrl 0x03: Unnumbered, ui, Flags [Command], length 6 [50 bytes follow the packet]
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap NetBeui (0xf0) Individual, ssap NetBeui (0xf0) Command, ctrl 0x03: Unnumbered, ui, Flags [Command], length 6 [truncated: llc needs 100 bytes, had 6]
-        02:00:00:00:00:02 > 02:00:00:00:00:01, 802.3, length 2 [llc: the length leaves no room for the header]
-        02:00:00:00:00:02 > 02:00:00:00:00:01, 802.3, length 0 [llc: the length leaves no room for the header]
-        02:00:00:00:00:02 > 02:00:00:00:00:01, 802.3, length 3 [truncated: llc needs 3 bytes, had 2]
-        02:00:00:00:00:02 > 02:00:00:00:00:01, 802.3, length 7 [llc: the length leaves no room for the header]
-        02:00:00:00:00:02 > 02:00:00:00:00:01, LLC, dsap NetBeui (0xf0) Individual, ssap NetBeui (0xf0) Command, ctrl 0x03: Unnumbered, ui, Flags [Command], length 6 [llc: neither a length nor an EtherType]
-        ");
-    }
-
-    #[test]
-    fn fields_of_both_forms() {
-        insta::assert_snapshot!(fields(&LLC, &snap_frame()), @r"
-        dsap: 0xaa (SNAP)
-        ssap: 0xaa (SNAP)
-        control: 0x3 (ui)
-        oui: 0x0 (Ethernet)
-        pid: 0x800 (IPv4)
-        ");
-        insta::assert_snapshot!(fields(&LLC, &ieee_802_3(&[4, 5, 1, 2])), @r"
-        dsap: 0x4 (SNA)
-        ssap: 0x5 (SNA)
-        control: 0x102 (receiver ready)
-        ");
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_break_a_promise(
-            length in 0u16..0x600, bytes in prop::collection::vec(any::<u8>(), 0..100),
-        ) {
-            shown::check(LinkType::ETHERNET, &ethernet(length, &bytes));
-            shown::check(LinkType::ETHERNET, &ieee_802_3(&bytes));
-        }
-
-        #[test]
-        fn no_damage_breaks_a_promise(
-            damage in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..6),
-            cut: prop::sample::Index,
-        ) {
-            shown::check(LinkType::ETHERNET, &shown::damaged(&snap_frame(), &damage, cut));
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Multicast listener discovery: the messages of ICMPv6 by which routers learn who listens to what (version 1:
 //! RFC 2710, 2: RFC 3810). They are built as IGMP's, with longer addresses.
 
+use super::igmp::MOST_SAID;
 use super::line::Line;
 use super::read::ipv6_at;
 use super::{Field, Item, Value, be16, field, igmp, listed};
@@ -165,13 +166,17 @@ pub(super) fn say(header: &[u8], line: &mut Line) {
 }
 
 fn say_records(header: &[u8], line: &mut Line) {
-    for (_, record) in records(header) {
-        let Some(group) = ipv6_at(record, 4) else { continue };
+    for (n, (_, record)) in records(header).enumerate() {
+        let Some(group) = ipv6_at(record, 4).filter(|_| n < MOST_SAID) else {
+            line.text(" ...");
+            return;
+        };
         line.text(" [gaddr ").ipv6(group).text(" ");
         line.text(igmp::record_short(record[0])).text(" { ");
-        for source in record[20..].chunks_exact(16).take(be16(record, 2).unwrap_or(0).into()) {
+        let count = usize::from(be16(record, 2).unwrap_or_default());
+        for source in record[20..].chunks_exact(16).take(count.min(MOST_SAID)) {
             line.ipv6(ipv6_at(source, 0).unwrap_or(group)).text(" ");
         }
-        line.text("}]");
+        line.text(if count > MOST_SAID { "... }]" } else { "}]" });
     }
 }

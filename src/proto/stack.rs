@@ -156,7 +156,7 @@ pub(crate) mod shown {
 
     use crate::dissect::{Dissector, render};
     use crate::proto::line::Line;
-    use crate::proto::{Kind, Protocol, Value};
+    use crate::proto::{Kind, Note, NoteKind, Protocol, Value};
     use crate::record::LinkType;
 
     /// The line that a person reads, in the long form or the brief one.
@@ -211,8 +211,20 @@ pub(crate) mod shown {
     /// Asserts what every protocol promises, whatever the bytes are: declared fields of the declared
     /// kind, in places inside their layer, as many as the bytes can explain; text that is safe.
     pub fn check(link: LinkType, frame: &[u8]) {
+        for missing in [0, 100] {
+            check_cut(link, frame, missing);
+        }
+        for is_brief in [false, true] {
+            let line = line_as(link, frame, is_brief);
+            assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+            assert!(line.len() <= 2000 + 20 * frame.len(), "{} bytes of line", line.len());
+        }
+    }
+
+    /// The same for a frame of which the capture left out the last bytes.
+    fn check_cut(link: LinkType, frame: &[u8], missing: usize) {
         let mut dissector = Dissector::default();
-        let stack = dissector.dissect_as(link, frame, frame.len());
+        let stack = dissector.dissect_as(link, frame, frame.len() + missing);
         for (n, layer) in stack.layers.iter().enumerate() {
             assert!(layer.start <= layer.payload && layer.payload <= layer.end);
             assert!(layer.end <= frame.len());
@@ -229,11 +241,8 @@ pub(crate) mod shown {
             let most = layer.protocol.fields.len() + 4 * (layer.end - layer.start);
             assert!(seen.len() <= most, "{} fields of {}", seen.len(), layer.protocol.name);
         }
-        for is_brief in [false, true] {
-            let line = line_as(link, frame, is_brief);
-            assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
-            assert!(line.len() <= 2000 + 20 * frame.len(), "{} bytes of line", line.len());
-        }
+        let is_blamed = |note: &Note| matches!(note.kind, NoteKind::Truncated { .. });
+        assert!(missing == 0 || !stack.notes.iter().any(is_blamed), "cut by the capture");
         for (n, layer) in stack.layers.iter().enumerate() {
             let _ = (layer.protocol.exchange)(&stack, n);
         }

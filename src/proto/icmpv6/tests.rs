@@ -105,11 +105,11 @@ fn errors_tell_whose_packet_they_are_about() {
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, beyond scope fe80::1, source address fe80::2, length 56
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable address fe80::1, length 56
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable port, fe80::1 udp port 7, length 56
-    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, source address failed ingress/egress policy fe80::1, length 56
-    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, reject route to destination fe80::1, length 56
-    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, error in source routing header fe80::1, length 56
-    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, headers too long fe80::1, length 56
-    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, code 9 fe80::1, length 56
+    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, source address failed ingress/egress policy, fe80::1, length 56
+    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, reject route to destination, fe80::1, length 56
+    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, error in source routing header, fe80::1, length 56
+    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, headers too long, fe80::1, length 56
+    IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, code 9, fe80::1, length 56
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable port, fe80::1 tcp port 7, length 64
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable port, fe80::1 udp port, length 64
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable port, fe80::1 protocol 47 port, length 56
@@ -298,7 +298,7 @@ fn fields_of_neighbour_discovery() {
     target_address: fe80::9
     destination_address: 2001::2
     option.type: 4 (redirected header)
-    option.data: 0000000000006000000000003b40
+    option.redirected_header: 6000000000003b40
     ");
 }
 
