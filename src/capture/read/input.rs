@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_taken_once_whatever_the_pieces() {
-        let all: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let all: Vec<u8> = (0..3_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         for piece in [1000, 4096, 1 << 20, 5 << 20] {
             let mut input = Input::from_reader(Pieces(io::Cursor::new(all.clone()), piece));
             let mut log = Log::default();

@@ -214,9 +214,11 @@ impl Pcap {
         }
         let next = self.magic.header(input.window().get(at..).unwrap_or_default());
         let is_near = |seconds: u32| next.seconds.abs_diff(seconds) < MAX_JUMP;
-        let is_good = self.problem(next).is_none()
-            && (is_near(odd.seconds) || self.seconds.is_some_and(is_near));
-        Ok(if have == Have::Enough && is_good { Have::Enough } else { Have::End })
+        let is_alike = is_near(odd.seconds)
+            || self.seconds.is_some_and(is_near)
+            || (next.captured..=MAX_LENGTH).contains(&next.length);
+        let is_good = have == Have::Enough && self.problem(next).is_none() && is_alike;
+        Ok(if is_good { Have::Enough } else { Have::End })
     }
 
     /// Whether a search believes this header.

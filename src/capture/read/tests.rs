@@ -328,7 +328,13 @@ fn damage_is_told_with_its_place() {
     all.extend(read(&file[..at + 40]).damage);
     all.extend(read(&file[..at + 20]).damage);
     let lines: Vec<String> = all.iter().map(Damage::to_string).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    byte 498: the file ends in the middle of a packet: 103 of 110 bytes are there
+    byte 138: a packet of 70000000 bytes; passed over 117 bytes
+    byte 192: a block of 148 bytes whose end says 6; passed over 144 bytes
+    byte 192: the file ends in the middle of a packet: 12 of 98 bytes are there
+    byte 192: the file ends in the middle of a block: 20 bytes are there; passed over 20 bytes
+    ");
 }
 
 #[test]

@@ -103,7 +103,8 @@ fn a_dump_without_the_ethernet_header_is_a_packet() {
 
 #[test]
 fn frames_of_every_program_are_read() {
-    let one: [(&str, fn(&[u8]) -> String); 6] = [
+    type Dump = fn(&[u8]) -> String;
+    let one: [(&str, Dump); 6] = [
         ("tcpdump -xx", |bytes| ours(bytes, false)),
         ("tcpdump -XX", |bytes| ours(bytes, true)),
         ("tshark -x", |bytes| rows(bytes, |at| format!("{at:04x} "), 1) + "\n"),

@@ -182,7 +182,7 @@ fn head(bytes: &[u8], order: impl Into<Option<Order>>) -> Result<Block, String> 
     let Some(order) = order else { return Err("no section begins here".to_owned()) };
     let kind = order.u32(bytes, 0);
     let length = order.u32(bytes, 4) as usize;
-    if length < FRAME || length > MAX_BLOCK || !length.is_multiple_of(4) {
+    if !(FRAME..=MAX_BLOCK).contains(&length) || !length.is_multiple_of(4) {
         return Err(format!("a block of {length} bytes"));
     }
     let least = match kind {

@@ -223,11 +223,12 @@ impl Pcapng {
     }
 
     fn packet_options<'a>(&self, bytes: Option<&'a [u8]>, is_obsolete: bool) -> PacketOptions<'a> {
+        let order = self.order();
         let mut options = PacketOptions::default();
-        for (code, value) in self.order().options(bytes.unwrap_or_default()) {
+        for (code, value) in order.options(bytes.unwrap_or_default()) {
             match code {
                 block::PACKET_FLAGS if value.len() == 4 => {
-                    options.direction = direction(self.order().u32(value, 0));
+                    options.direction = direction(order.u32(value, 0));
                 }
                 block::COMMENT => {
                     let text = String::from_utf8_lossy(value);
@@ -240,10 +241,8 @@ impl Pcapng {
                         Some(_) => {}
                     }
                 }
-                own::CODE if value.len() > 4 && !is_obsolete => {
-                    if self.order().u32(value, 0) == own::ENTERPRISE {
-                        options.own = value.get(4..);
-                    }
+                own::CODE if !is_obsolete && order.u32(value, 0) == own::ENTERPRISE => {
+                    options.own = value.get(4..);
                 }
                 _ => {}
             }
