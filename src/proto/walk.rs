@@ -42,6 +42,11 @@ impl<'a> Walk<'a> {
         self.frame.get(layer.start..layer.payload)
     }
 
+    /// The protocol of the layer directly below.
+    pub fn last(&self) -> Option<&'static Protocol> {
+        self.layers.last().map(|layer| layer.protocol)
+    }
+
     /// How many layers there are.
     pub fn depth(&self) -> usize {
         self.layers.len()
