@@ -4,6 +4,8 @@
 //! it is warm. Whatever the bytes are, there is a result: what cannot be decoded ends the walk
 //! with a note that says layer, offset, needed and had.
 
+#[cfg(test)]
+pub(crate) mod examined;
 pub mod filter;
 pub mod render;
 mod select;

@@ -189,6 +189,19 @@ impl Line {
         let _ = write!(self.bytes, "{value}"); // writing to a Vec cannot fail
         self
     }
+
+    /// The same, with `...` in place of what goes beyond `most` bytes.
+    pub fn shortened(&mut self, value: impl std::fmt::Display, most: usize) -> &mut Self {
+        let start = self.bytes.len();
+        self.display(value);
+        let is_inside = |at: &usize| self.bytes.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        if self.bytes.len() - start > most {
+            let end = (start..=start + most).rev().find(|at| !is_inside(at)).unwrap_or(start);
+            self.bytes.truncate(end);
+            self.text("...");
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -214,5 +227,14 @@ mod tests {
         line.text(" ").escaped(b"ok").text(" ").escaped(b"a\\\x1b");
         let expected = "n 0 18446744073709551615 000042 0x88b5 02:00:00:00:00:af 192.168.100.2 ::1 ok a\\\\\\x1b";
         assert_eq!(String::from_utf8_lossy(line.as_bytes()), expected);
+    }
+
+    #[test]
+    fn what_is_too_long_is_shortened_between_characters() {
+        for (text, expected) in [("abcd", "abcd"), ("abcde", "abcd..."), ("abc\u{fc}", "abc...")] {
+            let mut line = Line::new(false);
+            line.shortened(text, 4);
+            assert_eq!(String::from_utf8_lossy(line.as_bytes()), expected);
+        }
     }
 }

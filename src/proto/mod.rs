@@ -14,8 +14,16 @@
 //! To add a protocol, write its file and name it in [`ALL`].
 
 pub mod arp;
+pub mod coap;
+pub mod dhcp;
+mod dhcp_options;
+pub mod dns;
+pub mod dns_data;
+pub mod dns_message;
 pub mod dump;
+mod ends;
 pub mod ethernet;
+pub mod http;
 pub mod icmp;
 pub mod icmp_names;
 pub mod icmpv6;
@@ -29,14 +37,22 @@ pub mod ipv6_options;
 pub mod line;
 pub mod llc;
 pub mod mld;
+pub mod mqtt;
+mod mqtt_packet;
 pub mod ndp;
+pub mod ntp;
 pub mod null;
 pub(crate) mod read;
+mod short_text;
 pub mod sll;
 pub mod stack;
 pub mod stp;
 pub mod tcp;
 pub mod tcp_options;
+pub mod tftp;
+pub mod tls;
+mod tls_hello;
+mod tls_names;
 pub mod udp;
 pub mod vlan;
 pub mod walk;
@@ -74,6 +90,16 @@ pub static ALL: &[&Protocol] = &[
     &igmp::IGMP,
     &udp::UDP,
     &tcp::TCP,
+    &coap::COAP,
+    &dhcp::DHCP,
+    &dns::DNS,
+    &dns::LLMNR,
+    &dns::MDNS,
+    &http::HTTP,
+    &mqtt::MQTT,
+    &ntp::NTP,
+    &tftp::TFTP,
+    &tls::TLS,
 ];
 
 /// One protocol. A new one is written as `Protocol { name: .., ..Protocol::BASE }`.
@@ -216,8 +242,26 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     /// A domain name in a DNS message.
     Domain(Domain<'a>),
+    /// What a DNS record holds, shown as text and escaped; its fields are of [`Kind::Text`], like names.
+    Record(dns_data::RecordData<'a>),
     /// Anything else.
     Bytes(&'a [u8]),
+}
+
+impl Value<'_> {
+    /// What it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Value::Number(_) => Kind::Number,
+            Value::Hex(_) => Kind::Hex,
+            Value::Flag(_) => Kind::Flag,
+            Value::Mac(_) => Kind::Mac,
+            Value::Ipv4(_) => Kind::Ipv4,
+            Value::Ipv6(_) => Kind::Ipv6,
+            Value::Text(_) | Value::Domain(_) | Value::Record(_) => Kind::Text,
+            Value::Bytes(_) => Kind::Bytes,
+        }
+    }
 }
 
 /// What selects a protocol.
@@ -296,13 +340,15 @@ pub struct Domain<'a> {
     pub at: usize,
 }
 
-/// No name has more labels (RFC 1035 section 2.3.4: 255 bytes in all).
+/// No name has more bytes (RFC 1035 section 2.3.4).
+const MAX_NAME: usize = 255;
+/// No name has more labels.
 const MAX_LABELS: usize = 128;
 
 impl<'a> Domain<'a> {
     /// The labels, as far as they can be read. A pointer must point back (RFC 1035 section 4.1.4).
     pub fn labels(self) -> impl Iterator<Item = &'a [u8]> {
-        let (mut at, mut jumps) = (self.at, 0);
+        let (mut at, mut jumps, mut left) = (self.at, 0, MAX_NAME);
         let next = move || {
             loop {
                 let length = usize::from(*self.message.get(at)?);
@@ -310,6 +356,7 @@ impl<'a> Domain<'a> {
                     0 => return None,
                     1..=63 => {
                         let label = self.message.get(at + 1..at + 1 + length)?;
+                        left = left.checked_sub(1 + length)?;
                         at += 1 + length;
                         return Some(label);
                     }

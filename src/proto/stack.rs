@@ -192,6 +192,7 @@ pub(crate) mod shown {
                     Value::Ipv6(address) => address.to_string(),
                     Value::Text(text) => crate::escape::terminal(text).to_string(),
                     Value::Domain(name) => name.to_string(),
+                    Value::Record(data) => data.to_string(),
                     Value::Bytes(bytes) => {
                         bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
                     }
@@ -232,7 +233,7 @@ pub(crate) mod shown {
             stack.visit(n, &mut |item| {
                 let name = (layer.protocol.name, item.name);
                 let field = layer.protocol.field(item.name).unwrap_or_else(|| panic!("{name:?}"));
-                assert_eq!(field.kind, kind(item.value), "{name:?}");
+                assert_eq!(field.kind, item.value.kind(), "{name:?}");
                 assert!(field.is_many || !seen.contains(&item.name), "{name:?} again");
                 let end = item.at.0 + item.at.1;
                 assert!(end <= layer.end - layer.start, "{name:?} at {:?}", item.at);
@@ -245,19 +246,6 @@ pub(crate) mod shown {
         assert!(missing == 0 || !stack.notes.iter().any(is_blamed), "cut by the capture");
         for (n, layer) in stack.layers.iter().enumerate() {
             let _ = (layer.protocol.exchange)(&stack, n);
-        }
-    }
-
-    fn kind(value: Value<'_>) -> Kind {
-        match value {
-            Value::Number(_) => Kind::Number,
-            Value::Hex(_) => Kind::Hex,
-            Value::Flag(_) => Kind::Flag,
-            Value::Mac(_) => Kind::Mac,
-            Value::Ipv4(_) => Kind::Ipv4,
-            Value::Ipv6(_) => Kind::Ipv6,
-            Value::Text(_) | Value::Domain(_) => Kind::Text,
-            Value::Bytes(_) => Kind::Bytes,
         }
     }
 

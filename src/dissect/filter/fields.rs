@@ -119,6 +119,7 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
         }
         (Value::Bytes(a) | Value::Text(a), Literal::Text(b)) => relation.holds(a.cmp(b.as_bytes())),
         (Value::Domain(name), Literal::Text(b)) => relation.holds(name.to_string().cmp(b)),
+        (Value::Record(data), Literal::Text(b)) => relation.holds(data.to_string().cmp(b)),
         (
             Value::Number(_)
             | Value::Hex(_)
@@ -128,7 +129,8 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
             | Value::Ipv6(Ipv6Addr { .. })
             | Value::Bytes(_)
             | Value::Text(_)
-            | Value::Domain(_),
+            | Value::Domain(_)
+            | Value::Record(_),
             _,
         ) => false,
     }
@@ -138,6 +140,7 @@ pub(super) fn compares(value: Value<'_>, relation: Relation, literal: &Literal) 
 pub(super) fn contains(value: Value<'_>, part: &str) -> bool {
     match value {
         Value::Domain(name) => name.to_string().contains(part),
+        Value::Record(data) => data.to_string().contains(part),
         Value::Bytes(bytes) | Value::Text(bytes) => {
             part.is_empty() || bytes.windows(part.len()).any(|window| window == part.as_bytes())
         }

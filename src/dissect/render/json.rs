@@ -124,6 +124,7 @@ fn say(item: &Item<'_>, line: &mut Line) {
         }
         Value::Text(text) => string(text, line),
         Value::Domain(name) => string(name.to_string().as_bytes(), line),
+        Value::Record(data) => string(data.to_string().as_bytes(), line),
         Value::Bytes(bytes) => hex(bytes, line),
     }
 }

@@ -1,7 +1,7 @@
 //! Values of fields as text.
 
 use crate::proto::line::Line;
-use crate::proto::{Item, Kind, Value};
+use crate::proto::{Item, Value};
 
 /// Bytes of a value that are shown at most, where people read it.
 const MOST: usize = 64;
@@ -20,6 +20,7 @@ pub(super) fn say(item: &Item<'_>, line: &mut Line) {
         Value::Ipv6(address) => line.ipv6(address),
         Value::Text(text) => line.escaped(text),
         Value::Domain(name) => line.display(name),
+        Value::Record(data) => line.display(data),
         Value::Bytes(bytes) => say_bytes(bytes, line),
     };
     if let Some(meaning) = item.meaning {
@@ -35,18 +36,4 @@ fn say_bytes<'l>(bytes: &[u8], line: &'l mut Line) -> &'l mut Line {
         line.text("... (").dec(bytes.len() as u64).text(" bytes)");
     }
     line
-}
-
-/// What a value is.
-pub fn kind_of(value: &Value<'_>) -> Kind {
-    match value {
-        Value::Number(_) => Kind::Number,
-        Value::Hex(_) => Kind::Hex,
-        Value::Flag(_) => Kind::Flag,
-        Value::Mac(_) => Kind::Mac,
-        Value::Ipv4(_) => Kind::Ipv4,
-        Value::Ipv6(_) => Kind::Ipv6,
-        Value::Text(_) | Value::Domain(_) => Kind::Text,
-        Value::Bytes(_) => Kind::Bytes,
-    }
 }

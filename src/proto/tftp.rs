@@ -1,0 +1,246 @@
+//! TFTP (RFC 1350; options: RFC 2347, RFC 2348, RFC 2349).
+//!
+//! Only the first request is sure to use port 69: most servers answer from a port of their own, which
+//! nothing tells apart from other UDP.
+
+use super::line::Line;
+use super::{Exchange, Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk};
+use super::{be16, ends, field, listed};
+use crate::escape;
+
+/// The opcode of a read request.
+pub const RRQ: u16 = 1;
+/// The opcode of a write request.
+pub const WRQ: u16 = 2;
+/// The opcode of a block of data.
+pub const DATA: u16 = 3;
+/// The opcode of an acknowledgment.
+pub const ACK: u16 = 4;
+/// The opcode of an error.
+pub const ERROR: u16 = 5;
+/// The opcode of an acknowledgment of options.
+pub const OACK: u16 = 6;
+
+/// TFTP.
+pub static TFTP: Protocol = Protocol {
+    name: "tftp",
+    title: "TFTP",
+    keys: &[Key::UdpPort(69)],
+    fields: &[
+        field!("opcode", 0, 2, names opcode_name),
+        listed!("filename", Text),
+        listed!("mode", Text),
+        listed!("option.name", Text, many),
+        listed!("option.value", Text, many),
+        listed!("block", Number),
+        listed!("error_code", Number),
+        listed!("error_message", Text),
+    ],
+    dissect,
+    summary,
+    list,
+    exchange,
+    ..Protocol::BASE
+};
+
+fn dissect(walk: &mut Walk<'_>) -> Next {
+    if !walk.has(&TFTP, 4) {
+        return Next::Payload;
+    }
+    let bytes = walk.rest();
+    let opcode = be16(bytes, 0).unwrap_or_default();
+    let (first, least) = match opcode {
+        RRQ | WRQ => (2, 2),
+        OACK => (2, 0),
+        ERROR => (4, 1),
+        DATA | ACK => {
+            walk.push(&TFTP, 4, usize::MAX);
+            return Next::Payload;
+        }
+        _ => {
+            walk.note(&TFTP, 0, NoteKind::Invalid { field: "opcode", value: opcode.into() });
+            walk.push(&TFTP, 2, usize::MAX);
+            return Next::Payload;
+        }
+    };
+    let strings = || strings(bytes, first);
+    let end = strings().last().map_or(first, |(at, string)| at + string.len() + 1);
+    let count = strings().count();
+    if end < bytes.len() && opcode != ERROR {
+        walk.note(&TFTP, end, NoteKind::Wrong("string has no end"));
+    } else if count < least {
+        walk.note(&TFTP, end, NoteKind::Wrong("string is missing"));
+    } else if opcode != ERROR && count % 2 == 1 {
+        walk.note(&TFTP, end, NoteKind::Wrong("option has no value"));
+    }
+    walk.push(&TFTP, end, usize::MAX);
+    Next::Payload
+}
+
+/// The strings from `at` on that end with a zero byte: place and bytes of each.
+fn strings(message: &[u8], mut at: usize) -> impl Iterator<Item = (usize, &[u8])> {
+    std::iter::from_fn(move || {
+        let rest = message.get(at..)?;
+        let length = rest.iter().position(|byte| *byte == 0)?;
+        let string = (at, rest.get(..length)?);
+        at += length + 1;
+        Some(string)
+    })
+}
+
+fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
+    let header = stack.header(n);
+    let names: &[&'static str] = match be16(header, 0) {
+        Some(RRQ | WRQ) => &["filename", "mode"],
+        Some(OACK) => &[],
+        Some(DATA | ACK) => {
+            if let Some(block) = be16(header, 2) {
+                visit(Item::new("block", Value::Number(block.into()), 2, 2));
+            }
+            return;
+        }
+        Some(ERROR) => {
+            if let Some(code) = be16(header, 2) {
+                let item = Item::new("error_code", Value::Number(code.into()), 2, 2);
+                visit(item.meaning(error_name(code)));
+            }
+            if let Some((at, text)) = strings(header, 4).next() {
+                visit(Item::new("error_message", Value::Text(text), at, text.len()));
+            }
+            return;
+        }
+        _ => return,
+    };
+    for (n, (at, string)) in strings(header, 2).enumerate() {
+        let option = ["option.name", "option.value"][(n - names.len().min(n)) % 2];
+        let name = names.get(n).copied().unwrap_or(option);
+        visit(Item::new(name, Value::Text(string), at, string.len()));
+    }
+}
+
+/// Options that a summary says.
+const MAX_OPTIONS: usize = 8;
+
+fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
+    let header = stack.header(n);
+    let opcode = be16(header, 0).unwrap_or_default();
+    line.text("TFTP ");
+    match opcode_name(opcode.into()) {
+        Some(name) => line.text(name),
+        None => line.text("opcode ").dec(opcode),
+    };
+    match opcode {
+        RRQ | WRQ => {
+            for (n, (_, string)) in strings(header, 2).take(2 + 2 * MAX_OPTIONS).enumerate() {
+                line.text(if n == 0 { " \"" } else { " " });
+                line.shortened(escape::terminal(string), 80).text(if n == 0 { "\"" } else { "" });
+            }
+        }
+        OACK => {
+            for (_, string) in strings(header, 2).take(2 * MAX_OPTIONS) {
+                line.text(" ").shortened(escape::terminal(string), 80);
+            }
+        }
+        DATA | ACK => {
+            line.text(" block ").dec(be16(header, 2).unwrap_or_default());
+            if opcode == DATA {
+                line.text(", ").dec(stack.payload(n).len() as u64).text(" bytes");
+            }
+        }
+        ERROR => {
+            line.text(" ").dec(be16(header, 2).unwrap_or_default());
+            if let Some((_, text)) = strings(header, 4).next() {
+                line.text(" \"").shortened(escape::terminal(text), 80).text("\"");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Which block; where the server stays at its port.
+fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
+    let header = stack.header(n);
+    let is_answer = match be16(header, 0)? {
+        DATA => false,
+        ACK => true,
+        _ => return None,
+    };
+    ends::exchange(&TFTP, (stack, n), is_answer, be16(header, 2)?)
+}
+
+fn opcode_name(opcode: u64) -> Option<&'static str> {
+    Some(match u16::try_from(opcode).ok()? {
+        RRQ => "read",
+        WRQ => "write",
+        DATA => "data",
+        ACK => "ack",
+        ERROR => "error",
+        OACK => "option ack",
+        _ => return None,
+    })
+}
+
+/// The meaning of an error code (RFC 1350 appendix, RFC 2347).
+fn error_name(code: u16) -> Option<&'static str> {
+    Some(match code {
+        0 => "not defined",
+        1 => "file not found",
+        2 => "access violation",
+        3 => "disk full",
+        4 => "illegal operation",
+        5 => "unknown transfer",
+        6 => "file exists",
+        7 => "no such user",
+        8 => "options refused",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::dissect::examined::{fields, said};
+
+    const ASKED: Over = Over::Udp(40000, 69);
+    const ANSWERED: Over = Over::Udp(69, 40000);
+    const READ: &[u8] = b"\0\x01firmware.bin\0octet\0blksize\0512\0";
+    const FAILED: &[u8] = b"\0\x05\0\x01no such file\0";
+
+    #[test]
+    fn messages_read_as_sentences() {
+        let lines = [
+            said(ASKED, READ),
+            said(ASKED, b"\0\x02log\x1b[2J\0netascii\0"),
+            said(ANSWERED, b"\0\x03\0\x01abc"),
+            said(ASKED, b"\0\x04\0\x01"),
+            said(ANSWERED, FAILED),
+            said(ANSWERED, b"\0\x06tsize\01234\0"),
+            said(ASKED, b"\0\x09\0\0"),
+            said(ASKED, b"\0\x01file"),
+            said(ASKED, b"\0\x01file\0"),
+            said(ASKED, b"\0\x01file\0octet\0tsize\0"),
+            said(ASKED, b"\0\x01\0"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn every_field_has_its_place() {
+        insta::assert_snapshot!(fields(ASKED, READ), @"");
+        insta::assert_snapshot!(fields(ANSWERED, FAILED), @"");
+        insta::assert_snapshot!(fields(ANSWERED, b"\0\x03\0\x01abc"), @"");
+    }
+
+    #[test]
+    fn an_acknowledgment_belongs_to_its_block() {
+        assert_answers((ANSWERED, b"\0\x03\0\x01abc"), (ASKED, b"\0\x04\0\x01"));
+    }
+
+    #[test]
+    fn hostile_bytes_are_harmless() {
+        examine_hostile(ASKED, &[READ, FAILED, b"\0\x03\0\x01abc", b"\0\x06tsize\01234\0"]);
+        examine_large(ASKED, &[b"\0\x01".as_slice(), &[0; 65_000]].concat());
+        examine_large(ASKED, &[b"\0\x01".as_slice(), &[b'a'; 65_000]].concat());
+    }
+}
