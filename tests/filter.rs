@@ -60,8 +60,7 @@ fn ours(frames: &[Frame], link: LinkType, expression: &str) -> Result<Vec<usize>
     let mut dissector = Dissector::default();
     let kept = frames.iter().enumerate().filter(|(_, frame)| {
         let bytes = &frame.bytes[..];
-        let seen =
-            Seen { frame: bytes, length: frame.length, direction: Direction::Unknown, link };
+        let seen = Seen { frame: bytes, length: frame.length, direction: Direction::Unknown, link };
         filter.matches(&seen, || dissector.dissect(bytes))
     });
     Ok(kept.map(|(n, _)| n).collect())
@@ -119,7 +118,8 @@ fn compare(
                 let mut found = found.lock().expect("no panic");
                 match (theirs, ours) {
                     (Ok(theirs), Ok(ours)) => {
-                        found.1 += usize::from(!ours.is_empty() && ours.len() < corpus.frames.len());
+                        found.1 +=
+                            usize::from(!ours.is_empty() && ours.len() < corpus.frames.len());
                         if theirs != ours {
                             found.0.push(difference(text, &corpus.frames, &theirs, &ours));
                         }

@@ -79,11 +79,11 @@ fn transport(random: &mut ChaCha8Rng, six: bool) -> (u8, Vec<u8>) {
             [vec![pick(random, &[0, 8, 3, 11, 5, 17]), random.random_range(0..5)], bytes(random, 6)]
                 .concat()
         }
-        58 => {
-            [vec![pick(random, &[128, 129, 135, 136, 133, 1]), random.random_range(0..3)],
-             bytes(random, 6)]
-                .concat()
-        }
+        58 => [
+            vec![pick(random, &[128, 129, 135, 136, 133, 1]), random.random_range(0..3)],
+            bytes(random, 6),
+        ]
+        .concat(),
         _ => bytes(random, 8),
     };
     (number, [body, some_bytes(random, 24)].concat())

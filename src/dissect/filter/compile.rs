@@ -42,9 +42,9 @@ impl Compiler {
             Expr::Not(inner) => Tree::not(self.expr(inner)),
             Expr::Chain(first, rest) => {
                 let first = Box::new(self.expr(first));
-                let rest = rest.iter().map(|(connective, next)| {
-                    (*connective == Connective::And, self.expr(next))
-                });
+                let rest = rest
+                    .iter()
+                    .map(|(connective, next)| (*connective == Connective::And, self.expr(next)));
                 Tree::Chain(first, rest.collect())
             }
         }
@@ -132,16 +132,9 @@ impl Compiler {
         }
     }
 
-    fn net4(
-        &self,
-        within: Option<&Known>,
-        side: Side,
-        address: Ipv4Addr,
-        mask: Ipv4Addr,
-    ) -> Tree {
-        let carriers = CARRIERS.iter().filter(|(name, ..)| {
-            within.is_none_or(|known| known.name == *name)
-        });
+    fn net4(&self, within: Option<&Known>, side: Side, address: Ipv4Addr, mask: Ipv4Addr) -> Tree {
+        let carriers =
+            CARRIERS.iter().filter(|(name, ..)| within.is_none_or(|known| known.name == *name));
         let each = carriers.map(|(_, number, source, destination)| {
             let at = |at: u32| {
                 let at = self.payload() + at;
@@ -188,9 +181,7 @@ impl Compiler {
             };
             match range {
                 None => number(Is::Equal, port),
-                Some(last) => {
-                    number(Is::AtLeast, port).and(Tree::not(number(Is::Above, last)))
-                }
+                Some(last) => number(Is::AtLeast, port).and(Tree::not(number(Is::Above, last))),
             }
         };
         let six = numbers.iter().map(|number| {

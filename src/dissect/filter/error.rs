@@ -52,9 +52,8 @@ impl fmt::Display for FilterError {
         }
         let start = floor(&self.text, self.position.saturating_sub(SURROUNDINGS));
         let end = floor(&self.text, self.position.saturating_add(SURROUNDINGS));
-        let shown = |part: Option<&str>| {
-            escape::terminal(part.unwrap_or_default().as_bytes()).to_string()
-        };
+        let shown =
+            |part: Option<&str>| escape::terminal(part.unwrap_or_default().as_bytes()).to_string();
         let before = shown(self.text.get(start..self.position));
         let after = shown(self.text.get(self.position..end));
         let (head, tail) =

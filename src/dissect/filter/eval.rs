@@ -2,7 +2,7 @@
 
 use super::arith::WAITING;
 use super::expr::Operator;
-use super::program::{ACCEPT, Computed, Op, PLACES, Program, Size, Source, Step, Test};
+use super::program::{ACCEPT, Computed, Is, Op, PLACES, Program, Run, Size, Source, Step, Test};
 use super::{Seen, fields};
 use crate::proto::{Note, Stack};
 
@@ -14,7 +14,16 @@ impl Program {
     pub fn run(&self, seen: &Seen<'_>, layers: Layers<'_, '_>) -> bool {
         let mut place = self.start;
         while let Some(op) = self.at(place) {
-            place = match self.holds(op.test, seen, layers) {
+            let verdict = match op.run {
+                Run::Word { at, bytes, mask, is, value } => {
+                    word(seen.frame, at, bytes).map(|word| match is {
+                        Is::Equal => word & mask == value,
+                        is => is.holds(word & mask, value),
+                    })
+                }
+                Run::Test(test) => self.holds(test, seen, layers),
+            };
+            place = match verdict {
                 Some(true) => op.yes,
                 Some(false) => op.no,
                 None => op.beyond,
@@ -28,7 +37,6 @@ impl Program {
     }
 
     /// Whether a test holds; `None` if the frame is too short for it.
-    #[inline]
     fn holds(&self, test: Test, seen: &Seen<'_>, layers: Layers<'_, '_>) -> Option<bool> {
         match test {
             Test::Number { source, mask, is, value } => {
@@ -61,6 +69,23 @@ impl Program {
 
 fn length(seen: &Seen<'_>) -> u32 {
     u32::try_from(seen.length).unwrap_or(u32::MAX)
+}
+
+/// The word of which the `bytes` at `at` are the first; behind the end of the frame it is 0.
+#[inline]
+fn word(frame: &[u8], at: u32, bytes: u32) -> Option<u32> {
+    let rest = frame.get(at as usize..)?;
+    match rest.first_chunk() {
+        Some(word) => Some(u32::from_be_bytes(*word)),
+        None => last_word(rest, bytes),
+    }
+}
+
+#[cold]
+fn last_word(rest: &[u8], bytes: u32) -> Option<u32> {
+    let mut word = [0; 4];
+    word.get_mut(..rest.len())?.copy_from_slice(rest);
+    (rest.len() >= bytes as usize).then_some(u32::from_be_bytes(word))
 }
 
 /// The number at `at`, most significant byte first.

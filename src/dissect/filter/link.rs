@@ -115,7 +115,8 @@ fn ethernet_type(number: u32, shift: u32) -> Tree {
     let snap = |organisation: u32, number: u32| {
         let low = (organisation & 0xff) << 16 | number;
         let high = 0xaaaa_0300 | organisation >> 16;
-        let parts = [is(header + 4, Size::Four, low | organisation << 16), is(header, Size::Four, high)];
+        let parts =
+            [is(header + 4, Size::Four, low | organisation << 16), is(header, Size::Four, high)];
         Tree::All(parts.into())
     };
     match number {

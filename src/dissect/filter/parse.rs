@@ -217,10 +217,7 @@ impl<'a> Parser<'a> {
     }
 
     /// What is left: a value that inherits its qualifiers, a protocol of ours, or nonsense.
-    fn inheriting(
-        &mut self,
-        inherited: Option<Qualifier>,
-    ) -> Result<(Expr, Option<Qualifier>)> {
+    fn inheriting(&mut self, inherited: Option<Qualifier>) -> Result<(Expr, Option<Qualifier>)> {
         let layer = self.word().and_then(|word| {
             let is_port = inherited.is_some_and(|q| matches!(q.what, What::Port | What::PortRange));
             let is_service = is_port && words::service(word).is_some();
@@ -230,7 +227,8 @@ impl<'a> Parser<'a> {
             self.at += 1;
             return Ok((Expr::Primitive(Primitive::Layer(protocol)), None));
         }
-        let is_value = matches!(self.peek(0), Some(Kind::Word(_) | Kind::Name(_) | Kind::Colons(_)));
+        let is_value =
+            matches!(self.peek(0), Some(Kind::Word(_) | Kind::Name(_) | Kind::Colons(_)));
         match inherited {
             Some(qualifier) if is_value => {
                 let value = values::value(self, qualifier)?;

@@ -3,7 +3,7 @@
 //! A program is a list of tests, each of which says where to go on when it holds and when it does
 //! not. It is made from the tree from back to front, so that every test knows its successors, and
 //! they stand in front of it: running always goes down and ends. Where the successor's outcome
-//! follows from the test itself (an EtherType that is IPv4's is not ARP's), the successor is
+//! follows from what is known by then (an EtherType that is IPv4's is not ARP's), the successor is
 //! skipped.
 //!
 //! A test may look behind the end of the frame. In a filter of tcpdump's words this rejects the
@@ -192,10 +192,56 @@ pub(super) struct Tables {
     pub fields: Vec<FieldTest>,
 }
 
+/// A test as it is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Run {
+    /// A number out of the frame as the first bytes of a word of four: what the mask leaves of it
+    /// is compared.
+    Word { at: u32, bytes: u32, mask: u32, is: Is, value: u32 },
+    /// Any other.
+    Test(Test),
+}
+
+impl Run {
+    fn of(test: Test) -> Run {
+        let Test::Number { source: Source::Frame { at, size }, mask, is, value } = test else {
+            return Run::Test(test);
+        };
+        let (bytes, unused) = match size {
+            Size::One => (1, 24),
+            Size::Two => (2, 16),
+            Size::Four => (4, 0),
+        };
+        match value << unused >> unused == value {
+            true => Run::Word { at, bytes, mask: mask << unused, is, value: value << unused },
+            false => Run::Test(test), // more than the bytes can be
+        }
+    }
+}
+
+/// What is known to hold where a tree stands, innermost first.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    test: &'a Test,
+    outer: Option<&'a Known<'a>>,
+}
+
+/// Where a tree stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// Where to go on when it holds.
+    yes: u32,
+    /// Where to go on when it does not.
+    no: u32,
+    /// Whether the verdict depends on its opposite; `None` where too short a frame is rejected.
+    opposite: Option<bool>,
+    known: Option<&'a Known<'a>>,
+}
+
 /// A test and where to go on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Op {
-    pub test: Test,
+    pub run: Run,
     pub yes: u32,
     pub no: u32,
     /// Where to go on when the frame is too short for the test.
@@ -226,69 +272,100 @@ impl Program {
     /// The program of a tree; `None` if it would be too long. `lenient`: a test that looks behind
     /// the end of the frame does not reject it.
     pub fn new(tree: &Tree, tables: Tables, lenient: bool) -> Option<Program> {
-        let mut program = Program { ops: Vec::new(), start: REJECT, tables };
-        program.start = program.place(tree, ACCEPT, REJECT, lenient.then_some(false))?;
-        program.ops.shrink_to_fit();
-        Some(program)
+        let mut builder = Builder::default();
+        let opposite = lenient.then_some(false);
+        let whole = Place { yes: ACCEPT, no: REJECT, opposite, known: None };
+        let start = builder.place(tree, whole)?;
+        Some(Program { ops: builder.ops, start, tables })
     }
 
-    /// Appends a tree that goes on at `yes` or `no`; returns where it begins. `opposite`: whether
-    /// the verdict depends on the tree's opposite; `None` where too short a frame is rejected.
-    fn place(&mut self, tree: &Tree, yes: u32, no: u32, opposite: Option<bool>) -> Option<u32> {
+    /// Whether it looks at dissected layers.
+    pub fn needs_layers(&self) -> bool {
+        self.ops.iter().any(|op| {
+            matches!(op.run, Run::Test(Test::Malformed | Test::Layer(_) | Test::Field(_)))
+        })
+    }
+}
+
+/// A program under construction.
+#[derive(Default)]
+struct Builder {
+    ops: Vec<Op>,
+    /// The test of every op.
+    tests: Vec<Test>,
+}
+
+impl Builder {
+    /// Appends a tree; returns where it begins, `None` if the program gets too long.
+    fn place(&mut self, tree: &Tree, place: Place<'_>) -> Option<u32> {
         match tree {
-            Tree::Test(test) => self.test(*test, yes, no, opposite),
-            Tree::Not(inner) => self.place(inner, no, yes, opposite.map(|opposite| !opposite)),
-            Tree::All(parts) => {
-                parts.iter().rev().try_fold(yes, |yes, part| self.place(part, yes, no, opposite))
+            Tree::Test(test) => self.test(*test, place),
+            Tree::Not(inner) => {
+                let (yes, no) = (place.no, place.yes);
+                let opposite = place.opposite.map(|opposite| !opposite);
+                self.place(inner, Place { yes, no, opposite, ..place })
             }
-            Tree::Any(parts) => {
-                parts.iter().rev().try_fold(no, |no, part| self.place(part, yes, no, opposite))
-            }
-            Tree::Chain(first, rest) => {
-                let (mut yes_here, mut no_here) = (yes, no);
-                for (and, part) in rest.iter().rev() {
-                    let begin = self.place(part, yes_here, no_here, opposite)?;
-                    if *and {
-                        yes_here = begin;
-                    } else {
-                        no_here = begin;
-                    }
+            Tree::All(parts) => match &parts[..] {
+                [Tree::Test(test), rest @ ..] => {
+                    let known = Known { test, outer: place.known };
+                    let rest = self.all(rest, Place { known: Some(&known), ..place })?;
+                    self.test(*test, Place { yes: rest, ..place })
                 }
-                self.place(first, yes_here, no_here, opposite)
+                parts => self.all(parts, place),
+            },
+            Tree::Any(parts) => parts
+                .iter()
+                .rev()
+                .try_fold(place.no, |no, part| self.place(part, Place { no, ..place })),
+            Tree::Chain(first, rest) => {
+                let mut here = place;
+                for (and, part) in rest.iter().rev() {
+                    let begin = self.place(part, here)?;
+                    *(if *and { &mut here.yes } else { &mut here.no }) = begin;
+                }
+                self.place(first, here)
             }
         }
     }
 
-    fn test(&mut self, test: Test, yes: u32, no: u32, opposite: Option<bool>) -> Option<u32> {
+    fn all(&mut self, parts: &[Tree], place: Place<'_>) -> Option<u32> {
+        let mut parts = parts.iter().rev();
+        parts.try_fold(place.yes, |yes, part| self.place(part, Place { yes, ..place }))
+    }
+
+    fn test(&mut self, test: Test, place: Place<'_>) -> Option<u32> {
         if let Test::Constant(value) = test {
-            return Some(if value { yes } else { no });
+            return Some(if value { place.yes } else { place.no });
         }
-        let beyond = opposite.map_or(REJECT, |opposite| if opposite { yes } else { no });
-        let (yes, no) = (self.follow(&test, true, yes), self.follow(&test, false, no));
+        let opposite = |opposite| if opposite { place.yes } else { place.no };
+        let beyond = place.opposite.map_or(REJECT, opposite);
+        let (yes, no) = (self.follow(&test, true, place), self.follow(&test, false, place));
         if self.ops.len() >= MOST {
             return None;
         }
-        let place = self.ops.len() as u32 + PLACES;
-        self.ops.push(Op { test, yes, no, beyond });
-        Some(place)
+        self.ops.push(Op { run: Run::of(test), yes, no, beyond });
+        self.tests.push(test);
+        Some(self.ops.len() as u32 - 1 + PLACES)
     }
 
-    /// Where to go on when `test` turned out as `outcome` and `place` would be next.
-    fn follow(&self, test: &Test, outcome: bool, mut place: u32) -> u32 {
-        while let Some(op) = place.checked_sub(PLACES).and_then(|n| self.ops.get(n as usize)) {
-            match op.test.given(test, outcome) {
+    /// Where to go on when `test` turned out as `outcome`.
+    fn follow(&self, test: &Test, outcome: bool, from: Place<'_>) -> u32 {
+        let mut place = if outcome { from.yes } else { from.no };
+        let number = |place: u32| place.checked_sub(PLACES).map(|n| n as usize);
+        while let Some((next, op)) =
+            number(place).and_then(|n| Some((self.tests.get(n)?, self.ops.get(n)?)))
+        {
+            let mut known = std::iter::successors(from.known, |known| known.outer);
+            let verdict = next
+                .given(test, outcome)
+                .or_else(|| known.find_map(|known| next.given(known.test, true)));
+            match verdict {
                 Some(true) => place = op.yes,
                 Some(false) => place = op.no,
                 None => break,
             }
         }
         place
-    }
-
-    /// Whether it looks at dissected layers.
-    pub fn needs_layers(&self) -> bool {
-        let needs = |op: &Op| matches!(op.test, Test::Malformed | Test::Layer(_) | Test::Field(_));
-        self.ops.iter().any(needs)
     }
 }
 

@@ -74,7 +74,9 @@ fn word<'a>(input: &mut Input<'a>) -> Parsed<'a> {
 }
 
 fn name<'a>(input: &mut Input<'a>) -> Parsed<'a> {
-    preceded('\\', take_till(1.., [' ', '!', '(', ')', '\t', '\n'])).map(Kind::Name).parse_next(input)
+    preceded('\\', take_till(1.., [' ', '!', '(', ')', '\t', '\n']))
+        .map(Kind::Name)
+        .parse_next(input)
 }
 
 fn quoted<'a>(input: &mut Input<'a>) -> Parsed<'a> {
@@ -117,13 +119,14 @@ mod tests {
         );
         assert_eq!(kinds("::1 fe80::1/64")[..2], [Colons("::1"), Colons("fe80::1")]);
         assert_eq!(kinds("02:00:00:00:00:01"), [Colons("02:00:00:00:00:01")]);
-        assert_eq!(kinds("80-90 2-1 ip.ttl<5-")[..4], [
-            Word("80-90"),
-            Word("2-1"),
-            Word("ip.ttl"),
-            Sign("<")
-        ]);
-        assert_eq!(kinds("\\tcp 'a b' \"\" ü"), [Name("tcp"), Quoted("a b"), Quoted(""), Stray('ü')]);
+        assert_eq!(
+            kinds("80-90 2-1 ip.ttl<5-")[..4],
+            [Word("80-90"), Word("2-1"), Word("ip.ttl"), Sign("<")]
+        );
+        assert_eq!(
+            kinds("\\tcp 'a b' \"\" ü"),
+            [Name("tcp"), Quoted("a b"), Quoted(""), Stray('ü')]
+        );
         assert_eq!(kinds("\"open"), [Stray('"'), Word("open")]);
     }
 

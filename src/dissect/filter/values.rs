@@ -210,11 +210,7 @@ fn address4(parser: &mut Parser<'_>, qualifier: Qualifier, text: &str) -> Result
 }
 
 /// A network written as one number: its bytes are the first ones of the address.
-fn promoted(
-    within: Option<&'static words::Known>,
-    qualifier: Qualifier,
-    number: u32,
-) -> Primitive {
+fn promoted(within: Option<&'static words::Known>, qualifier: Qualifier, number: u32) -> Primitive {
     let shift = if number == 0 { 0 } else { number.leading_zeros() / 8 * 8 };
     let (address, mask) = ((number << shift).into(), (u32::MAX << shift).into());
     Primitive::Net4 { within, side: qualifier.side, address, mask }
@@ -226,9 +222,7 @@ fn prefix(parser: &mut Parser<'_>, most: u32) -> Result<Option<u32>> {
     match plain_number(parser, "the length of the prefix")? {
         0 => Ok(None),
         bits if bits <= most => Ok(Some(bits)),
-        bits => {
-            Err(FilterError::new(at, format!("a prefix has at most {most} bits, not {bits}")))
-        }
+        bits => Err(FilterError::new(at, format!("a prefix has at most {most} bits, not {bits}"))),
     }
 }
 

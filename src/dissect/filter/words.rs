@@ -105,9 +105,30 @@ pub(super) fn known(word: &str) -> Option<&'static Known> {
 
 /// Words with a meaning of their own besides the protocols; for suggestions.
 pub(super) static KEYWORDS: &[&str] = &[
-    "and", "or", "not", "src", "dst", "host", "net", "mask", "port", "portrange", "proto", "less",
-    "greater", "len", "length", "broadcast", "multicast", "vlan", "from", "to", "from-device",
-    "to-device", "malformed", "contains",
+    "and",
+    "or",
+    "not",
+    "src",
+    "dst",
+    "host",
+    "net",
+    "mask",
+    "port",
+    "portrange",
+    "proto",
+    "less",
+    "greater",
+    "len",
+    "length",
+    "broadcast",
+    "multicast",
+    "vlan",
+    "from",
+    "to",
+    "from-device",
+    "to-device",
+    "malformed",
+    "contains",
 ];
 
 /// Words that tcpdump understands and this language does not, with what to do about it.
@@ -305,8 +326,13 @@ pub(super) fn ether_type(word: &str) -> Option<u32> {
 }
 
 /// Short names of protocols in front of a field.
-pub(super) static PROTOCOL_ALIASES: &[(&str, &str)] =
-    &[("eth", "ethernet"), ("ether", "ethernet"), ("ip", "ipv4"), ("ip6", "ipv6"), ("icmp6", "icmpv6")];
+pub(super) static PROTOCOL_ALIASES: &[(&str, &str)] = &[
+    ("eth", "ethernet"),
+    ("ether", "ethernet"),
+    ("ip", "ipv4"),
+    ("ip6", "ipv6"),
+    ("icmp6", "icmpv6"),
+];
 
 /// Wireshark's names of fields, with ours: a filter looks at each of them.
 pub(super) static FIELD_ALIASES: &[(&str, &[&str])] = &[
