@@ -136,8 +136,8 @@ fn compare(
     for worker in workers.collect::<Vec<_>>() {
         worker.join().expect("no panic");
     }
-    let found = std::mem::take(&mut *found.lock().expect("no panic"));
-    found
+    let mut found = found.lock().expect("no panic");
+    std::mem::take(&mut *found)
 }
 
 fn expressions() -> Vec<String> {

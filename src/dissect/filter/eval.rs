@@ -2,7 +2,9 @@
 
 use super::arith::WAITING;
 use super::expr::Operator;
-use super::program::{ACCEPT, Computed, Is, Op, PLACES, Program, Run, Size, Source, Step, Test};
+use super::program::{
+    ACCEPT, Computed, Is, Number, Op, PLACES, Program, Run, Size, Source, Step, Test,
+};
 use super::{Seen, fields};
 use crate::proto::{Note, Stack};
 
@@ -15,13 +17,18 @@ impl Program {
         let mut place = self.start;
         while let Some(op) = self.at(place) {
             let verdict = match op.run {
-                Run::Word { at, bytes, mask, is, value } => {
-                    word(seen.frame, at, bytes).map(|word| match is {
-                        Is::Equal => word & mask == value,
-                        is => is.holds(word & mask, value),
+                Run::Frame { at, number } => compared(seen.frame, at as usize, number),
+                Run::AboveIpv4 { header, at, number } => {
+                    let header = usize::from(header);
+                    let length = seen.frame.get(header).map(|byte| usize::from(byte & 15) * 4);
+                    length.and_then(|length| {
+                        compared(seen.frame, header + length + usize::from(at), number)
                     })
                 }
-                Run::Test(test) => self.holds(test, seen, layers),
+                Run::Test(n) => {
+                    let test = self.tests.get(n as usize);
+                    test.and_then(|test| self.holds(*test, seen, layers))
+                }
             };
             place = match verdict {
                 Some(true) => op.yes,
@@ -36,7 +43,9 @@ impl Program {
         self.ops.get(place.checked_sub(PLACES)? as usize)
     }
 
-    /// Whether a test holds; `None` if the frame is too short for it.
+    /// Whether a test holds; `None` if the frame is too short for it. Apart from [`Program::run`],
+    /// which is the quicker the fewer registers it needs.
+    #[inline(never)]
     fn holds(&self, test: Test, seen: &Seen<'_>, layers: Layers<'_, '_>) -> Option<bool> {
         match test {
             Test::Number { source, mask, is, value } => {
@@ -71,21 +80,27 @@ fn length(seen: &Seen<'_>) -> u32 {
     u32::try_from(seen.length).unwrap_or(u32::MAX)
 }
 
-/// The word of which the `bytes` at `at` are the first; behind the end of the frame it is 0.
+/// Whether the number at `at` compares as it should.
 #[inline]
-fn word(frame: &[u8], at: u32, bytes: u32) -> Option<u32> {
-    let rest = frame.get(at as usize..)?;
-    match rest.first_chunk() {
-        Some(word) => Some(u32::from_be_bytes(*word)),
-        None => last_word(rest, bytes),
-    }
+fn compared(frame: &[u8], at: usize, number: Number) -> Option<bool> {
+    let rest = frame.get(at..)?;
+    let word = match rest.first_chunk() {
+        Some(word) => u32::from_be_bytes(*word),
+        None => last_word(rest, number.bytes)?,
+    };
+    let word = word & number.mask;
+    Some(match number.is {
+        Is::Equal => word == number.value,
+        is => is.holds(word, number.value),
+    })
 }
 
+/// The word of which these are the first bytes, if they are as many as needed.
 #[cold]
-fn last_word(rest: &[u8], bytes: u32) -> Option<u32> {
+fn last_word(rest: &[u8], bytes: u8) -> Option<u32> {
     let mut word = [0; 4];
     word.get_mut(..rest.len())?.copy_from_slice(rest);
-    (rest.len() >= bytes as usize).then_some(u32::from_be_bytes(word))
+    (rest.len() >= usize::from(bytes)).then_some(u32::from_be_bytes(word))
 }
 
 /// The number at `at`, most significant byte first.

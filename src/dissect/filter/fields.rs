@@ -75,10 +75,11 @@ pub(super) fn for_each<'a>(
     visit: &mut dyn FnMut(Value<'a>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     for (n, layer) in stack.layers.iter().enumerate() {
-        if layer.protocol == target.protocol && is_own(layer) {
-            if let Some(value) = (target.field.get)(stack.header(n)) {
-                visit(value)?;
-            }
+        if layer.protocol == target.protocol
+            && is_own(layer)
+            && let Some(value) = (target.field.get)(stack.header(n))
+        {
+            visit(value)?;
         }
     }
     ControlFlow::Continue(())

@@ -1,14 +1,7 @@
 //! Tests of bytes: as a tree, and as a program that runs without a stack.
 //!
 //! A program is a list of tests, each of which says where to go on when it holds and when it does
-//! not. It is made from the tree from back to front, so that every test knows its successors, and
-//! they stand in front of it: running always goes down and ends. Where the successor's outcome
-//! follows from what is known by then (an EtherType that is IPv4's is not ARP's), the successor is
-//! skipped.
-//!
-//! A test may look behind the end of the frame. In a filter of tcpdump's words this rejects the
-//! frame, as there. In a filter with words of ours it makes the statement unknown: neither it nor
-//! its opposite holds, and whether the frame passes is left to the other statements.
+//! not. `build` makes it from the tree, `eval` runs it.
 
 use super::expr::{Arith, Operator, Relation};
 use super::own::FieldTest;
@@ -87,7 +80,7 @@ impl Test {
     }
 
     /// What this test says when `other` turned out as `outcome` just before.
-    fn given(&self, other: &Test, outcome: bool) -> Option<bool> {
+    pub fn given(&self, other: &Test, outcome: bool) -> Option<bool> {
         if self == other {
             return Some(outcome);
         }
@@ -192,54 +185,57 @@ pub(super) struct Tables {
     pub fields: Vec<FieldTest>,
 }
 
-/// A test as it is run.
+/// A test as it is run: the frequent ones laid out so that an op takes half a cache line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Run {
-    /// A number out of the frame as the first bytes of a word of four: what the mask leaves of it
-    /// is compared.
-    Word { at: u32, bytes: u32, mask: u32, is: Is, value: u32 },
-    /// Any other.
-    Test(Test),
+    /// A number out of the frame.
+    Frame { at: u32, number: Number },
+    /// A number behind the IPv4 header that begins at `header`.
+    AboveIpv4 { header: u16, at: u16, number: Number },
+    /// Any other: an index into [`Program::tests`].
+    Test(u32),
+}
+
+/// The first bytes of a word of four, compared: what the mask leaves of the word with the value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    pub mask: u32,
+    pub value: u32,
+    /// How many bytes of the word belong to the number.
+    pub bytes: u8,
+    pub is: Is,
 }
 
 impl Run {
-    fn of(test: Test) -> Run {
-        let Test::Number { source: Source::Frame { at, size }, mask, is, value } = test else {
-            return Run::Test(test);
+    /// The test, which has that index.
+    pub fn of(test: Test, index: u32) -> Run {
+        let Test::Number { source, mask, is, value } = test else { return Run::Test(index) };
+        let number = |size| {
+            let (bytes, unused) = match size {
+                Size::One => (1, 24),
+                Size::Two => (2, 16),
+                Size::Four => (4, 0),
+            };
+            let fits = value << unused >> unused == value;
+            fits.then_some(Number { mask: mask << unused, value: value << unused, bytes, is })
         };
-        let (bytes, unused) = match size {
-            Size::One => (1, 24),
-            Size::Two => (2, 16),
-            Size::Four => (4, 0),
+        let run = match source {
+            Source::Frame { at, size } => number(size).map(|number| Run::Frame { at, number }),
+            Source::AboveIpv4 { header, at, size } => match (header.try_into(), at.try_into()) {
+                (Ok(header), Ok(at)) => {
+                    number(size).map(|number| Run::AboveIpv4 { header, at, number })
+                }
+                _ => None,
+            },
+            Source::Length => None,
         };
-        match value << unused >> unused == value {
-            true => Run::Word { at, bytes, mask: mask << unused, is, value: value << unused },
-            false => Run::Test(test), // more than the bytes can be
-        }
+        run.unwrap_or(Run::Test(index))
     }
-}
-
-/// What is known to hold where a tree stands, innermost first.
-#[derive(Clone, Copy)]
-struct Known<'a> {
-    test: &'a Test,
-    outer: Option<&'a Known<'a>>,
-}
-
-/// Where a tree stands.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    /// Where to go on when it holds.
-    yes: u32,
-    /// Where to go on when it does not.
-    no: u32,
-    /// Whether the verdict depends on its opposite; `None` where too short a frame is rejected.
-    opposite: Option<bool>,
-    known: Option<&'a Known<'a>>,
 }
 
 /// A test and where to go on.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub(super) struct Op {
     pub run: Run,
     pub yes: u32,
@@ -262,6 +258,8 @@ pub(super) const MOST: usize = 1 << 16;
 pub(super) struct Program {
     /// The tests; test number n is at place n + [`PLACES`].
     pub ops: Vec<Op>,
+    /// The test of every op, as it was before it was laid out.
+    pub tests: Vec<Test>,
     /// The place to begin with.
     pub start: u32,
     /// What the tests refer to.
@@ -269,103 +267,10 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// The program of a tree; `None` if it would be too long. `lenient`: a test that looks behind
-    /// the end of the frame does not reject it.
-    pub fn new(tree: &Tree, tables: Tables, lenient: bool) -> Option<Program> {
-        let mut builder = Builder::default();
-        let opposite = lenient.then_some(false);
-        let whole = Place { yes: ACCEPT, no: REJECT, opposite, known: None };
-        let start = builder.place(tree, whole)?;
-        Some(Program { ops: builder.ops, start, tables })
-    }
-
     /// Whether it looks at dissected layers.
     pub fn needs_layers(&self) -> bool {
-        self.ops.iter().any(|op| {
-            matches!(op.run, Run::Test(Test::Malformed | Test::Layer(_) | Test::Field(_)))
-        })
-    }
-}
-
-/// A program under construction.
-#[derive(Default)]
-struct Builder {
-    ops: Vec<Op>,
-    /// The test of every op.
-    tests: Vec<Test>,
-}
-
-impl Builder {
-    /// Appends a tree; returns where it begins, `None` if the program gets too long.
-    fn place(&mut self, tree: &Tree, place: Place<'_>) -> Option<u32> {
-        match tree {
-            Tree::Test(test) => self.test(*test, place),
-            Tree::Not(inner) => {
-                let (yes, no) = (place.no, place.yes);
-                let opposite = place.opposite.map(|opposite| !opposite);
-                self.place(inner, Place { yes, no, opposite, ..place })
-            }
-            Tree::All(parts) => match &parts[..] {
-                [Tree::Test(test), rest @ ..] => {
-                    let known = Known { test, outer: place.known };
-                    let rest = self.all(rest, Place { known: Some(&known), ..place })?;
-                    self.test(*test, Place { yes: rest, ..place })
-                }
-                parts => self.all(parts, place),
-            },
-            Tree::Any(parts) => parts
-                .iter()
-                .rev()
-                .try_fold(place.no, |no, part| self.place(part, Place { no, ..place })),
-            Tree::Chain(first, rest) => {
-                let mut here = place;
-                for (and, part) in rest.iter().rev() {
-                    let begin = self.place(part, here)?;
-                    *(if *and { &mut here.yes } else { &mut here.no }) = begin;
-                }
-                self.place(first, here)
-            }
-        }
-    }
-
-    fn all(&mut self, parts: &[Tree], place: Place<'_>) -> Option<u32> {
-        let mut parts = parts.iter().rev();
-        parts.try_fold(place.yes, |yes, part| self.place(part, Place { yes, ..place }))
-    }
-
-    fn test(&mut self, test: Test, place: Place<'_>) -> Option<u32> {
-        if let Test::Constant(value) = test {
-            return Some(if value { place.yes } else { place.no });
-        }
-        let opposite = |opposite| if opposite { place.yes } else { place.no };
-        let beyond = place.opposite.map_or(REJECT, opposite);
-        let (yes, no) = (self.follow(&test, true, place), self.follow(&test, false, place));
-        if self.ops.len() >= MOST {
-            return None;
-        }
-        self.ops.push(Op { run: Run::of(test), yes, no, beyond });
-        self.tests.push(test);
-        Some(self.ops.len() as u32 - 1 + PLACES)
-    }
-
-    /// Where to go on when `test` turned out as `outcome`.
-    fn follow(&self, test: &Test, outcome: bool, from: Place<'_>) -> u32 {
-        let mut place = if outcome { from.yes } else { from.no };
-        let number = |place: u32| place.checked_sub(PLACES).map(|n| n as usize);
-        while let Some((next, op)) =
-            number(place).and_then(|n| Some((self.tests.get(n)?, self.ops.get(n)?)))
-        {
-            let mut known = std::iter::successors(from.known, |known| known.outer);
-            let verdict = next
-                .given(test, outcome)
-                .or_else(|| known.find_map(|known| next.given(known.test, true)));
-            match verdict {
-                Some(true) => place = op.yes,
-                Some(false) => place = op.no,
-                None => break,
-            }
-        }
-        place
+        let needs = |test: &Test| matches!(test, Test::Malformed | Test::Layer(_) | Test::Field(_));
+        self.tests.iter().any(needs)
     }
 }
 
