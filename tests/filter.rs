@@ -57,10 +57,13 @@ fn theirs(path: &Path, expression: &str, optimised: bool) -> Result<Vec<usize>, 
 
 fn ours(frames: &[Frame], link: LinkType, expression: &str) -> Result<Vec<usize>, String> {
     let filter = Filter::parse(expression).map_err(|error| error.to_string())?;
+    let again = Filter::parse(&filter.to_string()).map_err(|error| error.to_string())?;
     let mut dissector = Dissector::default();
-    let kept = frames.iter().enumerate().filter(|(_, frame)| {
+    let kept = frames.iter().enumerate().filter(|(n, frame)| {
         let bytes = &frame.bytes[..];
         let seen = Seen { frame: bytes, length: frame.length, direction: Direction::Unknown, link };
+        // What a filter shows of itself has to mean the same.
+        let filter = if n % 2 == 0 { &filter } else { &again };
         filter.matches(&seen, || dissector.dissect(bytes))
     });
     Ok(kept.map(|(n, _)| n).collect())
@@ -136,8 +139,8 @@ fn compare(
     for worker in workers.collect::<Vec<_>>() {
         worker.join().expect("no panic");
     }
-    let found = std::mem::take(&mut *found.lock().expect("no panic"));
-    found
+    let mut found = found.lock().expect("no panic");
+    std::mem::take(&mut *found)
 }
 
 fn expressions() -> Vec<String> {

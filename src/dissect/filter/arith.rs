@@ -4,8 +4,9 @@
 //! comparisons, and for `%` and `^`: these take everything to their right, and the operand to
 //! their left alone (`len + 7 % 4 * 2` is `len + (7 % (4 * 2))`).
 
+use super::cursor::Parser;
 use super::expr::{Arith, Operator, Primitive, Relation};
-use super::parse::{Parser, Result};
+use super::parse::Result;
 use super::token::Kind;
 use super::values;
 use super::words::{self, Key, Versions};

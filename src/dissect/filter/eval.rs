@@ -2,7 +2,9 @@
 
 use super::arith::WAITING;
 use super::expr::Operator;
-use super::program::{ACCEPT, Computed, Op, PLACES, Program, Size, Source, Step, Test};
+use super::program::{
+    ACCEPT, Computed, Is, Number, Op, PLACES, Program, Run, Size, Source, Step, Test,
+};
 use super::{Seen, fields};
 use crate::proto::{Note, Stack};
 
@@ -14,7 +16,21 @@ impl Program {
     pub fn run(&self, seen: &Seen<'_>, layers: Layers<'_, '_>) -> bool {
         let mut place = self.start;
         while let Some(op) = self.at(place) {
-            place = match self.holds(op.test, seen, layers) {
+            let verdict = match op.run {
+                Run::Frame { at, number } => compared(seen.frame, at as usize, number),
+                Run::AboveIpv4 { header, at, number } => {
+                    let header = usize::from(header);
+                    let length = seen.frame.get(header).map(|byte| usize::from(byte & 15) * 4);
+                    length.and_then(|length| {
+                        compared(seen.frame, header + length + usize::from(at), number)
+                    })
+                }
+                Run::Test(n) => {
+                    let test = self.tests.get(n as usize);
+                    test.and_then(|test| self.holds(*test, seen, layers))
+                }
+            };
+            place = match verdict {
                 Some(true) => op.yes,
                 Some(false) => op.no,
                 None => op.beyond,
@@ -27,8 +43,9 @@ impl Program {
         self.ops.get(place.checked_sub(PLACES)? as usize)
     }
 
-    /// Whether a test holds; `None` if the frame is too short for it.
-    #[inline]
+    /// Whether a test holds; `None` if the frame is too short for it. Apart from [`Program::run`],
+    /// which is the quicker the fewer registers it needs.
+    #[inline(never)]
     fn holds(&self, test: Test, seen: &Seen<'_>, layers: Layers<'_, '_>) -> Option<bool> {
         match test {
             Test::Number { source, mask, is, value } => {
@@ -61,6 +78,29 @@ impl Program {
 
 fn length(seen: &Seen<'_>) -> u32 {
     u32::try_from(seen.length).unwrap_or(u32::MAX)
+}
+
+/// Whether the number at `at` compares as it should.
+#[inline]
+fn compared(frame: &[u8], at: usize, number: Number) -> Option<bool> {
+    let rest = frame.get(at..)?;
+    let word = match rest.first_chunk() {
+        Some(word) => u32::from_be_bytes(*word),
+        None => last_word(rest, number.bytes)?,
+    };
+    let word = word & number.mask;
+    Some(match number.is {
+        Is::Equal => word == number.value,
+        is => is.holds(word, number.value),
+    })
+}
+
+/// The word of which these are the first bytes, if they are as many as needed.
+#[cold]
+fn last_word(rest: &[u8], bytes: u8) -> Option<u32> {
+    let mut word = [0; 4];
+    word.get_mut(..rest.len())?.copy_from_slice(rest);
+    (rest.len() >= usize::from(bytes)).then_some(u32::from_be_bytes(word))
 }
 
 /// The number at `at`, most significant byte first.

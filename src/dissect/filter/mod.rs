@@ -6,12 +6,16 @@
 //! (`ip.ttl < 5`, `tcp.flags.syn`, `arp.op == 2`). Nothing of it needs quoting in a shell in
 //! everyday use.
 //!
-//! Text becomes tokens (`token`), an expression (`parse`, `values`, `arith`, `own`), for every
-//! kind of link a tree of tests (`compile`, `link`), and a program (`program`) that `eval` runs
-//! without allocating. `words` has the tables, `fields` the ties to the dissected layers.
+//! Text becomes tokens (`token`), an expression (`parse`, which `values`, `addresses`, `arith` and
+//! `own` help), for every kind of link a tree of tests (`compile`, `link`), and a program (`build`)
+//! that `eval` runs without allocating. `words` has the tables, `fields` the ties to the dissected
+//! layers.
 
+mod addresses;
 mod arith;
+mod build;
 mod compile;
+mod cursor;
 mod error;
 mod eval;
 mod expr;
@@ -20,6 +24,7 @@ mod link;
 mod own;
 mod parse;
 mod program;
+mod show;
 #[cfg(test)]
 mod tests;
 mod token;

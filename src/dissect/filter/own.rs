@@ -8,12 +8,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
+use super::cursor::Parser;
 use super::error::FilterError;
-use super::expr::{Mac, Relation};
+use super::expr::Relation;
 use super::fields::{self, Shape, Target};
-use super::parse::{Parser, Result};
+use super::parse::Result;
+use super::show::Mac;
 use super::token::Kind;
-use super::values;
+use super::{addresses, values};
 use crate::proto::{Stack, Value};
 
 /// A question about a field.
@@ -106,7 +108,7 @@ fn literal(parser: &mut Parser<'_>, path: &str, shape: Option<Shape>) -> Result<
         Shape::Flag => flag(parser, path),
         Shape::Mac => match parser.peek(0) {
             Some(Kind::Word(text) | Kind::Colons(text)) => {
-                let Some(mac) = values::mac_address(text) else {
+                let Some(mac) = addresses::mac_address(text) else {
                     return Err(parser.error(format!("'{text}' is no Ethernet address")));
                 };
                 parser.skip(1);
@@ -165,7 +167,7 @@ fn network(parser: &mut Parser<'_>, shape: Shape) -> Result<Literal> {
 /// A value for a field that does not tell what it holds.
 fn guessed(parser: &mut Parser<'_>, path: &str) -> Result<Literal> {
     let shape = match parser.peek(0) {
-        Some(Kind::Colons(text)) if values::mac_address(text).is_some() => Shape::Mac,
+        Some(Kind::Colons(text)) if addresses::mac_address(text).is_some() => Shape::Mac,
         Some(Kind::Colons(_)) => Shape::Ipv6,
         Some(Kind::Word(text)) if text.parse::<Ipv4Addr>().is_ok() => Shape::Ipv4,
         Some(Kind::Word(text)) if values::is_number(text) => Shape::Number,

@@ -1,14 +1,7 @@
 //! Tests of bytes: as a tree, and as a program that runs without a stack.
 //!
 //! A program is a list of tests, each of which says where to go on when it holds and when it does
-//! not. It is made from the tree from back to front, so that every test knows its successors, and
-//! they stand in front of it: running always goes down and ends. Where the successor's outcome
-//! follows from the test itself (an EtherType that is IPv4's is not ARP's), the successor is
-//! skipped.
-//!
-//! A test may look behind the end of the frame. In a filter of tcpdump's words this rejects the
-//! frame, as there. In a filter with words of ours it makes the statement unknown: neither it nor
-//! its opposite holds, and whether the frame passes is left to the other statements.
+//! not. `build` makes it from the tree, `eval` runs it.
 
 use super::expr::{Arith, Operator, Relation};
 use super::own::FieldTest;
@@ -87,7 +80,7 @@ impl Test {
     }
 
     /// What this test says when `other` turned out as `outcome` just before.
-    fn given(&self, other: &Test, outcome: bool) -> Option<bool> {
+    pub fn given(&self, other: &Test, outcome: bool) -> Option<bool> {
         if self == other {
             return Some(outcome);
         }
@@ -192,10 +185,59 @@ pub(super) struct Tables {
     pub fields: Vec<FieldTest>,
 }
 
+/// A test as it is run: the frequent ones laid out so that an op takes half a cache line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Run {
+    /// A number out of the frame.
+    Frame { at: u32, number: Number },
+    /// A number behind the IPv4 header that begins at `header`.
+    AboveIpv4 { header: u16, at: u16, number: Number },
+    /// Any other: an index into [`Program::tests`].
+    Test(u32),
+}
+
+/// The first bytes of a word of four, compared: what the mask leaves of the word with the value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    pub mask: u32,
+    pub value: u32,
+    /// How many bytes of the word belong to the number.
+    pub bytes: u8,
+    pub is: Is,
+}
+
+impl Run {
+    /// The test, which has that index.
+    pub fn of(test: Test, index: u32) -> Run {
+        let Test::Number { source, mask, is, value } = test else { return Run::Test(index) };
+        let number = |size| {
+            let (bytes, unused) = match size {
+                Size::One => (1, 24),
+                Size::Two => (2, 16),
+                Size::Four => (4, 0),
+            };
+            let fits = value << unused >> unused == value;
+            fits.then_some(Number { mask: mask << unused, value: value << unused, bytes, is })
+        };
+        let run = match source {
+            Source::Frame { at, size } => number(size).map(|number| Run::Frame { at, number }),
+            Source::AboveIpv4 { header, at, size } => match (header.try_into(), at.try_into()) {
+                (Ok(header), Ok(at)) => {
+                    number(size).map(|number| Run::AboveIpv4 { header, at, number })
+                }
+                _ => None,
+            },
+            Source::Length => None,
+        };
+        run.unwrap_or(Run::Test(index))
+    }
+}
+
 /// A test and where to go on.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub(super) struct Op {
-    pub test: Test,
+    pub run: Run,
     pub yes: u32,
     pub no: u32,
     /// Where to go on when the frame is too short for the test.
@@ -216,6 +258,8 @@ pub(super) const MOST: usize = 1 << 16;
 pub(super) struct Program {
     /// The tests; test number n is at place n + [`PLACES`].
     pub ops: Vec<Op>,
+    /// The test of every op, as it was before it was laid out.
+    pub tests: Vec<Test>,
     /// The place to begin with.
     pub start: u32,
     /// What the tests refer to.
@@ -223,72 +267,10 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// The program of a tree; `None` if it would be too long. `lenient`: a test that looks behind
-    /// the end of the frame does not reject it.
-    pub fn new(tree: &Tree, tables: Tables, lenient: bool) -> Option<Program> {
-        let mut program = Program { ops: Vec::new(), start: REJECT, tables };
-        program.start = program.place(tree, ACCEPT, REJECT, lenient.then_some(false))?;
-        program.ops.shrink_to_fit();
-        Some(program)
-    }
-
-    /// Appends a tree that goes on at `yes` or `no`; returns where it begins. `opposite`: whether
-    /// the verdict depends on the tree's opposite; `None` where too short a frame is rejected.
-    fn place(&mut self, tree: &Tree, yes: u32, no: u32, opposite: Option<bool>) -> Option<u32> {
-        match tree {
-            Tree::Test(test) => self.test(*test, yes, no, opposite),
-            Tree::Not(inner) => self.place(inner, no, yes, opposite.map(|opposite| !opposite)),
-            Tree::All(parts) => {
-                parts.iter().rev().try_fold(yes, |yes, part| self.place(part, yes, no, opposite))
-            }
-            Tree::Any(parts) => {
-                parts.iter().rev().try_fold(no, |no, part| self.place(part, yes, no, opposite))
-            }
-            Tree::Chain(first, rest) => {
-                let (mut yes_here, mut no_here) = (yes, no);
-                for (and, part) in rest.iter().rev() {
-                    let begin = self.place(part, yes_here, no_here, opposite)?;
-                    if *and {
-                        yes_here = begin;
-                    } else {
-                        no_here = begin;
-                    }
-                }
-                self.place(first, yes_here, no_here, opposite)
-            }
-        }
-    }
-
-    fn test(&mut self, test: Test, yes: u32, no: u32, opposite: Option<bool>) -> Option<u32> {
-        if let Test::Constant(value) = test {
-            return Some(if value { yes } else { no });
-        }
-        let beyond = opposite.map_or(REJECT, |opposite| if opposite { yes } else { no });
-        let (yes, no) = (self.follow(&test, true, yes), self.follow(&test, false, no));
-        if self.ops.len() >= MOST {
-            return None;
-        }
-        let place = self.ops.len() as u32 + PLACES;
-        self.ops.push(Op { test, yes, no, beyond });
-        Some(place)
-    }
-
-    /// Where to go on when `test` turned out as `outcome` and `place` would be next.
-    fn follow(&self, test: &Test, outcome: bool, mut place: u32) -> u32 {
-        while let Some(op) = place.checked_sub(PLACES).and_then(|n| self.ops.get(n as usize)) {
-            match op.test.given(test, outcome) {
-                Some(true) => place = op.yes,
-                Some(false) => place = op.no,
-                None => break,
-            }
-        }
-        place
-    }
-
     /// Whether it looks at dissected layers.
     pub fn needs_layers(&self) -> bool {
-        let needs = |op: &Op| matches!(op.test, Test::Malformed | Test::Layer(_) | Test::Field(_));
-        self.ops.iter().any(needs)
+        let needs = |test: &Test| matches!(test, Test::Malformed | Test::Layer(_) | Test::Field(_));
+        self.tests.iter().any(needs)
     }
 }
 
