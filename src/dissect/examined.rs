@@ -195,10 +195,11 @@ pub(crate) fn examine_hostile(over: Over, samples: &[&[u8]]) {
     let bytes = prop::collection::vec(any::<u8>(), 0..300);
     proptest!(config.clone(), |(bytes in bytes)| examine(over, &bytes));
     let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
-    let which = prop::sample::select(samples.to_vec());
+    let owned: Vec<Vec<u8>> = samples.iter().map(|sample| sample.to_vec()).collect();
+    let which = prop::sample::select(owned);
     let (cut, is_cut) = (any::<prop::sample::Index>(), any::<bool>());
     proptest!(config, |(sample in which, damage in damage, cut in cut, is_cut in is_cut)| {
-        let mut bytes = sample.to_vec();
+        let mut bytes = sample;
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;

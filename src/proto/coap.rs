@@ -185,19 +185,30 @@ fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
     if let Some(token) = header.get(HEADER..HEADER + token_length).filter(|t| !t.is_empty()) {
         visit(Item::new("token", Value::Bytes(token), HEADER, token.len()));
     }
-    for (name, number, separator) in
-        [("uri_host", URI_HOST, "."), ("uri_path", URI_PATH, "/"), ("uri_query", URI_QUERY, "&")]
-    {
-        if let Some((joined, at, length)) = joined(header, number, separator) {
-            visit(Item::new(name, Value::Text(&joined), at, length));
-        }
-    }
+    let mut last = 0;
     for option in Options::new(header) {
+        if option.number != last {
+            list_joined(header, option.number, visit);
+        }
+        last = option.number;
         let length = option.start + option.value.len() - option.at;
         let number = Value::Number(option.number.into());
         visit(Item::new("option.number", number, option.at, length).meaning(name(option.number)));
         let (name, value, meaning) = value(&option);
         visit(Item::new(name, value, option.start, option.value.len()).meaning(meaning));
+    }
+}
+
+/// Visits what several options make together. Numbers never fall, so that options of one follow each other.
+fn list_joined(header: &[u8], number: u32, visit: &mut dyn FnMut(Item<'_>)) {
+    let (name, separator) = match number {
+        URI_HOST => ("uri_host", "."),
+        URI_PATH => ("uri_path", "/"),
+        URI_QUERY => ("uri_query", "&"),
+        _ => return,
+    };
+    if let Some((text, at, length)) = joined(header, number, separator) {
+        visit(Item::new(name, Value::Text(&text), at, length));
     }
 }
 
@@ -277,11 +288,12 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     }
 }
 
-/// Says the URI that the options make (RFC 7252 section 6.5).
+/// Says the URI that the options make (RFC 7252 section 6.5); without a host that is in the addresses.
 fn say_uri(header: &[u8], line: &mut Line) {
     let of = |number| Options::new(header).filter(move |option| option.number == number);
-    line.text(" coap://");
+    line.text(" ");
     for host in of(URI_HOST).take(1) {
+        line.text("coap://");
         line.shortened(escape::terminal(host.value), MAX_TEXT);
     }
     for (number, first, between) in [(URI_PATH, "/", "/"), (URI_QUERY, "?", "&")] {
@@ -421,7 +433,6 @@ fn format_name(number: u64) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{exchange as told, fields, hex, said};
 
@@ -436,7 +447,7 @@ mod tests {
     }
 
     fn reply() -> Vec<u8> {
-        let mut message = hex("62 45 04d2 abcd c0 52 2715 b1 0a ff");
+        let mut message = hex("62 45 04d2 abcd c0 22 2715 91 0a ff");
         message.extend(b"22.5 C");
         message
     }
@@ -444,7 +455,7 @@ mod tests {
     #[test]
     fn messages_read_as_sentences() {
         let separate = [&hex("42 45 7000 abcd ff")[..], b"later"].concat();
-        let long = [&hex("40 01 0001 bd 0dff")[..], &[b'a'; 268]].concat();
+        let long = [&hex("40 01 0001 be 0001")[..], &[b'a'; 270]].concat();
         let lines = [
             said(ASKED, &request()),
             said(ANSWERED, &reply()),
@@ -463,13 +474,63 @@ mod tests {
             said(ASKED, &hex("40 01")),
             said(ASKED, &long),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        CoAP CON GET coap://host/sensors/temp?x=1, MID 1234, observe 0
+        CoAP ACK 2.05 Content, MID 1234, text/plain, block2 0/more/64, 6 bytes
+        CoAP CON 2.05 Content, MID 28672, 5 bytes
+        CoAP ACK empty, MID 1234
+        CoAP CON empty, MID 7
+        CoAP RST empty, MID 7
+        CoAP ACK 4.04 Not Found, MID 1 [5: payload marker without a payload]
+        CoAP CON GET /, MID 1, 1 bytes [0: Invalid { field: "token_length", value: 9 }]
+        CoAP CON GET /, MID 1, 1 bytes [0: Truncated { needed: 8, had: 5 }]
+        CoAP CON GET /, MID 1, 1 bytes [4: option cannot be read]
+        CoAP CON GET /, MID 1, 2 bytes [0: Truncated { needed: 10, had: 6 }]
+        CoAP CON empty, MID 1, 2 bytes [4: an empty message with more than a header] [0: Truncated { needed: 10, had: 6 }]
+        payload
+        CoAP CON 7.01, MID 1
+        payload [0: Truncated { needed: 4, had: 2 }]
+        CoAP CON GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..., MID 1
+        "#);
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(ASKED, &request()), @"");
-        insta::assert_snapshot!(fields(ANSWERED, &reply()), @"");
+        insta::assert_snapshot!(fields(ASKED, &request()), @r#"
+        version = 1 @0+1
+        type = 0 (confirmable) @0+1
+        token_length = 2 @0+1
+        code = 0x1 (0.01 GET) @1+1
+        message_id = 1234 @2+2
+        token = bytes abcd @4+2
+        uri_host = "host" @6+5
+        option.number = 3 (Uri-Host) @6+5
+        option.text = "host" @7+4
+        option.number = 6 (Observe) @11+1
+        option.value = 0 (register) @12+0
+        uri_path = "sensors/temp" @12+13
+        option.number = 11 (Uri-Path) @12+8
+        option.text = "sensors" @13+7
+        option.number = 11 (Uri-Path) @20+5
+        option.text = "temp" @21+4
+        uri_query = "x=1" @25+4
+        option.number = 15 (Uri-Query) @25+4
+        option.text = "x=1" @26+3
+        "#);
+        insta::assert_snapshot!(fields(ANSWERED, &reply()), @r"
+        version = 1 @0+1
+        type = 2 (acknowledgement) @0+1
+        token_length = 2 @0+1
+        code = 0x45 (2.05 Content) @1+1
+        message_id = 1234 @2+2
+        token = bytes abcd @4+2
+        option.number = 12 (Content-Format) @6+1
+        option.value = 0 (text/plain) @7+0
+        option.number = 14 (Max-Age) @7+3
+        option.value = 10005 @8+2
+        option.number = 23 (Block2) @10+2
+        option.value = 10 @11+1
+        ");
     }
 
     #[test]

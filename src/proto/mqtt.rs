@@ -491,7 +491,6 @@ fn reason_name(code: u8) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{exchange as told, fields, protocol, said, said_briefly};
 
@@ -537,17 +536,75 @@ mod tests {
             said(TO_BROKER, b"rest of a message"),
             said_briefly(TO_BROKER, &connect()),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        MQTT Connect "esp32", user "bob", v3.1.1, keep alive 60 s
+        MQTT Connect "esp32", v5.0, keep alive 60 s
+        MQTT ConnAck accepted
+        MQTT ConnAck not authorized
+        MQTT ConnAck not authorized
+        MQTT Publish "sensors/temp" QoS 0, 5 bytes; PingReq
+        MQTT Publish "a/b" QoS 2 id 4660, 13312 bytes, retain, duplicate
+        MQTT Subscribe id 7 "a/#" QoS 1, "b/+" QoS 0
+        MQTT Subscribe id 7 "a/#" QoS 1
+        MQTT SubAck id 7, failure
+        MQTT PubAck id 9; PingResp
+        MQTT PubAck id 9, quota exceeded
+        MQTT PubRel id 9
+        MQTT Disconnect
+        MQTT Disconnect, server shutting down
+        MQTT PingReq; PingReq; PingReq; PingReq; 2 more
+        MQTT PingReq [2: packet cannot be read]
+        payload
+        MQTT Connect "esp32", user "bob"
+        "#);
     }
 
     #[test]
     fn every_field_has_its_place_and_no_password_is_shown() {
         let shown = fields(TO_BROKER, &connect());
         assert!(!shown.contains("secret"));
-        insta::assert_snapshot!(shown, @"");
-        insta::assert_snapshot!(fields(TO_BROKER, PUBLISH), @"");
-        insta::assert_snapshot!(fields(TO_BROKER, SUBSCRIBE), @"");
-        insta::assert_snapshot!(fields(TO_CLIENT, b"\x20\x02\x01\0\x90\x03\0\x07\x01"), @"");
+        insta::assert_snapshot!(shown, @r#"
+        type = 1 (Connect) @0+1
+        remaining_length = 39 @1+1
+        protocol_name = "MQTT" @4+4
+        protocol_level = 4 (3.1.1) @8+1
+        connect_flags = 0xc6 @9+1
+        keep_alive = 60 @10+2
+        client_id = "esp32" @14+5
+        will_topic = "gone" @21+4
+        will_message = bytes 78 @27+1
+        user_name = "bob" @30+3
+        "#);
+        insta::assert_snapshot!(fields(TO_BROKER, PUBLISH), @r#"
+        type = 3 (Publish) @0+1
+        dup = false @0+1
+        qos = 0 (at most once) @0+1
+        retain = false @0+1
+        remaining_length = 19 @1+1
+        topic = "sensors/temp" @4+12
+        payload_length = 5 @16+5
+        type = 12 (PingReq) @21+1
+        remaining_length = 0 @22+1
+        "#);
+        insta::assert_snapshot!(fields(TO_BROKER, SUBSCRIBE), @r#"
+        type = 8 (Subscribe) @0+1
+        remaining_length = 14 @1+1
+        packet_id = 7 @2+2
+        topic_filter = "a/#" @6+3
+        requested_qos = 1 (at least once) @9+1
+        topic_filter = "b/+" @12+3
+        requested_qos = 0 (at most once) @15+1
+        "#);
+        insta::assert_snapshot!(fields(TO_CLIENT, b"\x20\x02\x01\0\x90\x03\0\x07\x01"), @r"
+        type = 2 (ConnAck) @0+1
+        remaining_length = 2 @1+1
+        session_present = true @2+1
+        return_code = 0 (accepted) @3+1
+        type = 9 (SubAck) @4+1
+        remaining_length = 3 @5+1
+        packet_id = 7 @6+2
+        return_code = 1 (granted QoS 1) @8+1
+        ");
     }
 
     #[test]
