@@ -39,7 +39,6 @@ pub static HTTP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 /// Methods that begin a start line even where the rest of the line is not there.

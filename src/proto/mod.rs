@@ -15,6 +15,7 @@
 
 pub mod arp;
 pub mod coap;
+mod coap_names;
 pub mod dhcp;
 mod dhcp_options;
 pub mod dns;
@@ -29,6 +30,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod line;
 pub mod mqtt;
+mod mqtt_names;
 mod mqtt_packet;
 pub mod ntp;
 pub(crate) mod read;

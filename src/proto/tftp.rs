@@ -40,7 +40,6 @@ pub static TFTP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {

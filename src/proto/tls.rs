@@ -49,7 +49,6 @@ pub static TLS: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
