@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::Dissector;
 use crate::checksum::{self, Sum};
 use crate::proto::line::Line;
-use crate::proto::{Exchange, Item, Kind, NoteKind, Protocol, Stack, Value};
+use crate::proto::{Exchange, Item, NoteKind, Protocol, Stack, Value};
 
 /// What carries a payload.
 #[derive(Clone, Copy, Debug)]
@@ -186,7 +186,7 @@ pub(crate) fn examine_hostile(over: Over, samples: &[&[u8]]) {
     let which = prop::sample::select(samples.clone());
     let (cut, is_cut) = (any::<prop::sample::Index>(), any::<bool>());
     proptest!(config, |(sample in which, damage in damage, cut in cut, is_cut in is_cut)| {
-        let mut bytes = sample.to_vec();
+        let mut bytes = sample;
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;

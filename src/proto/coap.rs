@@ -5,6 +5,7 @@
 //! A response belongs to the request with the same token, whether it comes with the acknowledgment or
 //! on its own; an empty message, used as a ping, belongs to its reset by the message id.
 
+use super::coap_names::{code_meaning, code_name, format_name, option_name, type_name};
 use super::line::Line;
 use super::{Exchange, Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk};
 use super::{be16, ends, field, listed};
@@ -39,15 +40,14 @@ pub static COAP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 /// The number of the option that names the host.
-const URI_HOST: u32 = 3;
+pub(super) const URI_HOST: u32 = 3;
 /// The number of the option that holds a part of the path.
-const URI_PATH: u32 = 11;
+pub(super) const URI_PATH: u32 = 11;
 /// The number of the option that holds a part of the query.
-const URI_QUERY: u32 = 15;
+pub(super) const URI_QUERY: u32 = 15;
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
     let bytes = walk.rest();
@@ -185,19 +185,33 @@ fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
     if let Some(token) = header.get(HEADER..HEADER + token_length).filter(|t| !t.is_empty()) {
         visit(Item::new("token", Value::Bytes(token), HEADER, token.len()));
     }
-    for (name, number, separator) in
-        [("uri_host", URI_HOST, "."), ("uri_path", URI_PATH, "/"), ("uri_query", URI_QUERY, "&")]
-    {
-        if let Some((joined, at, length)) = joined(header, number, separator) {
-            visit(Item::new(name, Value::Text(&joined), at, length));
-        }
-    }
+    let mut last = 0;
     for option in Options::new(header) {
+        if option.number != last {
+            list_joined(header, option.number, visit);
+        }
+        last = option.number;
         let length = option.start + option.value.len() - option.at;
         let number = Value::Number(option.number.into());
-        visit(Item::new("option.number", number, option.at, length).meaning(name(option.number)));
+        visit(
+            Item::new("option.number", number, option.at, length)
+                .meaning(option_name(option.number)),
+        );
         let (name, value, meaning) = value(&option);
         visit(Item::new(name, value, option.start, option.value.len()).meaning(meaning));
+    }
+}
+
+/// Visits what several options make together. Numbers never fall, so that options of one follow each other.
+fn list_joined(header: &[u8], number: u32, visit: &mut dyn FnMut(Item<'_>)) {
+    let (name, separator) = match number {
+        URI_HOST => ("uri_host", "."),
+        URI_PATH => ("uri_path", "/"),
+        URI_QUERY => ("uri_query", "&"),
+        _ => return,
+    };
+    if let Some((text, at, length)) = joined(header, number, separator) {
+        visit(Item::new(name, Value::Text(&text), at, length));
     }
 }
 
@@ -277,11 +291,12 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     }
 }
 
-/// Says the URI that the options make (RFC 7252 section 6.5).
+/// Says the URI that the options make (RFC 7252 section 6.5); without a host that is in the addresses.
 fn say_uri(header: &[u8], line: &mut Line) {
     let of = |number| Options::new(header).filter(move |option| option.number == number);
-    line.text(" coap://");
+    line.text(" ");
     for host in of(URI_HOST).take(1) {
+        line.text("coap://");
         line.shortened(escape::terminal(host.value), MAX_TEXT);
     }
     for (number, first, between) in [(URI_PATH, "/", "/"), (URI_QUERY, "?", "&")] {
@@ -322,106 +337,8 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
     }
 }
 
-fn type_name(kind: u64) -> Option<&'static str> {
-    ["confirmable", "non-confirmable", "acknowledgement", "reset"].get(kind as usize).copied()
-}
-
-fn code_meaning(code: u64) -> Option<&'static str> {
-    code_name(u8::try_from(code).ok()?)
-}
-
-/// A code as it is written, and its meaning (RFC 7252 section 12.1, RFC 7959, RFC 8132).
-fn code_name(code: u8) -> Option<&'static str> {
-    Some(match (code >> 5, code & 31) {
-        (0, 0) => "0.00 empty",
-        (0, 1) => "0.01 GET",
-        (0, 2) => "0.02 POST",
-        (0, 3) => "0.03 PUT",
-        (0, 4) => "0.04 DELETE",
-        (0, 5) => "0.05 FETCH",
-        (0, 6) => "0.06 PATCH",
-        (0, 7) => "0.07 iPATCH",
-        (2, 1) => "2.01 Created",
-        (2, 2) => "2.02 Deleted",
-        (2, 3) => "2.03 Valid",
-        (2, 4) => "2.04 Changed",
-        (2, 5) => "2.05 Content",
-        (2, 31) => "2.31 Continue",
-        (4, 0) => "4.00 Bad Request",
-        (4, 1) => "4.01 Unauthorized",
-        (4, 2) => "4.02 Bad Option",
-        (4, 3) => "4.03 Forbidden",
-        (4, 4) => "4.04 Not Found",
-        (4, 5) => "4.05 Method Not Allowed",
-        (4, 6) => "4.06 Not Acceptable",
-        (4, 8) => "4.08 Request Entity Incomplete",
-        (4, 9) => "4.09 Conflict",
-        (4, 12) => "4.12 Precondition Failed",
-        (4, 13) => "4.13 Request Entity Too Large",
-        (4, 15) => "4.15 Unsupported Content-Format",
-        (4, 22) => "4.22 Unprocessable Entity",
-        (4, 29) => "4.29 Too Many Requests",
-        (5, 0) => "5.00 Internal Server Error",
-        (5, 1) => "5.01 Not Implemented",
-        (5, 2) => "5.02 Bad Gateway",
-        (5, 3) => "5.03 Service Unavailable",
-        (5, 4) => "5.04 Gateway Timeout",
-        (5, 5) => "5.05 Proxying Not Supported",
-        _ => return None,
-    })
-}
-
-/// The name of an option (IANA's registry of CoAP option numbers).
-fn name(number: u32) -> Option<&'static str> {
-    Some(match number {
-        1 => "If-Match",
-        URI_HOST => "Uri-Host",
-        4 => "ETag",
-        5 => "If-None-Match",
-        6 => "Observe",
-        7 => "Uri-Port",
-        8 => "Location-Path",
-        9 => "OSCORE",
-        URI_PATH => "Uri-Path",
-        12 => "Content-Format",
-        14 => "Max-Age",
-        URI_QUERY => "Uri-Query",
-        16 => "Hop-Limit",
-        17 => "Accept",
-        20 => "Location-Query",
-        23 => "Block2",
-        27 => "Block1",
-        28 => "Size2",
-        35 => "Proxy-Uri",
-        39 => "Proxy-Scheme",
-        60 => "Size1",
-        252 => "Echo",
-        258 => "No-Response",
-        292 => "Request-Tag",
-        _ => return None,
-    })
-}
-
-/// The name of a content format (IANA's registry).
-fn format_name(number: u64) -> Option<&'static str> {
-    Some(match number {
-        0 => "text/plain",
-        40 => "application/link-format",
-        41 => "application/xml",
-        42 => "application/octet-stream",
-        47 => "application/exi",
-        50 => "application/json",
-        60 => "application/cbor",
-        110 => "application/senml+json",
-        112 => "application/senml+cbor",
-        11542 => "application/vnd.oma.lwm2m+tlv",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{exchange as told, fields, hex, said};
 
@@ -436,7 +353,7 @@ mod tests {
     }
 
     fn reply() -> Vec<u8> {
-        let mut message = hex("62 45 04d2 abcd c0 52 2715 b1 0a ff");
+        let mut message = hex("62 45 04d2 abcd c0 22 2715 91 0a ff");
         message.extend(b"22.5 C");
         message
     }
@@ -444,7 +361,7 @@ mod tests {
     #[test]
     fn messages_read_as_sentences() {
         let separate = [&hex("42 45 7000 abcd ff")[..], b"later"].concat();
-        let long = [&hex("40 01 0001 bd 0dff")[..], &[b'a'; 268]].concat();
+        let long = [&hex("40 01 0001 be 0001")[..], &[b'a'; 270]].concat();
         let lines = [
             said(ASKED, &request()),
             said(ANSWERED, &reply()),
@@ -463,13 +380,63 @@ mod tests {
             said(ASKED, &hex("40 01")),
             said(ASKED, &long),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        CoAP CON GET coap://host/sensors/temp?x=1, MID 1234, observe 0
+        CoAP ACK 2.05 Content, MID 1234, text/plain, block2 0/more/64, 6 bytes
+        CoAP CON 2.05 Content, MID 28672, 5 bytes
+        CoAP ACK empty, MID 1234
+        CoAP CON empty, MID 7
+        CoAP RST empty, MID 7
+        CoAP ACK 4.04 Not Found, MID 1 [5: payload marker without a payload]
+        CoAP CON GET /, MID 1, 1 bytes [0: Invalid { field: "token_length", value: 9 }]
+        CoAP CON GET /, MID 1, 1 bytes [0: Truncated { needed: 8, had: 5 }]
+        CoAP CON GET /, MID 1, 1 bytes [4: option cannot be read]
+        CoAP CON GET /, MID 1, 2 bytes [0: Truncated { needed: 10, had: 6 }]
+        CoAP CON empty, MID 1, 2 bytes [4: an empty message with more than a header] [0: Truncated { needed: 10, had: 6 }]
+        payload
+        CoAP CON 7.01, MID 1
+        payload [0: Truncated { needed: 4, had: 2 }]
+        CoAP CON GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..., MID 1
+        "#);
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(ASKED, &request()), @"");
-        insta::assert_snapshot!(fields(ANSWERED, &reply()), @"");
+        insta::assert_snapshot!(fields(ASKED, &request()), @r#"
+        version = 1 @0+1
+        type = 0 (confirmable) @0+1
+        token_length = 2 @0+1
+        code = 0x1 (0.01 GET) @1+1
+        message_id = 1234 @2+2
+        token = bytes abcd @4+2
+        uri_host = "host" @6+5
+        option.number = 3 (Uri-Host) @6+5
+        option.text = "host" @7+4
+        option.number = 6 (Observe) @11+1
+        option.value = 0 (register) @12+0
+        uri_path = "sensors/temp" @12+13
+        option.number = 11 (Uri-Path) @12+8
+        option.text = "sensors" @13+7
+        option.number = 11 (Uri-Path) @20+5
+        option.text = "temp" @21+4
+        uri_query = "x=1" @25+4
+        option.number = 15 (Uri-Query) @25+4
+        option.text = "x=1" @26+3
+        "#);
+        insta::assert_snapshot!(fields(ANSWERED, &reply()), @r"
+        version = 1 @0+1
+        type = 2 (acknowledgement) @0+1
+        token_length = 2 @0+1
+        code = 0x45 (2.05 Content) @1+1
+        message_id = 1234 @2+2
+        token = bytes abcd @4+2
+        option.number = 12 (Content-Format) @6+1
+        option.value = 0 (text/plain) @7+0
+        option.number = 14 (Max-Age) @7+3
+        option.value = 10005 @8+2
+        option.number = 23 (Block2) @10+2
+        option.value = 10 @11+1
+        ");
     }
 
     #[test]

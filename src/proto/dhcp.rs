@@ -61,14 +61,14 @@ pub static DHCP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
+    let message = walk.rest();
     if !walk.has(&DHCP, HEADER) {
+        walk.push(&DHCP, usize::MAX, usize::MAX); // both ports are its own: it is asked only once
         return Next::Payload;
     }
-    let message = walk.rest();
     if !matches!(message[0], 1 | 2) {
         walk.note(&DHCP, 0, NoteKind::Invalid { field: "op", value: message[0].into() });
     }
@@ -296,14 +296,110 @@ mod tests {
             said(TO_SERVER, &discover()[..200]),
             said_briefly(TO_SERVER, &discover()),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326, hostname esp32
+        DHCP Offer 192.168.100.2 to 02:00:00:00:00:02, lease 3600, xid 0x3903f326
+        DHCP Request from 02:00:00:00:00:02, xid 0x3903f326, wants 192.168.100.2, hostname esp32
+        DHCP ACK 192.168.100.2 to 02:00:00:00:00:02, lease 3600, xid 0x3903f326
+        DHCP ACK 192.168.100.2 to 02:00:00:00:00:02, xid 0x3903f326
+        DHCP NAK to 02:00:00:00:00:02, xid 0x3903f326, message no\x1b[31m!
+        BOOTP request from 02:00:00:00:00:02
+        DHCP message from 02:00:00:00:00:02, xid 0x3903f326 [240: message type is missing]
+        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326, hostname esp32 [0: Truncated { needed: 268, had: 267 }]
+        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326 [0: Truncated { needed: 252, had: 250 }]
+        BOOTP request from 02:00:00:00:00:02 [0: Truncated { needed: 236, had: 200 }]
+        DHCP Discover from 02:00:00:00:00:02, hostname esp32
+        ");
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(TO_SERVER, &discover()), @"");
-        insta::assert_snapshot!(fields(TO_CLIENT, &ack()), @"");
-        insta::assert_snapshot!(fields(TO_CLIENT, &overloaded()), @"");
+        insta::assert_snapshot!(fields(TO_SERVER, &discover()), @r#"
+        op = 1 (request) @0+1
+        htype = 1 @1+1
+        hlen = 6 @2+1
+        hops = 0 @3+1
+        xid = 0x3903f326 @4+4
+        secs = 0 @8+2
+        flags.broadcast = true @10+1
+        ciaddr = 0.0.0.0 @12+4
+        yiaddr = 0.0.0.0 @16+4
+        siaddr = 0.0.0.0 @20+4
+        giaddr = 0.0.0.0 @24+4
+        chaddr = 02:00:00:00:00:02 @28+6
+        cookie = 0x63825363 @236+4
+        option.code = 53 (message type) @240+3
+        option.message_type = 1 (Discover) @242+1
+        option.code = 61 (client identifier) @243+9
+        option.client_identifier = bytes 01020000000002 @245+7
+        option.code = 12 (host name) @252+7
+        option.host_name = "esp32" @254+5
+        option.code = 55 (parameter request list) @259+5
+        option.parameter_request = 1 (subnet mask) @261+1
+        option.parameter_request = 3 (router) @262+1
+        option.parameter_request = 6 (domain name server) @263+1
+        option.code = 57 (maximum message size) @264+4
+        option.maximum_message_size = 1500 @266+2
+        "#);
+        insta::assert_snapshot!(fields(TO_CLIENT, &ack()), @r#"
+        op = 2 (reply) @0+1
+        htype = 1 @1+1
+        hlen = 6 @2+1
+        hops = 0 @3+1
+        xid = 0x3903f326 @4+4
+        secs = 0 @8+2
+        flags.broadcast = true @10+1
+        ciaddr = 0.0.0.0 @12+4
+        yiaddr = 192.168.100.2 @16+4
+        siaddr = 0.0.0.0 @20+4
+        giaddr = 0.0.0.0 @24+4
+        chaddr = 02:00:00:00:00:02 @28+6
+        cookie = 0x63825363 @236+4
+        option.code = 53 (message type) @240+3
+        option.message_type = 5 (ACK) @242+1
+        option.code = 54 (server identifier) @243+6
+        option.server_identifier = 192.168.100.1 @245+4
+        option.code = 51 (lease time) @249+6
+        option.lease_time = 3600 @251+4
+        option.code = 58 (renewal time) @255+6
+        option.renewal_time = 1800 @257+4
+        option.code = 59 (rebinding time) @261+6
+        option.rebinding_time = 3150 @263+4
+        option.code = 1 (subnet mask) @267+6
+        option.subnet_mask = 255.255.255.0 @269+4
+        option.code = 3 (router) @273+6
+        option.router = 192.168.100.1 @275+4
+        option.code = 6 (domain name server) @280+10
+        option.domain_name_server = 192.168.100.1 @282+4
+        option.domain_name_server = 8.8.8.8 @286+4
+        option.code = 15 (domain name) @290+6
+        option.domain_name = "home" @292+4
+        option.code = 43 (vendor specific) @296+4
+        option.data = bytes abcd @298+2
+        "#);
+        insta::assert_snapshot!(fields(TO_CLIENT, &overloaded()), @r"
+        op = 2 (reply) @0+1
+        htype = 1 @1+1
+        hlen = 6 @2+1
+        hops = 0 @3+1
+        xid = 0x3903f326 @4+4
+        secs = 0 @8+2
+        flags.broadcast = true @10+1
+        ciaddr = 0.0.0.0 @12+4
+        yiaddr = 192.168.100.2 @16+4
+        siaddr = 0.0.0.0 @20+4
+        giaddr = 0.0.0.0 @24+4
+        chaddr = 02:00:00:00:00:02 @28+6
+        option.code = 3 (router) @44+6
+        option.router = 192.168.100.1 @46+4
+        option.code = 51 (lease time) @108+6
+        option.lease_time = 60 @110+4
+        cookie = 0x63825363 @236+4
+        option.code = 53 (message type) @240+3
+        option.message_type = 5 (ACK) @242+1
+        option.code = 52 (overload) @243+3
+        option.overload = 3 (file and sname hold options) @245+1
+        ");
     }
 
     #[test]

@@ -247,7 +247,6 @@ fn list_entry(
         return;
     }
     visit(Item::new(ttl, Value::Number(entry.ttl.into()), fixed + 4, 4));
-    visit(Item::new(data, Value::Record(entry.data), start + entry.data.at, entry.data.length));
     if entry.kind == OPT {
         let (version, flags) = (entry.ttl >> 16 & 0xff, entry.ttl & 0xffff);
         let size = Value::Number(entry.class.into());
@@ -255,6 +254,7 @@ fn list_entry(
         visit(Item::new("edns.version", Value::Number(version.into()), fixed + 5, 1));
         visit(Item::new("edns.do", Value::Flag(flags & 0x8000 != 0), fixed + 6, 1));
     }
+    visit(Item::new(data, Value::Record(entry.data), start + entry.data.at, entry.data.length));
 }
 
 /// Records that a summary says; the rest is counted.
@@ -403,7 +403,6 @@ fn class_name(class: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{self, Over, assert_answers, fields, said};
 
     const ASKED: Over = Over::Udp(40000, 53);
@@ -465,14 +464,107 @@ mod tests {
             said(asked, &query()),
             examined::said_briefly(ANSWERED, &reply()),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        DNS query 4242 A example.com, 1 additional
+        DNS reply 4242 A Example.com: CNAME www.Example.com, A 93.184.216.34, 1 additional
+        DNS reply 4242 A nothere.test: NXDomain
+        mDNS query PTR _http._tcp.local (QU)
+        mDNS reply: PTR _http._tcp.local esp32._http._tcp.local, SRV esp32._http._tcp.local 0 0 80 esp32.local
+        LLMNR query 4242 A example.com, 1 additional
+        DNS query 4242 A example.com, 1 additional
+        DNS query 4242
+        payload
+        DNS reply 4242 A Example.com: CNAME www.Example.com, A 93.184.216.34
+        ");
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(ANSWERED, &reply()), @"");
-        insta::assert_snapshot!(fields(Over::Tcp(53, 40000), &over_tcp(&missing())), @"");
-        insta::assert_snapshot!(fields(MULTICAST, &announcement()), @"");
+        insta::assert_snapshot!(fields(ANSWERED, &reply()), @r"
+        id = 4242 @0+2
+        qr = true @2+1
+        opcode = 0 (query) @2+1
+        aa = false @2+1
+        tc = false @2+1
+        rd = true @2+1
+        ra = true @3+1
+        ad = false @3+1
+        cd = false @3+1
+        rcode = 0 (NoError) @3+1
+        qdcount = 1 @4+2
+        ancount = 2 @6+2
+        nscount = 0 @8+2
+        arcount = 1 @10+2
+        question.name = Example.com @12+13
+        question.type = 1 (A) @25+2
+        question.class = 1 (IN) @27+2
+        answer.name = Example.com @29+2
+        answer.type = 5 (CNAME) @31+2
+        answer.class = 1 (IN) @33+2
+        answer.ttl = 3600 @35+4
+        answer.data = www.Example.com @41+6
+        answer.name = www.Example.com @47+2
+        answer.type = 1 (A) @49+2
+        answer.class = 1 (IN) @51+2
+        answer.ttl = 60 @53+4
+        answer.data = 93.184.216.34 @59+4
+        additional.name = . @63+1
+        additional.type = 41 (OPT) @64+2
+        additional.class = 1232 @66+2
+        additional.ttl = 0 @68+4
+        edns.udp_payload_size = 1232 @66+2
+        edns.version = 0 @69+1
+        edns.do = false @70+1
+        additional.data = no options @74+0
+        ");
+        insta::assert_snapshot!(fields(Over::Tcp(53, 40000), &over_tcp(&missing())), @r"
+        length = 30 @0+2
+        id = 4242 @2+2
+        qr = true @4+1
+        opcode = 0 (query) @4+1
+        aa = false @4+1
+        tc = false @4+1
+        rd = true @4+1
+        ra = true @5+1
+        ad = false @5+1
+        cd = false @5+1
+        rcode = 3 (NXDomain) @5+1
+        qdcount = 1 @6+2
+        ancount = 0 @8+2
+        nscount = 0 @10+2
+        arcount = 0 @12+2
+        question.name = nothere.test @14+14
+        question.type = 1 (A) @28+2
+        question.class = 1 (IN) @30+2
+        ");
+        insta::assert_snapshot!(fields(MULTICAST, &announcement()), @r"
+        id = 0 @0+2
+        qr = true @2+1
+        opcode = 0 (query) @2+1
+        aa = true @2+1
+        tc = false @2+1
+        rd = false @2+1
+        ra = false @3+1
+        ad = false @3+1
+        cd = false @3+1
+        rcode = 0 (NoError) @3+1
+        qdcount = 0 @4+2
+        ancount = 2 @6+2
+        nscount = 0 @8+2
+        arcount = 0 @10+2
+        answer.name = _http._tcp.local @12+18
+        answer.type = 12 (PTR) @30+2
+        answer.class = 1 (IN) @32+2
+        answer.cache_flush = false @32+1
+        answer.ttl = 4500 @34+4
+        answer.data = esp32._http._tcp.local @40+8
+        answer.name = esp32._http._tcp.local @48+2
+        answer.type = 33 (SRV) @50+2
+        answer.class = 1 (IN) @52+2
+        answer.cache_flush = true @52+1
+        answer.ttl = 120 @54+4
+        answer.data = 0 0 80 esp32.local @60+14
+        ");
     }
 
     #[test]
@@ -489,7 +581,14 @@ mod tests {
             said(ASKED, &longer),
             said(Over::Tcp(40000, 53), &[&[0, 39][..], &query()].concat()),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        DNS query 4242 [12: name does not point back]
+        DNS query 4242 [0: Truncated { needed: 21, had: 20 }]
+        payload [0: Truncated { needed: 12, had: 11 }]
+        DNS opcode 15 65535: code 15, truncated [0: Truncated { needed: 13, had: 12 }]
+        DNS query 4242 A example.com, 1 additional [40: Trailing(1)]
+        DNS query 4242 A example.com [0: message is longer than its length says]
+        ");
     }
 
     #[test]

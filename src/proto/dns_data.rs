@@ -262,8 +262,7 @@ mod tests {
 
     #[test]
     fn every_type_reads_as_in_a_master_file() {
-        let types = [0, 1, 0x40, 0, 0, 0, 8, 1, 1, 0x80];
-        let next = [&[0xc0, 0][..], &[0, 5][..], &types[2..6], &[8], &[1, 1, 0x40]].concat();
+        let next = [&[0xc0, 0][..], &[0, 5, 0x40, 0, 0, 0, 0x40], &[1, 1, 0x40]].concat();
         let lines = [
             shown(A, &[93, 184, 216, 34]),
             shown(AAAA, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
@@ -278,7 +277,20 @@ mod tests {
             shown(OPT, &[0, 10, 0, 2, 1, 2, 0xfd, 0xe9, 0, 0]),
             shown(OPT, &[]),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        93.184.216.34
+        2001:db8::1
+        www.example.com
+        10 mail.example.com
+        0 5 80 esp32.example.com
+        "path=" "a\x1b[2J"b"
+        example.com example.com 7 7 7 7 7
+        0 issue "ca.example.net"
+        1 . key1 of 3 bytes
+        example.com A SRV CAA
+        cookie of 2 bytes, option 65001 of 0 bytes
+        no options
+        "#);
     }
 
     #[test]

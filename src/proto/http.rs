@@ -39,7 +39,6 @@ pub static HTTP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 /// Methods that begin a start line even where the rest of the line is not there.
@@ -341,7 +340,7 @@ const MAX_TYPE: usize = 60;
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     let head = stack.header(n);
-    let start = line_at(head, 0).map_or(head, |(line, _)| line);
+    let start = line_at(head, 0).map_or(head, |(line, _)| line).trim_ascii_end();
     // Bytes beyond what is said need not be made safe; one more tells that they were there.
     let start = start.get(..MAX_START + 1).unwrap_or(start);
     line.text("HTTP: ").shortened(escape::terminal(start), MAX_START);
@@ -391,7 +390,6 @@ fn status_name(status: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{exchange as told, fields, said, said_briefly};
 
@@ -427,15 +425,65 @@ mod tests {
             said(ANSWERED, b"HTTP/1.1 404 \r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
             said_briefly(ANSWERED, OK),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        HTTP: GET /index.html HTTP/1.1
+        HTTP: HTTP/1.1 200 OK, text/html, 1234 bytes
+        HTTP: HTTP/1.1 200 OK, chunked
+        HTTP: GET /index.html HTTP/1.1
+        payload
+        HTTP: GET / HTT
+        payload
+        payload
+        HTTP: GET /\x1b[2J\u{202e} HTTP/1.1
+        HTTP: GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...
+        HTTP: GET /old [0: request line without a version]
+        HTTP: POST /x HTTP/1.1 [18: content length is not a number]
+        HTTP: GET / HTTP/1.1 [16: header without a colon]
+        HTTP: GET / HTTP/1.1 [16: header's name is not a word]
+        HTTP: HTTP/1.1 404, chunked [45: chunk size cannot be read]
+        HTTP: HTTP/1.1 200 OK
+        ");
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(ASKED, GET), @"");
-        insta::assert_snapshot!(fields(ANSWERED, OK), @"");
-        insta::assert_snapshot!(fields(ANSWERED, CHUNKED), @"");
-        insta::assert_snapshot!(fields(ASKED, b"POST /x HTTP/1.0\r\nContent-Length:7\t \r\nHos"), @"");
+        insta::assert_snapshot!(fields(ASKED, GET), @r#"
+        method = "GET" @0+3
+        target = "/index.html" @4+11
+        version = "HTTP/1.1" @16+8
+        header = "Host: 192.168.100.2" @26+19
+        host = "192.168.100.2" @32+13
+        header = "User-Agent: uarttool" @47+20
+        user_agent = "uarttool" @59+8
+        "#);
+        insta::assert_snapshot!(fields(ANSWERED, OK), @r#"
+        version = "HTTP/1.1" @0+8
+        status = 200 (successful) @9+3
+        reason = "OK" @13+2
+        header = "Content-Type: text/html; charset=utf-8" @17+38
+        content_type = "text/html; charset=utf-8" @31+24
+        header = "Content-Length: 1234" @57+20
+        content_length = 1234 @73+4
+        header = "Server: esp32" @79+13
+        server = "esp32" @87+5
+        "#);
+        insta::assert_snapshot!(fields(ANSWERED, CHUNKED), @r#"
+        version = "HTTP/1.1" @0+8
+        status = 200 (successful) @9+3
+        reason = "OK" @13+2
+        header = "Transfer-Encoding: gzip, Chunked" @17+32
+        transfer_encoding = "gzip, Chunked" @36+13
+        chunk_size = 5 @53+1
+        chunk_size = 26 @63+2
+        chunk_size = 0 @99+1
+        "#);
+        insta::assert_snapshot!(fields(ASKED, b"POST /x HTTP/1.0\r\nContent-Length:7\t \r\nHos"), @r#"
+        method = "POST" @0+4
+        target = "/x" @5+2
+        version = "HTTP/1.0" @8+8
+        header = "Content-Length:7\\t " @18+18
+        content_length = 7 @33+1
+        "#);
     }
 
     #[test]

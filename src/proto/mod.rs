@@ -15,6 +15,7 @@
 
 pub mod arp;
 pub mod coap;
+mod coap_names;
 pub mod dhcp;
 mod dhcp_options;
 pub mod dns;
@@ -38,6 +39,7 @@ pub mod line;
 pub mod llc;
 pub mod mld;
 pub mod mqtt;
+mod mqtt_names;
 mod mqtt_packet;
 pub mod ndp;
 pub mod ntp;

@@ -5,6 +5,7 @@
 //! versions differ, the lengths must tell, and what they do not tell is not shown. Passwords never are.
 
 use super::line::Line;
+use super::mqtt_names::{connack_name, level_name, qos_name, reason_name, suback_name, type_name};
 use super::mqtt_packet::{Packet, Packets, behind_properties, filters_at, kind, string_at};
 use super::{Exchange, Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk};
 use super::{be16, ends, listed};
@@ -41,7 +42,6 @@ pub static MQTT: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -390,108 +390,8 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
     ends::exchange(&MQTT, (stack, n), is_answer, parts)
 }
 
-fn type_name(kind: u8) -> Option<&'static str> {
-    const NAMES: [&str; 15] = [
-        "Connect",
-        "ConnAck",
-        "Publish",
-        "PubAck",
-        "PubRec",
-        "PubRel",
-        "PubComp",
-        "Subscribe",
-        "SubAck",
-        "Unsubscribe",
-        "UnsubAck",
-        "PingReq",
-        "PingResp",
-        "Disconnect",
-        "Auth",
-    ];
-    NAMES.get(usize::from(kind).checked_sub(1)?).copied()
-}
-
-fn level_name(level: u8) -> Option<&'static str> {
-    Some(match level {
-        3 => "3.1",
-        4 => "3.1.1",
-        5 => "5.0",
-        _ => return None,
-    })
-}
-
-fn qos_name(qos: u8) -> Option<&'static str> {
-    ["at most once", "at least once", "exactly once"].get(usize::from(qos)).copied()
-}
-
-/// The meaning of CONNACK's code, which has two bytes in 3.1.1 and more in 5.0.
-fn connack_name(code: u8, remaining: usize) -> Option<&'static str> {
-    Some(match code {
-        0 => "accepted",
-        1..=5 if remaining == 2 => match code {
-            1 => "unacceptable protocol version",
-            2 => "identifier rejected",
-            3 => "server unavailable",
-            4 => "bad user name or password",
-            _ => "not authorized",
-        },
-        _ => return reason_name(code),
-    })
-}
-
-/// The meaning of a code in SUBACK of 3.1.1 (section 3.9.3).
-fn suback_name(code: u8) -> Option<&'static str> {
-    Some(match code {
-        0 => "granted QoS 0",
-        1 => "granted QoS 1",
-        2 => "granted QoS 2",
-        0x80 => "failure",
-        _ => return None,
-    })
-}
-
-/// The meaning of a reason code (5.0 section 2.4).
-fn reason_name(code: u8) -> Option<&'static str> {
-    Some(match code {
-        0x00 => "success",
-        0x04 => "disconnect with will message",
-        0x10 => "no matching subscribers",
-        0x18 => "continue authentication",
-        0x19 => "re-authenticate",
-        0x80 => "unspecified error",
-        0x81 => "malformed packet",
-        0x82 => "protocol error",
-        0x83 => "implementation specific error",
-        0x84 => "unsupported protocol version",
-        0x85 => "client identifier not valid",
-        0x86 => "bad user name or password",
-        0x87 => "not authorized",
-        0x88 => "server unavailable",
-        0x89 => "server busy",
-        0x8a => "banned",
-        0x8b => "server shutting down",
-        0x8c => "bad authentication method",
-        0x8d => "keep alive timeout",
-        0x8e => "session taken over",
-        0x90 => "topic name invalid",
-        0x91 => "packet identifier in use",
-        0x92 => "packet identifier not found",
-        0x93 => "receive maximum exceeded",
-        0x95 => "packet too large",
-        0x97 => "quota exceeded",
-        0x98 => "administrative action",
-        0x99 => "payload format invalid",
-        0x9a => "retain not supported",
-        0x9b => "QoS not supported",
-        0x9c => "use another server",
-        0x9d => "server moved",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{exchange as told, fields, protocol, said, said_briefly};
 
@@ -537,17 +437,75 @@ mod tests {
             said(TO_BROKER, b"rest of a message"),
             said_briefly(TO_BROKER, &connect()),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        MQTT Connect "esp32", user "bob", v3.1.1, keep alive 60 s
+        MQTT Connect "esp32", v5.0, keep alive 60 s
+        MQTT ConnAck accepted
+        MQTT ConnAck not authorized
+        MQTT ConnAck not authorized
+        MQTT Publish "sensors/temp" QoS 0, 5 bytes; PingReq
+        MQTT Publish "a/b" QoS 2 id 4660, 13312 bytes, retain, duplicate
+        MQTT Subscribe id 7 "a/#" QoS 1, "b/+" QoS 0
+        MQTT Subscribe id 7 "a/#" QoS 1
+        MQTT SubAck id 7, failure
+        MQTT PubAck id 9; PingResp
+        MQTT PubAck id 9, quota exceeded
+        MQTT PubRel id 9
+        MQTT Disconnect
+        MQTT Disconnect, server shutting down
+        MQTT PingReq; PingReq; PingReq; PingReq; 2 more
+        MQTT PingReq [2: packet cannot be read]
+        payload
+        MQTT Connect "esp32", user "bob"
+        "#);
     }
 
     #[test]
     fn every_field_has_its_place_and_no_password_is_shown() {
         let shown = fields(TO_BROKER, &connect());
         assert!(!shown.contains("secret"));
-        insta::assert_snapshot!(shown, @"");
-        insta::assert_snapshot!(fields(TO_BROKER, PUBLISH), @"");
-        insta::assert_snapshot!(fields(TO_BROKER, SUBSCRIBE), @"");
-        insta::assert_snapshot!(fields(TO_CLIENT, b"\x20\x02\x01\0\x90\x03\0\x07\x01"), @"");
+        insta::assert_snapshot!(shown, @r#"
+        type = 1 (Connect) @0+1
+        remaining_length = 39 @1+1
+        protocol_name = "MQTT" @4+4
+        protocol_level = 4 (3.1.1) @8+1
+        connect_flags = 0xc6 @9+1
+        keep_alive = 60 @10+2
+        client_id = "esp32" @14+5
+        will_topic = "gone" @21+4
+        will_message = bytes 78 @27+1
+        user_name = "bob" @30+3
+        "#);
+        insta::assert_snapshot!(fields(TO_BROKER, PUBLISH), @r#"
+        type = 3 (Publish) @0+1
+        dup = false @0+1
+        qos = 0 (at most once) @0+1
+        retain = false @0+1
+        remaining_length = 19 @1+1
+        topic = "sensors/temp" @4+12
+        payload_length = 5 @16+5
+        type = 12 (PingReq) @21+1
+        remaining_length = 0 @22+1
+        "#);
+        insta::assert_snapshot!(fields(TO_BROKER, SUBSCRIBE), @r#"
+        type = 8 (Subscribe) @0+1
+        remaining_length = 14 @1+1
+        packet_id = 7 @2+2
+        topic_filter = "a/#" @6+3
+        requested_qos = 1 (at least once) @9+1
+        topic_filter = "b/+" @12+3
+        requested_qos = 0 (at most once) @15+1
+        "#);
+        insta::assert_snapshot!(fields(TO_CLIENT, b"\x20\x02\x01\0\x90\x03\0\x07\x01"), @r"
+        type = 2 (ConnAck) @0+1
+        remaining_length = 2 @1+1
+        session_present = true @2+1
+        return_code = 0 (accepted) @3+1
+        type = 9 (SubAck) @4+1
+        remaining_length = 3 @5+1
+        packet_id = 7 @6+2
+        return_code = 1 (granted QoS 1) @8+1
+        ");
     }
 
     #[test]

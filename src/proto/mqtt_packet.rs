@@ -166,14 +166,14 @@ fn is_plausible(packet: &Packet<'_>) -> bool {
                 let there = name.len().min(body.len());
                 there > 0 && body[..there] == name[..there]
             };
-            remaining >= 12 && names.iter().any(|name| is_name(name))
+            remaining >= 12 && names.iter().any(is_name)
         }
         CONNACK => remaining >= 2 && body.first().is_none_or(|flags| *flags <= 1),
         PUBLISH => is_plausible_publish(packet),
-        PUBACK..=PUBCOMP => remaining >= 2 && remaining < 1 << 16,
+        PUBACK..=PUBCOMP => (2..1 << 16).contains(&remaining),
         SUBSCRIBE => is_topic(packet, 3),
         UNSUBSCRIBE => is_topic(packet, 2),
-        SUBACK | UNSUBACK => remaining >= 2 && remaining < 1 << 16,
+        SUBACK | UNSUBACK => (2..1 << 16).contains(&remaining),
         PINGREQ | PINGRESP => remaining == 0,
         DISCONNECT | AUTH => {
             remaining == 0

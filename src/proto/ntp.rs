@@ -48,7 +48,6 @@ pub static NTP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -264,7 +263,15 @@ mod tests {
             said(ASKED, &odd),
             said(ASKED, &request()[..40]),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        NTP client v4
+        NTP server v4, stratum 2, ref 192.168.10.1
+        NTP server v4, stratum 1, ref GPS
+        NTP server v4, kiss of death RATE
+        NTP control v2
+        NTP reserved mode v7 [0: Invalid { field: "version", value: 7 }] [0: Invalid { field: "mode", value: 0 }]
+        payload [0: Truncated { needed: 48, had: 40 }]
+        "#);
     }
 
     #[test]
@@ -272,7 +279,23 @@ mod tests {
         let mut signed = reply();
         signed.extend([0, 0, 0, 10]);
         signed.extend([0xab; 16]);
-        insta::assert_snapshot!(fields(ANSWERED, &signed), @"");
+        insta::assert_snapshot!(fields(ANSWERED, &signed), @r#"
+        leap = 0 (no warning) @0+1
+        version = 4 @0+1
+        mode = 4 (server) @0+1
+        stratum = 2 (secondary server) @1+1
+        poll = "6" @2+1
+        precision = "-23" @3+1
+        root_delay = "0.039062" @4+4
+        root_dispersion = "0.007812" @8+4
+        reference_id = "192.168.10.1" @12+4
+        reference_timestamp = "2024-07-15T04:54:24.000000000Z" @16+8
+        origin_timestamp = "2024-07-15T04:59:08.500000000Z" @24+8
+        receive_timestamp = "2024-07-15T04:59:08.562500000Z" @32+8
+        transmit_timestamp = "2024-07-15T04:59:08.562515258Z" @40+8
+        key_id = 0xa @48+4
+        digest = bytes abababababababababababababababab @52+16
+        "#);
     }
 
     #[test]

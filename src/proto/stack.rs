@@ -156,7 +156,7 @@ pub(crate) mod shown {
 
     use crate::dissect::{Dissector, render};
     use crate::proto::line::Line;
-    use crate::proto::{Kind, Note, NoteKind, Protocol, Value};
+    use crate::proto::{Note, NoteKind, Protocol, Value};
     use crate::record::LinkType;
 
     /// The line that a person reads, in the long form or the brief one.

@@ -40,7 +40,6 @@ pub static TFTP: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 fn dissect(walk: &mut Walk<'_>) -> Next {
@@ -198,7 +197,6 @@ fn error_name(code: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{fields, said};
 
@@ -222,14 +220,39 @@ mod tests {
             said(ASKED, b"\0\x01file\0octet\0tsize\0"),
             said(ASKED, b"\0\x01\0"),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        TFTP read "firmware.bin" octet blksize 512
+        TFTP write "log\x1b[2J" netascii
+        TFTP data block 1, 3 bytes
+        TFTP ack block 1
+        TFTP error 1 "no such file"
+        TFTP option ack tsize 1234
+        TFTP opcode 9 [0: Invalid { field: "opcode", value: 9 }]
+        TFTP read [2: string has no end]
+        TFTP read "file" [7: string is missing]
+        TFTP read "file" octet tsize [19: option has no value]
+        payload [0: Truncated { needed: 4, had: 3 }]
+        "#);
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(ASKED, READ), @"");
-        insta::assert_snapshot!(fields(ANSWERED, FAILED), @"");
-        insta::assert_snapshot!(fields(ANSWERED, b"\0\x03\0\x01abc"), @"");
+        insta::assert_snapshot!(fields(ASKED, READ), @r#"
+        opcode = 1 (read) @0+2
+        filename = "firmware.bin" @2+12
+        mode = "octet" @15+5
+        option.name = "blksize" @21+7
+        option.value = "512" @29+3
+        "#);
+        insta::assert_snapshot!(fields(ANSWERED, FAILED), @r#"
+        opcode = 5 (error) @0+2
+        error_code = 1 (file not found) @2+2
+        error_message = "no such file" @4+12
+        "#);
+        insta::assert_snapshot!(fields(ANSWERED, b"\0\x03\0\x01abc"), @r"
+        opcode = 3 (data) @0+2
+        block = 1 @2+2
+        ");
     }
 
     #[test]

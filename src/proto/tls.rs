@@ -49,7 +49,6 @@ pub static TLS: Protocol = Protocol {
     summary,
     list,
     exchange,
-    ..Protocol::BASE
 };
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -303,14 +302,14 @@ fn say_message(message: &Message<'_>, line: &mut Line) {
     if !matches!(message.kind, CLIENT_HELLO | SERVER_HELLO) {
         return;
     }
-    if let Some((name, _)) = hello.server_name() {
+    if let Some(name) = hello.server_name() {
         let name = name.get(..MAX_TEXT + 1).unwrap_or(name);
         line.text(", SNI ").shortened(escape::terminal(name), MAX_TEXT);
     }
     if message.kind == SERVER_HELLO {
         say_choice(&hello, line);
     }
-    for (n, (name, _)) in hello.protocols().take(4).enumerate() {
+    for (n, name) in hello.protocols().take(4).enumerate() {
         line.text(if n == 0 { ", ALPN " } else { " " });
         line.shortened(escape::terminal(name), MAX_TEXT);
     }
@@ -345,7 +344,6 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
     use crate::dissect::examined::{fields, hex, protocol, said, said_briefly};
 
@@ -420,14 +418,72 @@ mod tests {
             said(Over::Tcp(40000, 4433), &client_hello()),
             said_briefly(TO_CLIENT, &server_hello()),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        TLS ClientHello, SNI example.com, ALPN h2 http/1.1
+        TLS ServerHello, TLS 1.3, 0x1301 TLS_AES_128_GCM_SHA256; change cipher spec; application data, 1 record
+        TLS ServerHello, TLS 1.2, 0xc02f TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; Certificate; ServerHelloDone
+        TLS ServerHello, TLS 1.2, 0xc02f TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; Certificate
+        TLS ClientKeyExchange; change cipher spec; encrypted handshake message
+        TLS HelloRetryRequest, TLS 1.3, 0x1302 TLS_AES_256_GCM_SHA384
+        TLS application data, 2 records
+        TLS application data, 2 records
+        TLS alert fatal: bad certificate
+        TLS alert fatal: 250
+        TLS encrypted alert
+        TLS change cipher spec; change cipher spec; change cipher spec; change cipher spec; change cipher spec; change cipher spec; 3 more
+        TLS ClientHello
+        payload
+        TLS ClientHello, SNI example.com, ALPN h2 http/1.1
+        TLS ServerHello, TLS 1.3, 0x1301; change cipher spec; application data, 1 record
+        ");
     }
 
     #[test]
     fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(TO_SERVER, &client_hello()), @"");
-        insta::assert_snapshot!(fields(TO_CLIENT, &server_hello()), @"");
-        insta::assert_snapshot!(fields(TO_CLIENT, &record(21, &[2, 42])), @"");
+        insta::assert_snapshot!(fields(TO_SERVER, &client_hello()), @r#"
+        record.type = 22 (handshake) @0+1
+        record.version = 0x303 (TLS 1.2) @1+2
+        record.length = 96 @3+2
+        handshake.type = 1 (ClientHello) @5+1
+        handshake.length = 92 @6+3
+        handshake.version = 0x303 (TLS 1.2) @9+2
+        handshake.random = bytes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa @11+32
+        offered_cipher_suite = 0x1301 (TLS_AES_128_GCM_SHA256) @46+2
+        offered_cipher_suite = 0xc02f (TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) @48+2
+        extension.type = 0 (server_name) @54+20
+        server_name = "example.com" @63+11
+        extension.type = 16 (application_layer_protocol_negotiation) @74+18
+        alpn = "h2" @81+2
+        alpn = "http/1.1" @84+8
+        extension.type = 43 (supported_versions) @92+9
+        supported_version = 0x304 (TLS 1.3) @97+2
+        supported_version = 0x303 (TLS 1.2) @99+2
+        "#);
+        insta::assert_snapshot!(fields(TO_CLIENT, &server_hello()), @r"
+        record.type = 22 (handshake) @0+1
+        record.version = 0x303 (TLS 1.2) @1+2
+        record.length = 50 @3+2
+        handshake.type = 2 (ServerHello) @5+1
+        handshake.length = 46 @6+3
+        handshake.version = 0x303 (TLS 1.2) @9+2
+        handshake.random = bytes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa @11+32
+        cipher_suite = 0x1301 (TLS_AES_128_GCM_SHA256) @44+2
+        extension.type = 43 (supported_versions) @49+6
+        supported_version = 0x304 (TLS 1.3) @53+2
+        record.type = 20 (change cipher spec) @55+1
+        record.version = 0x303 (TLS 1.2) @56+2
+        record.length = 1 @58+2
+        record.type = 23 (application data) @61+1
+        record.version = 0x303 (TLS 1.2) @62+2
+        record.length = 40 @64+2
+        ");
+        insta::assert_snapshot!(fields(TO_CLIENT, &record(21, &[2, 42])), @r"
+        record.type = 21 (alert) @0+1
+        record.version = 0x303 (TLS 1.2) @1+2
+        record.length = 2 @3+2
+        alert.level = 2 (fatal) @5+1
+        alert.description = 42 (bad certificate) @6+1
+        ");
     }
 
     #[test]

@@ -6,6 +6,13 @@
 use super::tls_names::{cipher_suite_name, extension_name, version_name};
 use super::{Item, Value, be16};
 
+/// The number of the extension with the server's name.
+const SERVER_NAME: u16 = 0;
+/// The number of the extension of ALPN.
+const PROTOCOLS: u16 = 16;
+/// The number of the extension with versions.
+const VERSIONS: u16 = 43;
+
 /// A hello, as far as it is there; places are in the body, behind type and length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hello<'a> {
@@ -69,37 +76,26 @@ impl<'a> Hello<'a> {
     }
 
     /// The name of the server that a client wants.
-    pub(super) fn server_name(&self) -> Option<Part<'a>> {
-        let (value, at) = self.extension(0).filter(|_| self.is_client)?;
-        let is_host_name = value.get(2) == Some(&0);
-        let length = usize::from(be16(value, 3).filter(|_| is_host_name)?);
-        Some((value.get(5..5 + length)?, at + 5))
+    pub(super) fn server_name(&self) -> Option<&'a [u8]> {
+        let name = self.extension(SERVER_NAME).filter(|_| self.is_client).and_then(host_name);
+        name.map(|(name, _)| name)
     }
 
     /// The protocols that a client offers to speak inside, or the one that a server chose.
-    pub(super) fn protocols(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
-        let (list, start) = self.extension(16).unwrap_or_default();
-        let mut at = 2;
-        std::iter::from_fn(move || {
-            let length = usize::from(*list.get(at)?);
-            let name = list.get(at + 1..at + 1 + length)?;
-            let place = start + at + 1;
-            at += 1 + length;
-            Some((name, place))
-        })
+    pub(super) fn protocols(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        protocol_names(self.extension(PROTOCOLS).unwrap_or_default()).map(|(name, _)| name)
     }
 
-    /// The versions in the extension of that name, and where they are.
-    fn versions(&self) -> impl Iterator<Item = (u16, usize)> + use<'a> {
-        let (value, start) = self.extension(43).unwrap_or_default();
-        let skip = usize::from(self.is_client);
-        let places = (skip..value.len().saturating_sub(1)).step_by(2);
+    /// The versions in the extension that lists a client's or holds a server's.
+    fn versions(&self, (value, start): Part<'a>) -> impl Iterator<Item = (u16, usize)> + use<'a> {
+        let places = (usize::from(self.is_client)..value.len().saturating_sub(1)).step_by(2);
         places.filter_map(move |at| Some((be16(value, at)?, start + at)))
     }
 
     /// The version that a server chose.
     pub(super) fn chosen_version(&self) -> Option<u16> {
-        self.versions().next().map(|(version, _)| version).or(be16(self.body, 0))
+        let mut versions = self.versions(self.extension(VERSIONS).unwrap_or_default());
+        versions.next().map(|(version, _)| version).or(be16(self.body, 0))
     }
 
     /// The cipher suite that a server chose.
@@ -133,19 +129,59 @@ impl<'a> Hello<'a> {
                 visit(hex(name, suite, at + place).meaning(cipher_suite_name(suite)));
             }
         }
-        for (kind, value, at) in self.extensions() {
-            let number = Value::Number(kind.into());
-            let item = Item::new("extension.type", number, start + at - 4, 4 + value.len());
-            visit(item.meaning(extension_name(kind)));
-        }
-        if let Some((name, at)) = self.server_name() {
-            visit(Item::new("server_name", Value::Text(name), start + at, name.len()));
-        }
-        for (name, at) in self.protocols() {
-            visit(Item::new("alpn", Value::Text(name), start + at, name.len()));
-        }
-        for (version, at) in self.versions() {
-            visit(hex("supported_version", version, at).meaning(version_name(version)));
+        for extension in self.extensions() {
+            self.list_extension(extension, start, visit);
         }
     }
+
+    fn list_extension(
+        &self,
+        (kind, value, at): (u16, &[u8], usize),
+        start: usize,
+        visit: &mut dyn FnMut(Item<'_>),
+    ) {
+        let number = Value::Number(kind.into());
+        let item = Item::new("extension.type", number, start + at - 4, 4 + value.len());
+        visit(item.meaning(extension_name(kind)));
+        let text = |name, (text, at): Part<'_>, visit: &mut dyn FnMut(Item<'_>)| {
+            visit(Item::new(name, Value::Text(text), start + at, text.len()));
+        };
+        match kind {
+            SERVER_NAME if self.is_client => {
+                if let Some(name) = host_name((value, at)) {
+                    text("server_name", name, visit);
+                }
+            }
+            PROTOCOLS => {
+                protocol_names((value, at)).for_each(|name| text("alpn", name, visit));
+            }
+            VERSIONS => {
+                for (version, at) in Hello::new(&[], self.is_client).versions((value, at)) {
+                    let item =
+                        Item::new("supported_version", Value::Hex(version.into()), start + at, 2);
+                    visit(item.meaning(version_name(version)));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The host's name in the extension `server_name`.
+fn host_name((value, at): Part<'_>) -> Option<Part<'_>> {
+    let is_host_name = value.get(2) == Some(&0);
+    let length = usize::from(be16(value, 3).filter(|_| is_host_name)?);
+    Some((value.get(5..5 + length)?, at + 5))
+}
+
+/// The names in the extension of ALPN.
+fn protocol_names((list, start): Part<'_>) -> impl Iterator<Item = Part<'_>> {
+    let mut at = 2;
+    std::iter::from_fn(move || {
+        let length = usize::from(*list.get(at)?);
+        let name = list.get(at + 1..at + 1 + length)?;
+        let place = start + at + 1;
+        at += 1 + length;
+        Some((name, place))
+    })
 }

@@ -184,7 +184,13 @@ fn on_other_links_packets_are_found_and_ethernet_is_not() {
     let null = [&[2, 0, 0, 0], packet].concat();
     let verdict = |text: &str, bytes: &[u8], link| {
         let seen = Seen { link, ..seen(bytes) };
-        filter(text).matches(&seen, || Stack { frame: &[], layers: &[], notes: &[] })
+        filter(text).matches(&seen, || Stack {
+            frame: &[],
+            length: 0,
+            layers: &[],
+            notes: &[],
+            relation: crate::proto::tcp::Relation::default(),
+        })
     };
     for (bytes, link) in [
         (packet, LinkType::RAW),
