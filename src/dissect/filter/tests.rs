@@ -52,7 +52,7 @@ fn fields_are_compared() {
             "eth.addr == 2:0:0:0:0:2",
             "eth.type == 0x800",
             "ip.flags.df",
-            "ip.df == true",
+            "ip.flags.df == true",
             "ip.mf == 0",
             "ip.total.length == 84",
             "ip.len == 84 and ip.id == 1 and ip.proto == 1",

@@ -1,10 +1,10 @@
 //! Hex dumps: ours, tcpdump's, hexdump's, xxd's, od's, tshark's, and digits that people have typed.
 //!
-//! Lines ([`line`]) are collected to dumps. One ends where an offset starts again at 0, at the heading
+//! Lines (`line.rs`) are collected to dumps. One ends where an offset starts again at 0, at the heading
 //! of the next, at the offset alone with which hexdump ends, or with the file. A line of digits without
 //! offset is a dump of its own, unless it is one of the even lines of `xxd -p`.
 //!
-//! What a dump is its heading says ([`heading`]), and otherwise its bytes: an Ethernet frame, a stream that
+//! What a dump is its heading says (`heading.rs`), and otherwise its bytes: an Ethernet frame, a stream that
 //! is framed as a recorded one, or an IP packet, since `tcpdump -x` leaves the Ethernet header away. A dump that
 //! is too long for a frame is a stream, and is framed as it comes. Everything else in the file is
 //! passed over.
