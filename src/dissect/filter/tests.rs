@@ -63,10 +63,10 @@ fn fields_are_compared() {
         &[
             "ip.ttl < 64",
             "ip.flags.mf",
-            "ip.df == false",
+            "ip.flags.df == false",
             "ip.src == 10.0.0.0/8",
             "ip.src != 192.168.0.0/16",
-            "tcp.syn",
+            "tcp.flags.syn",
             "tcp.seq == 0",
             "arp.op == 1",
             "eth.dst == ff:ff:ff:ff:ff:ff",
@@ -318,7 +318,7 @@ fn errors_say_what_is_wrong_where_and_what_was_meant() {
         "ip.ttl == fast",
         "ip.src < 10.0.0.1",
         "ip.ttl contains 5",
-        "tcp.syn == 2",
+        "tcp.flags.syn == 2",
         "inbound and tcp",
         "ip proto tpc",
         "host 09",
@@ -340,7 +340,7 @@ fn errors_say_what_is_wrong_where_and_what_was_meant() {
     'ip' has no field 'tll'; did you mean 'ip.ttl'?
       ip.tll < 5
       ^
-    unknown protocol 'tpc'; did you mean 'tcp.syn'?
+    unknown protocol 'tpc'; did you mean 'tcp.flags.syn'?
       tpc.syn
       ^
     unknown word 'icpm'; did you mean 'icmp'?
@@ -448,8 +448,8 @@ fn errors_say_what_is_wrong_where_and_what_was_meant() {
     'ip.ttl' is no text that could contain another
       ip.ttl contains 5
              ^
-    '2' where 0 or 1 ('tcp.syn' is a flag) should be
-      tcp.syn == 2
+    '2' where 0 or 1 ('tcp.flags.syn' is a flag) should be
+      tcp.flags.syn == 2
                  ^
     'inbound' is not supported: say 'from device' or 'to device'
       inbound and tcp
