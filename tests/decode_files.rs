@@ -355,7 +355,9 @@ fn a_large_capture_is_read_at_once_and_memory_stays_flat() {
     fs::write(&path, &file).expect("it is written");
     drop(file);
     let mut reader = Reader::open(&path, &Reading::default()).expect("it is known");
-    let source = Source { name: "a".to_owned(), description: "b".to_owned(), console: None };
+    let (name, description) = ("a".to_owned(), "b".to_owned());
+    let framing = uarttool::framing::ALL[0];
+    let source = Source { name, description, framing, console: None };
     let ours = work.path("large.pcapng");
     let target = Target::parse(&ours.to_string_lossy()).expect("a known extension");
     let mut capture = target.create(&source).expect("it can be created");

@@ -50,11 +50,11 @@ impl Dissector {
 
 /// One layer: the protocol that does not decline what comes `next`.
 fn step(next: Next, walk: &mut Walk<'_>) -> Next {
-    let depth = walk.depth();
+    let (depth, notes) = (walk.depth(), walk.noted());
     let mut after = Next::Payload;
     select::candidates(next, walk.rest(), |protocol| {
         after = (protocol.dissect)(walk);
-        walk.depth() > depth || after != Next::Payload
+        walk.depth() > depth || after != Next::Payload || walk.noted() > notes
     });
     // What pushes nothing and names another protocol must not go in circles.
     if walk.depth() == depth && after == next { Next::Payload } else { after }

@@ -13,8 +13,11 @@ struct Tables {
     ip: Vec<Option<&'static Protocol>>,
     udp: Ports,
     tcp: Ports,
-    tcp_contents: Vec<(fn(&[u8]) -> bool, &'static Protocol)>,
+    tcp_contents: Vec<(Accepts, &'static Protocol)>,
 }
+
+/// Whether a protocol recognises its bytes.
+type Accepts = fn(&[u8]) -> bool;
 
 /// Protocols by port, sorted.
 type Ports = Vec<(u16, &'static Protocol)>;

@@ -104,6 +104,12 @@ pub static ALL: &[&Protocol] = &[
     &tls::TLS,
 ];
 
+/// Visits fields of one layer of a stack.
+pub type List = fn(&Stack<'_>, usize, &mut dyn FnMut(Item<'_>));
+
+/// Reads a field from a header.
+pub type Get = fn(&[u8]) -> Option<Value<'_>>;
+
 /// One protocol. A new one is written as `Protocol { name: .., ..Protocol::BASE }`.
 pub struct Protocol {
     /// The name in filters and structured output, lower case.
@@ -119,7 +125,7 @@ pub struct Protocol {
     /// Says layer number `n` of the stack, and what is above it, on one line.
     pub summary: fn(&Stack<'_>, usize, &mut Line),
     /// Visits the fields of layer number `n` that have no fixed place, in the order of the bytes.
-    pub list: fn(&Stack<'_>, usize, &mut dyn FnMut(Item<'_>)),
+    pub list: List,
     /// Whether layer number `n` asks something or answers it.
     pub exchange: fn(&Stack<'_>, usize) -> Option<Exchange>,
 }
@@ -168,7 +174,7 @@ pub struct Field {
     pub at: (usize, usize),
     /// Reads it from the layer's header, which may be too short for it; `None` for a field that has no
     /// fixed place and is visited by [`Protocol::list`].
-    pub get: Option<fn(&[u8]) -> Option<Value<'_>>>,
+    pub get: Option<Get>,
     /// What a number means, given the header that it stands in.
     pub meaning: fn(&[u8], u64) -> Option<&'static str>,
 }

@@ -202,7 +202,7 @@ mod tests {
 
     const ASKED: Over = Over::Udp(40000, 69);
     const ANSWERED: Over = Over::Udp(69, 40000);
-    const READ: &[u8] = b"\0\x01firmware.bin\0octet\0blksize\0512\0";
+    const READ: &[u8] = b"\0\x01firmware.bin\0octet\0blksize\x00512\0";
     const FAILED: &[u8] = b"\0\x05\0\x01no such file\0";
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
             said(ANSWERED, b"\0\x03\0\x01abc"),
             said(ASKED, b"\0\x04\0\x01"),
             said(ANSWERED, FAILED),
-            said(ANSWERED, b"\0\x06tsize\01234\0"),
+            said(ANSWERED, b"\0\x06tsize\x001234\0"),
             said(ASKED, b"\0\x09\0\0"),
             said(ASKED, b"\0\x01file"),
             said(ASKED, b"\0\x01file\0"),
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn hostile_bytes_are_harmless() {
-        examine_hostile(ASKED, &[READ, FAILED, b"\0\x03\0\x01abc", b"\0\x06tsize\01234\0"]);
+        examine_hostile(ASKED, &[READ, FAILED, b"\0\x03\0\x01abc", b"\0\x06tsize\x001234\0"]);
         examine_large(ASKED, &[b"\0\x01".as_slice(), &[0; 65_000]].concat());
         examine_large(ASKED, &[b"\0\x01".as_slice(), &[b'a'; 65_000]].concat());
     }

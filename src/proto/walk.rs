@@ -47,6 +47,11 @@ impl<'a> Walk<'a> {
         self.layers.last().map(|layer| layer.protocol)
     }
 
+    /// How many notes there are.
+    pub fn noted(&self) -> usize {
+        self.notes.len()
+    }
+
     /// How many layers there are.
     pub fn depth(&self) -> usize {
         self.layers.len()
