@@ -56,8 +56,8 @@ pub struct AddressArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Capture")]
 pub struct CaptureArgs {
-    /// Write what is seen to FILE: .pcapng (directions, framing errors, counters) or .pcap
-    /// (frames); '-' is stdout
+    /// Write what is seen to FILE: .pcapng (directions, framing errors, counters), .pcap (frames),
+    /// .raw (the bytes of the line) or .txt (hex); '-' is stdout
     #[arg(short = 'w', long, value_name = "FILE", value_parser = capture::Target::parse)]
     pub pcap: Option<capture::Target>,
 }

@@ -86,7 +86,7 @@ pub struct DecodeArgs {
 enum FileFormat {
     Pcap,
     Pcapng,
-    /// The bytes of the line
+    // The bytes of the line.
     Raw,
     Hex,
 }

@@ -47,6 +47,10 @@ Exit status: 0 done, also after Ctrl-C; 2 usage; 3 the tunnel is not there or we
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SniffArgs {
+    /// Only these frames: tcpdump's language ('icmp', 'host 192.168.100.2', 'tcp port 80', 'greater 1000'),
+    /// 'from device', 'to device', 'malformed', 'http', 'dns', fields ('ip.ttl < 5', 'tcp.flags.syn')
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
     /// Stand between the device and its client: listen here, tcp-listen:[HOST]:PORT or
     /// unix-listen:PATH, and pass everything on
     #[arg(long, value_name = "LISTEN")]
@@ -76,10 +80,6 @@ pub struct SniffArgs {
     show: ShowArgs,
     #[command(flatten)]
     recording: RecordingArgs,
-    /// Only these frames: tcpdump's language ('icmp', 'host 192.168.100.2', 'tcp port 80', 'greater 1000'),
-    /// 'from device', 'to device', 'malformed', 'http', 'dns', fields ('ip.ttl < 5', 'tcp.flags.syn')
-    #[arg(value_name = "FILTER")]
-    filter: Vec<String>,
 }
 
 /// Runs the command.

@@ -49,8 +49,8 @@ pub struct ShowArgs {
     /// Shorter lines; twice: no lines, only the summary
     #[arg(short = 'q', action = ArgAction::Count)]
     quiet: u8,
-    /// Colours: when stdout is a terminal that shows them and NO_COLOR is not set, or always or never
-    #[arg(long, value_name = "WHEN", default_value_t = When::Auto)]
+    /// Colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, value_name = "WHEN", default_value_t = When::Auto, hide_possible_values = true)]
     color: When,
     /// Addresses are never resolved to names: accepted, as in tcpdump
     #[arg(short = 'n', action = ArgAction::Count, hide = true)]

@@ -53,7 +53,7 @@ fn fields_are_compared() {
             "eth.type == 0x800",
             "ip.flags.df",
             "ip.flags.df == true",
-            "ip.mf == 0",
+            "ip.flags.mf == 0",
             "ip.total.length == 84",
             "ip.len == 84 and ip.id == 1 and ip.proto == 1",
             "icmp.type == 8 and icmp.seq == 1",
@@ -281,7 +281,7 @@ fn errors_say_what_is_wrong_where_and_what_was_meant() {
         "tcp prot 80",
         "tcp.flag.syn",
         "ip.tll < 5",
-        "tpc.syn",
+        "tpc.flags.syn",
         "icpm",
         "host example.com",
         "host 192.168.1.300",
@@ -341,7 +341,7 @@ fn errors_say_what_is_wrong_where_and_what_was_meant() {
       ip.tll < 5
       ^
     unknown protocol 'tpc'; did you mean 'tcp.flags.syn'?
-      tpc.syn
+      tpc.flags.syn
       ^
     unknown word 'icpm'; did you mean 'icmp'?
       icpm
@@ -450,7 +450,7 @@ fn errors_say_what_is_wrong_where_and_what_was_meant() {
              ^
     '2' where 0 or 1 ('tcp.flags.syn' is a flag) should be
       tcp.flags.syn == 2
-                 ^
+                       ^
     'inbound' is not supported: say 'from device' or 'to device'
       inbound and tcp
       ^
