@@ -105,7 +105,7 @@ impl Flows {
             ack: be32(header, 8)?,
             flags: *header.get(13)?,
             window: be16(header, 14)?.into(),
-            length: length_of(stack, n),
+            length: stack.payload_length(n) as u32,
         };
         Some(self.flow(Ends(ends)).observe(from, &segment, header))
     }
@@ -120,13 +120,6 @@ impl Flows {
         }
         self.young.entry(ends).or_default()
     }
-}
-
-/// The bytes of data in a segment, also those that the capture did not keep.
-fn length_of(stack: &Stack<'_>, n: usize) -> u32 {
-    let cut = stack.length.saturating_sub(stack.frame.len());
-    let reaches_end = stack.layers.get(n).is_some_and(|layer| layer.end == stack.frame.len());
-    (stack.payload(n).len() + if reaches_end { cut } else { 0 }) as u32
 }
 
 impl Flow {

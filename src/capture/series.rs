@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{CaptureFile, Counts, Source, Target};
+use super::{CaptureFile, Counts, Kind, Source, Target};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Body, LinkType, Packet, Record};
@@ -78,8 +78,10 @@ impl Series {
     /// Adds a record, at `now`.
     pub fn record(&mut self, record: &Record, now: Timestamp) -> Result<()> {
         self.turn(now)?;
-        let is_full =
-            |file: &CaptureFile| self.plan.rotation.size.is_some_and(|n| file.size() >= n);
+        let is_frame = matches!(record.body, Body::Frame(_) | Body::Packet(_));
+        let is_held = is_frame || self.plan.target.kind != Kind::Pcap;
+        let most = self.plan.rotation.size.filter(|_| is_held);
+        let is_full = |file: &CaptureFile| most.is_some_and(|most| file.size() >= most);
         if self.file.as_ref().is_some_and(is_full) {
             self.next_file(now)?;
         }

@@ -30,11 +30,10 @@ Examples:
   uarttool decode --from 10:00:00 --to 10:05:00 --anonymize out.pcapng -w for-others.pcapng
 
 Reads pcap, pcapng, raw streams of the line (socat -r, QEMU's logfile=), hex dumps (ours, tcpdump's,
-hexdump -C, xxd, tshark -x), and captures of the tunnel's own TCP connection; '-' is stdin. What is
-damaged is read as far as it goes. With -w, lines are shown only if -x, -e, --tree or the like ask for
-them.
+hexdump -C, xxd, tshark -x), and captures of the tunnel's own TCP connection. What is damaged is
+read as far as it goes. With -w, lines are shown only if -x, -e, --tree or the like ask for them.
 
-Exit status: 0 done; 2 usage; 3 the output cannot be written; 4 the file cannot be read or is damaged.";
+Exit status: 0 done; 2 usage; 3 the output cannot be written; 4 the file cannot be read, or not all.";
 
 /// Look at what was recorded, of whatever format, and convert it
 #[derive(Args, Debug)]

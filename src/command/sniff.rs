@@ -41,7 +41,8 @@ QEMU serves one client. Without '--proxy' uarttool is that client and sees what 
 with it, start uarttool first and point the real client at the proxy's port: both directions are
 seen. While another uarttool has the tunnel, sniff goes through that one and sees both, too.
 
-Exit status: 0 done, also after Ctrl-C; 2 usage; 3 the tunnel is not there or went away.";
+Exit status: 0 done, also after Ctrl-C; 1 frames were dropped, with --fail-on-drop; 2 usage; 3 the
+tunnel is not there or went away.";
 
 /// Look at the line: one line a frame, and captures for Wireshark
 #[derive(Args, Debug)]

@@ -43,7 +43,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         line.mac(src).text(" > ").mac(dst).text(", ");
     }
     if !stack.summarise(n + 1, line) {
-        say_type(kind, stack.payload(n).len(), line);
+        say_type(kind, stack.payload_length(n), line);
     }
 }
 

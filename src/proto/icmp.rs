@@ -208,7 +208,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         }
         _ => say_other(kind, code, line),
     }
-    line.text(", length ").dec((header.len() + payload.len()) as u64);
+    line.text(", length ").dec((header.len() + stack.payload_length(n)) as u64);
 }
 
 fn say_other(kind: u8, code: u8, line: &mut Line) {

@@ -184,7 +184,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         mld::QUERY..=mld::DONE | mld::REPORT_V2 => mld::say(header, line),
         _ => say_plain(kind, code, header, line),
     }
-    line.text(", length ").dec((header.len() + stack.payload(n).len()) as u64);
+    line.text(", length ").dec((header.len() + stack.payload_length(n)) as u64);
 }
 
 /// Says a message by its name and its one remarkable field.

@@ -183,7 +183,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
                 Some(name) => line.text("igmp ").text(name),
                 None => line.text("igmp-").dec(kind),
             };
-            let length = header.len() + stack.payload(n).len();
+            let length = header.len() + stack.payload_length(n);
             line.text(", length ").dec(length as u64);
         }
     }

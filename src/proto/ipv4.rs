@@ -95,7 +95,7 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         walk.push(&IPV4, header, header);
         return Next::Payload;
     }
-    if walk.has(&IPV4, total) {
+    if walk.has_all(&IPV4, total) {
         ip::note_what_follows(walk, &IPV4, bytes.len(), total);
     }
     let part = fragment(bytes);
@@ -169,7 +169,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     let part = fragment(header).filter(|part| part.more || part.offset > 0);
     if !stack.summarise(n + 1, line) {
         ip::say_protocol(protocol, line);
-        line.text(", length ").dec(stack.payload(n).len() as u64);
+        line.text(", length ").dec(stack.payload_length(n) as u64);
     }
     if let Some(Fragment { offset, more }) = part {
         line.text(", fragment of id ").dec(be16(header, 4).unwrap_or_default());

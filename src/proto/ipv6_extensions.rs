@@ -281,7 +281,7 @@ pub(super) fn say_next(stack: &Stack<'_>, n: usize, next: u8, line: &mut Line) {
     if stack.summarise(n + 1, line) {
         return;
     }
-    let length = stack.payload(n).len();
+    let length = stack.payload_length(n);
     ip::say_protocol(next, line);
     if next != 59 || length > 0 {
         line.text(", length ").dec(length as u64);
@@ -315,7 +315,7 @@ fn say_routing(stack: &Stack<'_>, n: usize, line: &mut Line) {
 fn say_fragment(stack: &Stack<'_>, n: usize, line: &mut Line) {
     let header = stack.header(n);
     let (Some(&next), Some(word)) = (header.first(), be16(header, 2)) else { return };
-    line.text("frag (").dec(word & 0xfff8).text("|").dec(stack.payload(n).len() as u64).text(")");
+    line.text("frag (").dec(word & 0xfff8).text("|").dec(stack.payload_length(n) as u64).text(")");
     if word & 0xfff8 == 0 {
         line.text(" ");
         say_next(stack, n, next, line);

@@ -142,7 +142,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     if stack.summarise(n + 1, line) {
         return;
     }
-    let (header, length) = (stack.header(n), stack.payload(n).len());
+    let (header, length) = (stack.header(n), stack.payload_length(n));
     if let Some((oui, pid)) = snap(header) {
         line.text("SNAP, oui ").text(oui_name(oui.into()).unwrap_or("unknown"));
         line.text(" (0x").hex(oui, 6).text("), pid ");

@@ -47,7 +47,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     }
     let family = family(stack.header(n)).unwrap_or_default();
     line.text("AF ").text(family_name(family.into()).unwrap_or("unknown"));
-    line.text(" (").dec(family).text("), length ").dec(stack.payload(n).len() as u64);
+    line.text(" (").dec(family).text("), length ").dec(stack.payload_length(n) as u64);
 }
 
 /// The name of an address family: IPv6 is 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS, 10 on

@@ -99,7 +99,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     let header = stack.header(n);
     if !stack.summarise(n + 1, line) {
         let kind = be16(header, 0).unwrap_or_default();
-        say_unknown(kind, be16(header, 14).unwrap_or_default(), stack.payload(n).len(), line);
+        say_unknown(kind, be16(header, 14).unwrap_or_default(), stack.payload_length(n), line);
     }
 }
 
@@ -112,7 +112,7 @@ fn summary2(stack: &Stack<'_>, n: usize, line: &mut Line) {
         stack.summarise(n + 1, line);
     } else {
         let protocol = be16(header, 0).unwrap_or_default();
-        say_unknown(kind.into(), protocol, stack.payload(n).len(), line);
+        say_unknown(kind.into(), protocol, stack.payload_length(n), line);
     }
 }
 

@@ -107,6 +107,14 @@ impl<'a> Stack<'a> {
         self.frame.get(layer.payload..layer.end).unwrap_or_default()
     }
 
+    /// How many bytes of payload layer `n` had on the line: more than are there, where the capture cut
+    /// the frame.
+    pub fn payload_length(&self, n: usize) -> usize {
+        let missing = self.length.saturating_sub(self.frame.len());
+        let is_cut = self.layers.get(n).is_some_and(|layer| layer.end == self.frame.len());
+        self.payload(n).len() + if is_cut { missing } else { 0 }
+    }
+
     /// Says layer `n`; false if there is none.
     pub fn summarise(&self, n: usize, line: &mut Line) -> bool {
         match self.layers.get(n) {

@@ -86,7 +86,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     {
         line.text(", bridge-id ").hex(priority, 4).text(".").mac(mac).text(".").hex(port, 4);
     }
-    line.text(", length ").dec((header.len() + stack.payload(n).len()) as u64);
+    line.text(", length ").dec((header.len() + stack.payload_length(n)) as u64);
 }
 
 fn say_flags(flags: u8, line: &mut Line) {

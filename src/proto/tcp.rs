@@ -174,7 +174,7 @@ fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
-    let (header, length) = (stack.header(n), stack.payload(n).len());
+    let (header, length) = (stack.header(n), stack.payload_length(n));
     let (Some(seq), Some(ack), Some(&flags)) = (be32(header, 4), be32(header, 8), header.get(13))
     else {
         return;

@@ -143,7 +143,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
         DATA | ACK => {
             line.text(" block ").dec(be16(header, 2).unwrap_or_default());
             if opcode == DATA {
-                line.text(", ").dec(stack.payload(n).len() as u64).text(" bytes");
+                line.text(", ").dec(stack.payload_length(n) as u64).text(" bytes");
             }
         }
         ERROR => {

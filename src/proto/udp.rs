@@ -36,7 +36,7 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         return Next::Payload;
     }
     let is_whole = walk.is_whole();
-    if is_whole && walk.has(&UDP, length) {
+    if is_whole && walk.has_all(&UDP, length) {
         verify(walk, &bytes[..length]);
     }
     walk.push(&UDP, HEADER, length);
@@ -66,5 +66,5 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     if !stack.summarise(n + 1, line) {
         line.text("UDP");
     }
-    line.text(", length ").dec(stack.payload(n).len() as u64);
+    line.text(", length ").dec(stack.payload_length(n) as u64);
 }

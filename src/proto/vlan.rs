@@ -55,7 +55,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     }
     line.text(", ");
     if !stack.summarise(n + 1, line) {
-        ethernet::say_type(be16(header, 2).unwrap_or_default(), stack.payload(n).len(), line);
+        ethernet::say_type(be16(header, 2).unwrap_or_default(), stack.payload_length(n), line);
     }
 }
 

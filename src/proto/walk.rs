@@ -70,6 +70,12 @@ impl<'a> Walk<'a> {
         had >= needed
     }
 
+    /// Whether all of a packet of `total` bytes is there; if not, notes it, unless it is the capture that
+    /// cut it behind its header, which the layers above will say.
+    pub fn has_all(&mut self, protocol: &'static Protocol, total: usize) -> bool {
+        if self.is_cut && self.rest().len() < total { false } else { self.has(protocol, total) }
+    }
+
     /// Notes something `offset` bytes into the rest. What an error message quotes is not judged: it is
     /// rarely whole, and routers have changed it.
     pub fn note(&mut self, protocol: &'static Protocol, offset: usize, kind: NoteKind) {

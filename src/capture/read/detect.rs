@@ -52,8 +52,9 @@ pub(super) fn format(input: &mut Input, log: &mut Log, how: &Reading) -> Result<
     let text = format!(
         "'{name}' is neither pcap, pcapng, a hex dump nor a raw stream: it seems to be {seems}"
     );
-    let help =
-        format!("if it is a raw stream, its framing may not be {framing}; the format can be named");
+    let help = format!(
+        "if it is a raw stream, its framing may not be {framing}; its format can be given with --format"
+    );
     Err(Error::new(Category::InputFile, text).with_help(help))
 }
 

@@ -139,7 +139,6 @@ impl Printer {
                 self.line.tint(Tint::Wrong).display(error.describe(record.offset)).plain();
                 self.line.text("\n");
                 if self.style.form == Form::Raw {
-                    self.line.text("    ");
                     raw::passed_over(&error.bytes, record.offset, &mut self.line);
                 } else if let Some(dump) = self.style.dump {
                     self::dump(&error.bytes, dump.layout, &mut self.line);

@@ -18,36 +18,29 @@ pub(super) fn frame(
     spool.clear();
     let framed = framing.encode(frame, spool).is_ok();
     let header = if framed { spool.len() - frame.len() } else { 0 };
-    place(offset, line);
     if header > 0 {
-        line.tint(Tint::Remark).text(" [");
+        line.tint(Tint::Remark).text("[");
         hex(&spool[..header], line);
-        line.text("]").plain();
+        line.text("]").plain().text(" ");
     }
-    rows(frame, offset.map(|offset| offset + header as u64), line);
+    line.dec(frame.len() as u64).text(" bytes");
+    if let Some(offset) = offset {
+        line.text(" at ").dec(offset);
+    }
+    line.text("\n");
+    rows(frame, offset.map_or(0, |offset| offset + header as u64), line);
 }
 
 /// Appends bytes that make no frame.
 pub(super) fn passed_over(bytes: &[u8], offset: Option<u64>, line: &mut Line) {
-    place(offset, line);
-    rows(bytes, offset, line);
+    rows(bytes, offset.unwrap_or(0), line);
 }
 
-fn place(offset: Option<u64>, line: &mut Line) {
-    match offset {
-        Some(offset) => line.hex(offset, 8),
-        None => line.text("--------"),
-    };
-}
-
-/// Rows of hex and characters, each behind its place in the stream; the place of the first one is
-/// there already.
-fn rows(bytes: &[u8], offset: Option<u64>, line: &mut Line) {
-    line.text("\n");
+/// Rows of hex and characters, each behind its place in the stream, or in the frame where that is not
+/// known.
+fn rows(bytes: &[u8], offset: u64, line: &mut Line) {
     for (n, row) in bytes.chunks(ROW).enumerate() {
-        line.text("    ");
-        place(offset.map(|offset| offset + (n * ROW) as u64), line);
-        line.text("  ");
+        line.text("    ").hex(offset + (n * ROW) as u64, 8).text("  ");
         hex(row, line);
         line.spaces((ROW - row.len()) * 3 + 2);
         row.iter().for_each(|byte| {
