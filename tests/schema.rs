@@ -101,7 +101,10 @@ fn the_schema_is_what_the_tables_say() {
         fs::write(schema_path(), &wanted).expect("it can be written");
     }
     let written = fs::read_to_string(schema_path()).unwrap_or_default();
-    assert!(written == wanted, "docs/records.schema.json is not up to date; see the head of tests/schema.rs");
+    assert!(
+        written == wanted,
+        "docs/records.schema.json is not up to date; see the head of tests/schema.rs"
+    );
 }
 
 /// Validates lines with Python's jsonschema, and returns its complaints.
@@ -117,7 +120,11 @@ validator = jsonschema.Draft202012Validator(schema)
 for n, line in enumerate(open(sys.argv[2])):
     for error in validator.iter_errors(json.loads(line)):
         print(n, error.message[:300])";
-    let output = Command::new("/usr/bin/python3").args(["-c", program]).arg(schema_path()).arg(&file).output();
+    let output = Command::new("/usr/bin/python3")
+        .args(["-c", program])
+        .arg(schema_path())
+        .arg(&file)
+        .output();
     let output = output.expect("python3 is there");
     let (stdout, stderr) = text(&output);
     assert!(output.status.success(), "{stderr}");
@@ -128,7 +135,8 @@ for n, line in enumerate(open(sys.argv[2])):
 fn every_line_keeps_to_it_and_a_wrong_one_is_noticed() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let files = fs::read_dir(corpus).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_capture = |path: &PathBuf| path.extension().is_some_and(|e| e == "pcap" || e == "pcapng");
+    let is_capture =
+        |path: &PathBuf| path.extension().is_some_and(|e| e == "pcap" || e == "pcapng");
     let mut all = String::new();
     for path in files.filter(is_capture) {
         let file = path.to_str().expect("a plain path");
@@ -140,6 +148,7 @@ fn every_line_keeps_to_it_and_a_wrong_one_is_noticed() {
     assert!(all.lines().count() > 1, "{all}");
     assert_eq!(complaints(&all), "");
     let line = all.lines().next().expect("there is one");
-    let wrong = line.replacen("\"v\":1", "\"v\":2,\"ipv4.ttl\":\"x\",\"surprise\":0,\"ipv4.src\":7", 1);
+    let wrong =
+        line.replacen("\"v\":1", "\"v\":2,\"ipv4.ttl\":\"x\",\"surprise\":0,\"ipv4.src\":7", 1);
     assert_eq!(complaints(&wrong).lines().count(), 3, "{}", complaints(&wrong));
 }

@@ -29,7 +29,7 @@ pub struct Flows {
 
 /// The two ends of a connection, the smaller first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Ends([(u128, u16); 2]);
+struct Ends([([u64; 2], u16); 2]);
 
 #[derive(Clone, Debug, Default)]
 struct Flow {
@@ -97,7 +97,10 @@ impl Flows {
             Addresses::V4(from, to) => (from.to_ipv6_mapped(), to.to_ipv6_mapped()),
             Addresses::V6(from, to) => (from, to),
         };
-        let end = |address: Ipv6Addr, port| (u128::from(address), port);
+        let end = |address: Ipv6Addr, port| {
+            let bits = u128::from(address);
+            ([(bits >> 64) as u64, bits as u64], port)
+        };
         let (us, them) = (end(from, source), end(to, destination));
         let (ends, from) = if us <= them { ([us, them], 0) } else { ([them, us], 1) };
         let segment = Segment {
@@ -107,18 +110,19 @@ impl Flows {
             window: be16(header, 14)?.into(),
             length: stack.payload_length(n) as u32,
         };
-        Some(self.flow(Ends(ends)).observe(from, &segment, header))
+        let observe = |flow: &mut Flow| flow.observe(from, &segment, header);
+        Some(self.with_flow(Ends(ends), observe))
     }
 
-    fn flow(&mut self, ends: Ends) -> &mut Flow {
-        if !self.young.contains_key(&ends) {
-            if self.young.len() >= MEMORY {
-                self.old = std::mem::take(&mut self.young);
-            }
-            let flow = self.old.remove(&ends).unwrap_or_default();
-            self.young.insert(ends, flow);
+    fn with_flow<R>(&mut self, ends: Ends, then: impl FnOnce(&mut Flow) -> R) -> R {
+        if let Some(flow) = self.young.get_mut(&ends) {
+            return then(flow);
         }
-        self.young.entry(ends).or_default()
+        if self.young.len() >= MEMORY {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let flow = self.old.remove(&ends).unwrap_or_default();
+        then(self.young.entry(ends).or_insert(flow))
     }
 }
 

@@ -98,8 +98,9 @@ fn is_token(byte: u8) -> bool {
 
 /// Whether `bytes` begin with a whole start line that names its version.
 fn begins_with_whole_line(bytes: &[u8]) -> bool {
-    // Most of what is asked is no HTTP at all: the first byte of it tells.
-    if !bytes.first().is_some_and(|byte| is_token(*byte)) {
+    // Most of what is asked is no HTTP at all: its first word tells, long before there is a line end.
+    let word = bytes.iter().position(|byte| !is_token(*byte) && *byte != b'/');
+    if word.is_none_or(|end| end == 0 || bytes[end] != b' ') {
         return false;
     }
     let line = line_at(bytes, 0).map(|(line, _)| line);

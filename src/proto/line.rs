@@ -48,6 +48,19 @@ impl Tint {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// `00` to `99`.
+static PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    pairs
+}
+
 impl Line {
     /// An empty line; a brief one leaves out what is rarely looked at.
     pub fn new(brief: bool) -> Self {
@@ -92,6 +105,7 @@ impl Line {
     }
 
     /// Text that is known to be safe.
+    #[inline]
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes.extend_from_slice(text.as_bytes());
         self
@@ -113,20 +127,42 @@ impl Line {
     }
 
     /// A decimal number.
+    #[inline]
     pub fn dec(&mut self, number: impl Into<u64>) -> &mut Self {
-        let mut number = number.into();
+        let number = number.into();
+        if number < 1000 {
+            self.small(number as usize);
+            return self;
+        }
+        let mut number = number;
         let mut digits = [0; 20];
         let mut at = digits.len();
-        loop {
+        while number >= 100 {
+            let pair = PAIRS[(number % 100) as usize];
+            (digits[at - 2], digits[at - 1]) = (pair[0], pair[1]);
+            at -= 2;
+            number /= 100;
+        }
+        let pair = PAIRS[number as usize];
+        digits[at - 1] = pair[1];
+        at -= 1;
+        if number >= 10 {
+            digits[at - 1] = pair[0];
             at -= 1;
-            digits[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
         }
         self.bytes.extend_from_slice(&digits[at..]);
         self
+    }
+
+    /// A number under 1000.
+    #[inline]
+    fn small(&mut self, number: usize) {
+        let pair = PAIRS[number % 100];
+        match number {
+            100.. => self.bytes.extend_from_slice(&[b'0' + (number / 100) as u8, pair[0], pair[1]]),
+            10.. => self.bytes.extend_from_slice(&pair),
+            _ => self.bytes.push(pair[1]),
+        }
     }
 
     /// A decimal number with leading zeros, of exactly `width` digits.
@@ -159,11 +195,12 @@ impl Line {
 
     /// An IPv4 address.
     pub fn ipv4(&mut self, address: Ipv4Addr) -> &mut Self {
-        for (n, byte) in address.octets().into_iter().enumerate() {
-            if n > 0 {
-                self.bytes.push(b'.');
-            }
-            self.dec(byte);
+        let [a, b, c, d] = address.octets();
+        self.bytes.reserve(15);
+        self.small(a.into());
+        for octet in [b, c, d] {
+            self.bytes.push(b'.');
+            self.small(octet.into());
         }
         self
     }
