@@ -171,7 +171,7 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
 }
 
 fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
-    let (header, payload) = (stack.header(n), stack.payload(n));
+    let header = stack.header(n);
     let &[kind, code, ..] = header else { return };
     let (id, seq) = (be16(header, 4).unwrap_or_default(), be16(header, 6).unwrap_or_default());
     let quoted = ip::quoted(stack, n + 1);

@@ -1,0 +1,139 @@
+//! sniff on a live line: filters, files that are begun by a timer, what is dropped.
+
+mod support;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use support::{Process, SOON, run, text, uarttool};
+
+/// The reference device as a process of its own, and its endpoint.
+fn device() -> (Process, String) {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        listener.local_addr().expect("an address").port()
+    };
+    let endpoint = format!("127.0.0.1:{port}");
+    let mut command = uarttool();
+    let process =
+        Process::start(command.args(["sim", "--listen", &format!("tcp-listen:{endpoint}")]));
+    process.err.wait_for(0, "listening");
+    (process, format!("tcp:{endpoint}"))
+}
+
+/// A sniff that holds the line, and is in place.
+fn sniff(endpoint: &str, args: &[&str]) -> Process {
+    let mut command = uarttool();
+    command.args(["sniff", "-d", endpoint]).args(args);
+    let process = Process::start(&mut command);
+    process.err.wait_for(0, "connected");
+    process
+}
+
+fn ping(endpoint: &str, count: &str) {
+    let output = run(["ping", "-d", endpoint, "-c", count, "-i", "50ms"]);
+    assert!(output.status.success(), "{}", text(&output).1);
+}
+
+#[test]
+fn a_filter_chooses_from_what_both_sides_send() {
+    let (_device, endpoint) = device();
+    let sniffing = sniff(
+        &endpoint,
+        &["from", "device", "and", "icmp[icmptype]", "==", "icmp-echoreply", "-c", "3"],
+    );
+    ping(&endpoint, "3");
+    assert!(sniffing.wait(SOON).success());
+    let lines = sniffing.stdout();
+    assert_eq!(
+        lines.lines().filter(|line| line.contains("<- IP") && line.contains("echo reply")).count(),
+        3,
+        "{lines}"
+    );
+    assert!(!lines.contains("echo request"), "{lines}");
+    assert!(sniffing.stderr().contains(" passed over by the filter"), "{}", sniffing.stderr());
+}
+
+#[test]
+fn a_bad_filter_is_told_before_anything_is_opened() {
+    let output = run(["sniff", "-d", "tcp:127.0.0.1:1", "hots", "192.168.100.2"]);
+    let (_, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("did you mean 'host'"), "{stderr}");
+}
+
+#[test]
+fn on_an_idle_line_files_are_begun_by_the_timer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_device, endpoint) = device();
+    let out = folder.path().join("out.pcapng");
+    let out = out.to_str().expect("a plain path");
+    let begun = std::time::Instant::now();
+    let sniffing = sniff(&endpoint, &["-w", out, "-G", "1", "-W", "3", "-q"]);
+    assert!(sniffing.wait(SOON).success(), "complete after three files");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(2900) && took < Duration::from_secs(8), "{took:?}");
+    let mut names: Vec<_> = fs::read_dir(folder.path()).expect("it is there").flatten().collect();
+    names.sort_by_key(fs::DirEntry::file_name);
+    let names: Vec<_> =
+        names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names, ["out-00000.pcapng", "out-00001.pcapng", "out-00002.pcapng"]);
+    for name in names {
+        let file = folder.path().join(name);
+        let output = run(["decode", file.to_str().expect("a plain path")]);
+        assert!(output.status.success(), "each is a whole capture");
+    }
+}
+
+#[test]
+fn nothing_is_lost_between_two_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_device, endpoint) = device();
+    let out = folder.path().join("out.pcap");
+    let sniffing = sniff(
+        &endpoint,
+        &["-w", out.to_str().expect("a plain path"), "-C", "0.001", "-qq", "icmp"],
+    );
+    ping(&endpoint, "20");
+    assert!(sniffing.interrupt().success());
+    let frames = |path: &Path| {
+        let output = run(["decode", "-t", path.to_str().expect("a plain path")]);
+        text(&output).0.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let files: Vec<_> = fs::read_dir(folder.path()).expect("it is there").flatten().collect();
+    let mut all: Vec<String> = files.iter().flat_map(|entry| frames(&entry.path())).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    assert_eq!(all.len(), 40);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 40, "each once");
+}
+
+#[test]
+fn every_frame_is_in_the_file_at_once_with_u() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_device, endpoint) = device();
+    let out = folder.path().join("out.pcap");
+    let sniffing = sniff(&endpoint, &["-w", out.to_str().expect("a plain path"), "-U", "-qq"]);
+    ping(&endpoint, "2");
+    thread::sleep(Duration::from_millis(100));
+    let output = run(["decode", out.to_str().expect("a plain path"), "icmp"]);
+    assert_eq!(text(&output).0.lines().count(), 4, "while sniff still runs");
+    drop(sniffing);
+}
+
+#[test]
+fn json_lines_come_as_frames_do() {
+    let (_device, endpoint) = device();
+    let sniffing = sniff(&endpoint, &["--json", "icmp"]);
+    ping(&endpoint, "1");
+    sniffing.out.wait_for(0, "\"delay\":0.");
+    assert!(sniffing.interrupt().success());
+    for line in sniffing.stdout().lines() {
+        let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(value["v"], 1);
+    }
+}
