@@ -609,3 +609,69 @@ fn the_same_commands_give_the_same_answers_on_sim_on_qemu_and_through_another_pr
         assert_eq!(all[1], all[2], "directly and through another process");
     }
 }
+
+/// The hex of all frames that decode shows of a capture, in time order.
+fn frames_of(path: &std::path::Path, args: &[&str]) -> Vec<String> {
+    let file = path.to_str().expect("a plain path");
+    let output =
+        run([&["decode", file, "-xx", "-t"], args, &["icmp", "and", "not", "malformed"]].concat());
+    let (stdout, stderr) = text(&output);
+    assert!(output.status.success(), "{stderr}");
+    let is_about_the_link = |line: &&str| line.starts_with("**");
+    stdout.lines().filter(|line| !is_about_the_link(line)).map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn a_capture_of_the_tunnel_s_own_port_is_what_went_through_it() {
+    let firmware = Firmware::start();
+    let port = firmware.endpoint.rsplit(':').next().expect("a port");
+    let (folder, outer) = capture("lo.pcap");
+    let inner = folder.path().join("own.pcapng");
+    let tcpdump = Process::start(
+        std::process::Command::new("tcpdump")
+            .args(["-i", "lo", "--immediate-mode", "-B", "65536", "-s", "2000", "-U", "-w"])
+            .arg(&outer)
+            .args(["tcp", "port", port]),
+    );
+    tcpdump.err.wait_for(0, "listening on lo");
+    let own = inner.to_str().expect("a plain path");
+    let (code, report) =
+        ping(&firmware.endpoint, &["-c", "3", "-i", "0.05", "-s", "400", "-w", own]);
+    assert_eq!(code, 0, "{report}");
+    std::thread::sleep(Duration::from_millis(300));
+    tcpdump.signal(Signal::INT);
+    tcpdump.wait(Duration::from_secs(10));
+    let without_delay = |lines: Vec<String>| -> Vec<String> {
+        lines.iter().map(|line| line.split("  (").next().unwrap_or_default().to_owned()).collect()
+    };
+    let (through, sent) = (frames_of(&outer, &["--inner", port]), frames_of(&inner, &[]));
+    let all = through.join("\n");
+    assert_eq!(all.matches(": ICMP echo re").count(), 6, "{all}\n\n{}", sent.join("\n"));
+    assert_eq!(without_delay(through), without_delay(sent));
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn what_the_device_says_is_filtered_and_told_as_json_with_its_console() {
+    let firmware = Firmware::start();
+    let sniffing =
+        sniff(&firmware.endpoint, &["--json", "from", "device", "and", "ip.ttl", ">=", "64"]);
+    let (code, _) = ping(&firmware.endpoint, &["-c", "2", "-i", "0.05"]);
+    assert_eq!(code, 0);
+    let begun = Instant::now();
+    while sniffing.stdout().lines().count() < 2 && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(sniffing.interrupt().success());
+    let frames: Vec<serde_json::Value> =
+        sniffing.stdout().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let frames: Vec<_> = frames.iter().filter(|value| value["type"] == "frame").collect();
+    assert_eq!(frames.len(), 2, "{}", sniffing.stdout());
+    for frame in frames {
+        assert_eq!(frame["direction"], "from-device");
+        assert_eq!(frame["icmp.type"], 0);
+        assert_eq!(frame["malformed"], false);
+        assert!(frame["delay"].as_f64().is_some_and(|delay| delay > 0.0 && delay < 1.0), "{frame}");
+    }
+}
