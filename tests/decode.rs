@@ -365,3 +365,26 @@ fn sniff_reads_files_too_and_the_help_names_it_all() {
     assert_eq!(stdout, shown(&path, &["-t", "icmp"]));
     insta::assert_snapshot!("help-decode", text(&run(["decode", "--help"])).0);
 }
+
+/// What a terminal gets to see, with this in the environment.
+fn on_a_terminal(path: &Path, environment: &[(&str, &str)]) -> String {
+    let command = format!("{} decode -c 1 -t {}", support::binary(), path.display());
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm");
+    script.envs(environment.iter().copied()).stdin(Stdio::null());
+    let output = script.output().expect("script is there");
+    text(&output).0
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let (_folder, path) = recorded("a.pcapng");
+    let arrow = "\x1b[1m\x1b[36m->\x1b[0m";
+    assert!(on_a_terminal(&path, &[]).contains(arrow));
+    assert!(on_a_terminal(&path, &[("NO_COLOR", "")]).contains(arrow), "empty is not set");
+    for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let shown = on_a_terminal(&path, &[environment]);
+        assert!(shown.contains("-> IP"), "{environment:?}: {shown:?}");
+    }
+    assert!(!shown(&path, &[]).contains('\x1b'), "a pipe is no terminal");
+}

@@ -3,8 +3,10 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -135,5 +137,37 @@ fn json_lines_come_as_frames_do() {
     for line in sniffing.stdout().lines() {
         let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(value["v"], 1);
+    }
+}
+
+#[test]
+fn what_was_dropped_because_nobody_read_makes_it_fail_if_wanted() {
+    for (flag, code) in [(&["--fail-on-drop"][..], 1), (&[], 0)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let endpoint = format!("tcp:{}", listener.local_addr().expect("an address"));
+        let mut command = uarttool();
+        command.args(["sniff", "-d", &endpoint, "--no-attach"]).args(flag);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let (mut line, _) = listener.accept().expect("it connects");
+        let frame =
+            [&[0, 60][..], &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5], &[7; 46]].concat();
+        let burst = frame.repeat(1000);
+        for _ in 0..60 {
+            line.write_all(&burst).expect("it reads"); // and nobody reads its output
+        }
+        thread::sleep(Duration::from_millis(500));
+        let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        let mut out = child.stdout.take().expect("it is piped");
+        let reader = thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        let mut said = String::new();
+        child.stderr.take().expect("it is piped").read_to_string(&mut said).expect("text");
+        let status = child.wait().expect("it ends");
+        reader.join().expect("no panic").expect("it reads");
+        let dropped = said.rsplit(", ").next().unwrap_or_default();
+        assert!(dropped.ends_with(" dropped\n") && dropped != "0 dropped\n", "{said}");
+        assert_eq!(status.code(), Some(code), "{said}");
+        drop(line);
     }
 }

@@ -81,6 +81,22 @@ mod tests {
     }
 
     #[test]
+    fn digits_are_those_of_the_hexdump_crate() {
+        for n in 0..70u8 {
+            let bytes: Vec<u8> = (0..n).map(|byte| byte.wrapping_mul(37)).collect();
+            let rows = hexdump::hexdump_iter(&bytes).take(bytes.len().div_ceil(16));
+            let digits = |row: &str| -> String {
+                let between = row.trim_start_matches('|').split('|').next().unwrap_or_default();
+                between.chars().filter(|c| !c.is_whitespace()).collect()
+            };
+            let theirs: Vec<String> = rows.map(|row| digits(&row)).collect();
+            let shown = shown(&bytes, Layout::Hex);
+            let ours = shown.lines().map(|row| digits(row.split(": ").nth(1).unwrap_or_default()));
+            assert_eq!(ours.collect::<Vec<_>>(), theirs);
+        }
+    }
+
+    #[test]
     fn characters_line_up() {
         let text = shown(b"GET / HTTP/1.0\r\n\r\n\x1b", Layout::HexAndCharacters);
         let columns: Vec<_> = text.lines().map(|row| row.len()).collect();
