@@ -388,3 +388,17 @@ fn colours_are_for_terminals_that_want_them() {
     }
     assert!(!shown(&path, &[]).contains('\x1b'), "a pipe is no terminal");
 }
+
+#[test]
+fn connections_are_followed_from_frame_to_frame() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.pcap");
+    let twice = [0, 1].map(|n| record(n, Direction::ToDevice, Body::Frame(Bytes::from(http()))));
+    write(&path, &twice);
+    let text = shown(&path, &["-t"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("seq 1000:1049, ack 500,"), "{text}");
+    assert!(lines[1].contains("seq 0:49, ack 1,"), "{text}");
+    assert!(lines[1].ends_with("HTTP: GET /index.html HTTP/1.1 [retransmission]"), "{text}");
+    assert!(shown(&path, &["--json"]).contains("\"tcp.mark\":\"retransmission\""));
+}
