@@ -1,0 +1,78 @@
+//! Every field of every protocol beside tshark: the same values in the same frames.
+//!
+//! For each protocol ten thousand frames are made from a seed, of every type of message with varied
+//! options and flags; a fifth of them is damaged or cut. tshark reads them once and prints the fields
+//! that the tables under `dissected/tables` name; they have to be ours. In whole frames everything is
+//! equal, the layers and the verdicts on checksums included; in damaged ones whatever both sides found.
+//!
+//! Where the two differ by design, the tables say why.
+
+mod dissected;
+
+use dissected::compare::compare_made;
+use dissected::frames::{self, Make};
+use dissected::tables::BY_PROTOCOL;
+use uarttool::proto;
+use uarttool::record::LinkType;
+
+/// Makes a test for each line: its name, its link type, what makes its frames, the protocols whose
+/// fields are compared.
+macro_rules! same_as_tshark {
+    ($($name:ident: $link:ident, $make:expr, [$($protocol:literal),*];)*) => {
+        $(
+            #[test]
+            #[ignore = "needs tshark: scripts/test"]
+            fn $name() {
+                let make: Make = $make;
+                compare_made(LinkType::$link, make, &[$($protocol),*]);
+            }
+        )*
+    };
+}
+
+same_as_tshark! {
+    ethernet_and_llc: ETHERNET, frames::link::ethernet, ["ethernet", "vlan", "llc", "stp"];
+    spanning_tree: ETHERNET, frames::link::spanning_tree, ["ethernet", "llc", "stp"];
+    cooked: LINUX_SLL, frames::link::cooked, ["sll", "ipv4", "ipv6", "arp", "udp"];
+    cooked_v2: LINUX_SLL2, frames::link::cooked_v2, ["sll2", "ipv4", "ipv6", "arp", "udp"];
+    bsd_loopback: NULL, frames::link::loopback, ["null", "ipv4", "ipv6", "udp"];
+    arp: ETHERNET, frames::network::arp, ["ethernet", "arp"];
+    ipv4: ETHERNET, frames::network::ipv4, ["ethernet", "vlan", "ipv4", "ipv6", "udp", "icmp"];
+    ipv6: ETHERNET, frames::network::ipv6, [
+        "ethernet", "vlan", "ipv4", "ipv6", "ipv6_hop_by_hop", "ipv6_routing", "ipv6_fragment",
+        "ipv6_destination", "ah", "udp"
+    ];
+    icmp: ETHERNET, frames::control::icmp, ["ipv4", "icmp", "udp", "tcp"];
+    icmpv6: ETHERNET, frames::control::icmpv6, ["ipv6", "icmpv6", "udp", "tcp"];
+    multicast_listeners: ETHERNET, frames::control::mld, ["ipv6", "ipv6_hop_by_hop", "icmpv6"];
+    igmp: ETHERNET, frames::control::igmp, ["ipv4", "igmp"];
+    udp: ETHERNET, frames::transport::udp, ["ipv4", "ipv6", "udp"];
+    tcp: ETHERNET, frames::transport::tcp, ["ipv4", "ipv6", "tcp"];
+    coap: ETHERNET, frames::coap::coap, ["udp", "coap"];
+    dhcp: ETHERNET, frames::dhcp::dhcp, ["udp", "dhcp"];
+    dns: ETHERNET, frames::dns::dns, ["udp", "tcp", "dns"];
+    mdns: ETHERNET, frames::dns::mdns, ["udp", "mdns"];
+    llmnr: ETHERNET, frames::dns::llmnr, ["udp", "tcp", "llmnr"];
+    http: ETHERNET, frames::http::http, ["tcp", "http"];
+    mqtt: ETHERNET, frames::mqtt::mqtt, ["tcp", "mqtt"];
+    ntp: ETHERNET, frames::small::ntp, ["udp", "ntp"];
+    tftp: ETHERNET, frames::small::tftp, ["udp", "tftp"];
+    tls: ETHERNET, frames::tls::tls, ["tcp", "tls"];
+}
+
+#[test]
+fn every_field_is_compared_or_has_a_reason_not_to_be() {
+    let named: Vec<(&str, &str)> = BY_PROTOCOL
+        .iter()
+        .flat_map(|table| table.rows.iter().flat_map(|row| row.names(table.protocol)))
+        .collect();
+    let fields = proto::ALL
+        .iter()
+        .flat_map(|protocol| protocol.fields.iter().map(|field| (protocol.name, field.name)));
+    let fields: Vec<(&str, &str)> = fields.collect();
+    let missing: Vec<_> = fields.iter().filter(|field| !named.contains(field)).collect();
+    assert!(missing.is_empty(), "without a row: {missing:?}");
+    let unknown: Vec<_> = named.iter().filter(|name| !fields.contains(name)).collect();
+    assert!(unknown.is_empty(), "no fields: {unknown:?}");
+    assert!(BY_PROTOCOL.iter().all(|table| proto::ALL.iter().any(|p| p.name == table.protocol)));
+}
