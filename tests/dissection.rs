@@ -31,33 +31,32 @@ macro_rules! same_as_tshark {
 }
 
 same_as_tshark! {
-    ethernet_and_llc: ETHERNET, frames::link::ethernet, ["ethernet", "vlan", "llc", "stp"];
-    spanning_tree: ETHERNET, frames::link::spanning_tree, ["ethernet", "llc", "stp"];
+    tags_and_llc: ETHERNET, frames::link::ethernet, ["vlan", "ethernet", "llc", "stp"];
+    spanning_tree: ETHERNET, frames::link::spanning_tree, ["stp", "ethernet", "llc"];
     cooked: LINUX_SLL, frames::link::cooked, ["sll", "ipv4", "ipv6", "arp", "udp"];
     cooked_v2: LINUX_SLL2, frames::link::cooked_v2, ["sll2", "ipv4", "ipv6", "arp", "udp"];
     bsd_loopback: NULL, frames::link::loopback, ["null", "ipv4", "ipv6", "udp"];
-    arp: ETHERNET, frames::network::arp, ["ethernet", "arp"];
-    ipv4: ETHERNET, frames::network::ipv4, ["ethernet", "vlan", "ipv4", "ipv6", "udp", "icmp"];
+    arp: ETHERNET, frames::network::arp, ["arp", "ethernet"];
+    ipv4: ETHERNET, frames::network::ipv4, ["ipv4", "ethernet", "vlan", "ipv6", "udp", "icmp"];
     ipv6: ETHERNET, frames::network::ipv6, [
-        "ethernet", "vlan", "ipv4", "ipv6", "ipv6_hop_by_hop", "ipv6_routing", "ipv6_fragment",
+        "ipv6", "ethernet", "ipv6_hop_by_hop", "ipv6_routing", "ipv6_fragment",
         "ipv6_destination", "ah", "udp"
     ];
-    icmp: ETHERNET, frames::control::icmp, ["ipv4", "icmp", "udp", "tcp"];
-    icmpv6: ETHERNET, frames::control::icmpv6, ["ipv6", "icmpv6", "udp", "tcp"];
-    multicast_listeners: ETHERNET, frames::control::mld, ["ipv6", "ipv6_hop_by_hop", "icmpv6"];
-    igmp: ETHERNET, frames::control::igmp, ["ipv4", "igmp"];
-    udp: ETHERNET, frames::transport::udp, ["ipv4", "ipv6", "udp"];
-    tcp: ETHERNET, frames::transport::tcp, ["ipv4", "ipv6", "tcp"];
-    coap: ETHERNET, frames::coap::coap, ["udp", "coap"];
-    dhcp: ETHERNET, frames::dhcp::dhcp, ["udp", "dhcp"];
-    dns: ETHERNET, frames::dns::dns, ["udp", "tcp", "dns"];
-    mdns: ETHERNET, frames::dns::mdns, ["udp", "mdns"];
-    llmnr: ETHERNET, frames::dns::llmnr, ["udp", "tcp", "llmnr"];
-    http: ETHERNET, frames::http::http, ["tcp", "http"];
-    mqtt: ETHERNET, frames::mqtt::mqtt, ["tcp", "mqtt"];
-    ntp: ETHERNET, frames::small::ntp, ["udp", "ntp"];
-    tftp: ETHERNET, frames::small::tftp, ["udp", "tftp"];
-    tls: ETHERNET, frames::tls::tls, ["tcp", "tls"];
+    icmp: ETHERNET, frames::control::icmp, ["icmp", "ipv4", "udp", "tcp"];
+    icmpv6: ETHERNET, frames::control::icmpv6, ["icmpv6", "ipv6", "ipv6_hop_by_hop", "udp", "tcp"];
+    igmp: ETHERNET, frames::control::igmp, ["igmp", "ipv4"];
+    udp: ETHERNET, frames::transport::udp, ["udp", "ipv4", "ipv6"];
+    tcp: ETHERNET, frames::transport::tcp, ["tcp", "ipv4", "ipv6"];
+    coap: ETHERNET, frames::coap::coap, ["coap", "udp"];
+    dhcp: ETHERNET, frames::dhcp::dhcp, ["dhcp", "udp"];
+    dns: ETHERNET, frames::dns::dns, ["dns", "udp", "tcp"];
+    mdns: ETHERNET, frames::dns::mdns, ["mdns", "udp"];
+    llmnr: ETHERNET, frames::dns::llmnr, ["llmnr", "udp"];
+    http: ETHERNET, frames::http::http, ["http", "tcp"];
+    mqtt: ETHERNET, frames::mqtt::mqtt, ["mqtt", "tcp"];
+    ntp: ETHERNET, frames::small::ntp, ["ntp", "udp"];
+    tftp: ETHERNET, frames::small::tftp, ["tftp", "udp"];
+    tls: ETHERNET, frames::tls::tls, ["tls", "tcp"];
 }
 
 #[test]

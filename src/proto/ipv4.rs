@@ -95,12 +95,12 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         walk.push(&IPV4, header, header);
         return Next::Payload;
     }
-    if walk.has(&IPV4, total) {
+    if ip::has_datagram(walk, &IPV4, total) {
         ip::note_what_follows(walk, &IPV4, bytes.len(), total);
     }
     let part = fragment(bytes);
     walk.push(&IPV4, header, total);
-    if let Some(addresses) = addresses(bytes) {
+    if let Some(addresses) = end_addresses(&bytes[..header]) {
         let is_fragment = part.is_some_and(|part| part.more || part.offset > 0);
         let is_whole = !is_fragment && bytes.len() >= total;
         walk.carried_by(Carrier { addresses, is_whole });
@@ -114,6 +114,18 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
 /// Source and destination in a header.
 pub fn addresses(header: &[u8]) -> Option<Addresses> {
     Some(Addresses::V4(ipv4_at(header, 12)?, ipv4_at(header, 16)?))
+}
+
+/// Source and final destination: the header names the next router of a source route that has not come to
+/// its end (RFC 791 section 3.1), but checksums are about the last one.
+fn end_addresses(header: &[u8]) -> Option<Addresses> {
+    let route = options(header).find_map(|(_, option)| match option {
+        [131 | 137, _, pointer, ..] if usize::from(*pointer) < option.len() => Some(option),
+        _ => None,
+    });
+    let last = route.and_then(|route| ipv4_at(route, route.len().checked_sub(4)?));
+    let destination = last.or(ipv4_at(header, 16))?;
+    Some(Addresses::V4(ipv4_at(header, 12)?, destination))
 }
 
 /// The options of a header: place and bytes of each, as far as they can be read.

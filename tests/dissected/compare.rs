@@ -18,7 +18,7 @@ const FRAMES: usize = 10_000;
 /// How many differences are shown of each field.
 const SHOWN: usize = 2;
 
-/// Compares frames that `make` makes, by the tables of `protocols`.
+/// Compares frames that `make` makes, by the tables of `protocols`; of the first of them, all fields must occur.
 pub fn compare_made(link: LinkType, make: Make, protocols: &[&str]) {
     let frames = made(make, FRAMES);
     let folder = tempfile::tempdir().expect("a folder");
@@ -33,12 +33,8 @@ pub fn compare_made(link: LinkType, make: Make, protocols: &[&str]) {
         let is_compared = |row: &&Row| !matches!(row.how, How::Left(_));
         for row in table.rows.iter().filter(is_compared) {
             let name = format!("{}.{}", table.protocol, row.ours);
-            // A field of a layer that merely carries what is tested need not occur.
             let seen = comparison.seen.get(&name).copied().unwrap_or_default();
-            assert!(
-                seen >= 20 || table.protocol != protocols[protocols.len() - 1],
-                "{name}: {seen}"
-            );
+            assert!(seen > 0 || table.protocol != protocols[0], "{name}: {seen}");
         }
     }
 }
@@ -136,8 +132,12 @@ impl One<'_> {
     /// How many layers of a protocol they have.
     fn their_layers(&self, table: &Table) -> usize {
         let all = self.theirs.values(self.n, "frame.protocols").next().unwrap_or_default();
-        let is_it = |name: &&str| table.theirs.split(' ').any(|own| own == *name);
-        all.split(':').filter(is_it).count()
+        let is_it = |name: &&&str| table.theirs.split(' ').any(|own| own == **name);
+        let mut all: Vec<&str> = all.split(':').collect();
+        if table.protocol == "igmp" {
+            all.dedup(); // they have a layer for each version
+        }
+        all.iter().filter(is_it).count()
     }
 
     fn compare_fields(&self, table: &Table, comparison: &mut Comparison) {
@@ -158,6 +158,7 @@ impl One<'_> {
             for field in row.theirs.split(' ') {
                 theirs.extend(self.theirs.values(self.n, field).map(str::to_owned));
             }
+            ours.retain(|value| !value.is_empty()); // as theirs
             row.how.level(&mut ours, &mut theirs);
             let name = format!("{}.{}", table.protocol, row.ours);
             if !ours.is_empty() && !theirs.is_empty() {
@@ -165,7 +166,9 @@ impl One<'_> {
             }
             let is_same = match self.frame.is_whole {
                 true => ours == theirs,
-                false if matches!(row.how, How::Words) => true,
+                false if row.whole_only.is_some() => true,
+                // Sorted, a missing one would shift the others.
+                false if row.how.is_sorted() && ours.len() != theirs.len() => true,
                 // What is behind the damage one side may see and the other not.
                 false => ours.iter().zip(&theirs).all(|(ours, theirs)| is_near(ours, theirs)),
             };
@@ -181,8 +184,11 @@ impl One<'_> {
             let is_bad = |kind| matches!(kind, NoteKind::Checksum { .. });
             let mut notes = self.stack.notes.iter().filter(|note| note.protocol == *protocol);
             let ours = notes.any(|note| is_bad(note.kind));
-            let theirs =
-                self.theirs.values(self.n, field).any(|status| status == "0" || status == "Bad");
+            // What an error message quotes is not judged by us: it has been changed on its way.
+            let layers = self.stack.layers.iter();
+            let judged = layers.filter(|l| l.protocol.name == *protocol && !l.is_quoted).count();
+            let mut statuses = self.theirs.values(self.n, field).take(judged);
+            let theirs = statuses.any(|status| status == "0" || status == "Bad");
             if ours != theirs {
                 let theirs =
                     self.theirs.values(self.n, field).map(str::to_owned).collect::<Vec<_>>();

@@ -58,7 +58,12 @@ fn error(maker: &mut Maker) -> Vec<u8> {
             (6, [vec![0x9c, 0x41, 0x9c, 0x42], maker.bytes(8), vec![0x50], maker.bytes(7)].concat())
         }
     };
-    let quoted = maker.ipv4(source, destination, carried.0, &carried.1);
+    let mut quoted = maker.ipv4(source, destination, carried.0, &carried.1);
+    let mut head = head;
+    if matches!(kind, 3 | 11 | 12) && maker.chance(4) {
+        head[1] = 32; // words of four bytes (RFC 4884 section 4.1)
+        quoted.resize(128, 0);
+    }
     [&[kind, code, 0, 0][..], &head, &quoted].concat()
 }
 
@@ -72,6 +77,9 @@ fn carry6(maker: &mut Maker, limit: u8, mut message: Vec<u8>) -> Vec<u8> {
 
 /// Errors, echoes, neighbour discovery.
 pub fn icmpv6(maker: &mut Maker) -> Vec<u8> {
+    if maker.chance(3) {
+        return mld(maker);
+    }
     let (limit, message) = match maker.below(9) {
         0 => (64, [vec![maker.pick(&[128, 129]), 0, 0, 0], maker.some(4, 60)].concat()),
         1 | 2 => (64, error6(maker)),
@@ -128,7 +136,12 @@ fn error6(maker: &mut Maker) -> Vec<u8> {
             (6, [vec![0x9c, 0x41, 0x9c, 0x42], maker.bytes(8), vec![0x50], maker.bytes(7)].concat())
         }
     };
-    let quoted = maker.ipv6(source, destination, carried.0, 63, &carried.1);
+    let mut quoted = maker.ipv6(source, destination, carried.0, 63, &carried.1);
+    let mut head = head;
+    if matches!(kind, 1 | 3) && maker.chance(4) {
+        head[0] = 16; // words of eight bytes (RFC 4884 section 4.2)
+        quoted.resize(128, 0);
+    }
     [&[kind, code, 0, 0][..], &head, &quoted].concat()
 }
 
@@ -186,7 +199,7 @@ fn options(maker: &mut Maker) -> Vec<u8> {
 }
 
 /// Listener discovery.
-pub fn mld(maker: &mut Maker) -> Vec<u8> {
+fn mld(maker: &mut Maker) -> Vec<u8> {
     let message = match maker.below(4) {
         0 => {
             let mut message = vec![maker.pick(&[130, 131, 132]), 0, 0, 0];
@@ -235,7 +248,7 @@ pub fn igmp(maker: &mut Maker) -> Vec<u8> {
     let mut message = match maker.below(4) {
         0 => {
             let kind = maker.pick(&[0x11, 0x12, 0x16, 0x17]);
-            let code = if kind == 0x11 { 1 + maker.byte() % 200 } else { 0 };
+            let code = if kind == 0x11 { 1 + maker.byte() % 127 } else { 0 };
             let mut message = vec![kind, code, 0, 0];
             message.extend(maker.host().octets());
             message

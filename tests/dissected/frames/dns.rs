@@ -4,7 +4,7 @@ use super::{Maker, counted};
 
 /// By UDP and TCP.
 pub fn dns(maker: &mut Maker) -> Vec<u8> {
-    over_both(maker, 53, false)
+    over_both(maker, 53)
 }
 
 /// Over multicast.
@@ -15,12 +15,14 @@ pub fn mdns(maker: &mut Maker) -> Vec<u8> {
 
 /// Among neighbours.
 pub fn llmnr(maker: &mut Maker) -> Vec<u8> {
-    over_both(maker, 5355, true)
+    // tshark does not look for it in TCP.
+    let flags = maker.word() & 0x0700 | maker.pick(&[0, 0, 2, 3, 5]);
+    let (message, is_answer) = message(maker, false, flags);
+    maker.udp_with(5355, is_answer, &message)
 }
 
-fn over_both(maker: &mut Maker, port: u16, is_llmnr: bool) -> Vec<u8> {
-    let mask = if is_llmnr { 0x8200 } else { 0x87bf };
-    let flags = maker.word() & mask & !0x000f | maker.pick(&[0, 0, 2, 3, 5]);
+fn over_both(maker: &mut Maker, port: u16) -> Vec<u8> {
+    let flags = maker.word() & 0x07b0 | maker.pick(&[0, 0, 2, 3, 5]);
     let (message, is_answer) = message(maker, false, flags);
     match maker.below(4) {
         0 => {
@@ -56,7 +58,7 @@ fn message(maker: &mut Maker, is_multicast: bool, flags: u16) -> (Vec<u8>, bool)
     }
     if has_edns {
         bytes.extend([0, 0, 41]);
-        bytes.extend(maker.word().to_be_bytes());
+        bytes.extend((maker.word() >> 1).to_be_bytes());
         bytes.extend([0, 0, maker.pick(&[0, 0x80]), 0]);
         let cookie = maker.bytes(8);
         let options =
@@ -68,11 +70,12 @@ fn message(maker: &mut Maker, is_multicast: bool, flags: u16) -> (Vec<u8>, bool)
 
 /// Some labels, ending in the root or in a name that stands in front.
 fn name(maker: &mut Maker, bytes: &mut Vec<u8>) {
+    let is_first = bytes.len() == 12;
     for _ in 0..maker.below(4) {
         bytes.extend(counted(1, &maker.letters(1, 15)));
     }
     // The first name of the message begins behind the header.
-    match bytes.len() > 12 + 20 && maker.chance(2) && bytes[12] < 64 {
+    match !is_first && maker.chance(2) {
         true => bytes.extend([0xc0, 12]),
         false => {
             bytes.extend(counted(1, b"local"));

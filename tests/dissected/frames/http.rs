@@ -21,7 +21,8 @@ pub fn http(maker: &mut Maker) -> Vec<u8> {
         let path = maker.letters(0, 40);
         text.extend(format!("{method} /{} HTTP/1.1\r\n", String::from_utf8_lossy(&path)).bytes());
     }
-    let is_chunked = is_answer && maker.chance(3);
+    let has_body = !text[9..].starts_with(b"204") && !text[9..].starts_with(b"304");
+    let is_chunked = is_answer && has_body && maker.chance(3);
     let body = if is_chunked { Vec::new() } else { maker.letters(0, 60) };
     header(maker, &mut text, "Host");
     header(maker, &mut text, "User-Agent");

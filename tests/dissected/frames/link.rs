@@ -6,8 +6,12 @@ use super::Maker;
 pub fn ethernet(maker: &mut Maker) -> Vec<u8> {
     let mut frame = [maker.mac(), maker.mac()].concat();
     frame[6] &= 0xfe;
-    for _ in 0..maker.pick(&[0, 0, 1, 2, 3]) {
-        frame.extend(u16::to_be_bytes(maker.pick(&[0x8100, 0x8100, 0x88a8, 0x9100])));
+    let tags = maker.pick(&[0, 0, 1, 2, 3]);
+    for n in 0..tags {
+        // tshark expects a type behind a provider's tag, no length.
+        let kinds =
+            if n == 0 && tags > 1 { [0x8100, 0x88a8, 0x9100] } else { [0x8100, 0x8100, 0x9100] };
+        frame.extend(u16::to_be_bytes(maker.pick(&kinds)));
         let id = maker.below(4095) as u16;
         frame.extend((id | maker.word() & 0xf000).to_be_bytes());
     }
@@ -127,7 +131,7 @@ pub fn cooked_v2(maker: &mut Maker) -> Vec<u8> {
 pub fn loopback(maker: &mut Maker) -> Vec<u8> {
     let payload = maker.some(0, 30);
     let frame = maker.udp(40_001, 40_002, &payload);
-    let family: u32 = if frame[12] == 8 { 2 } else { maker.pick(&[10, 24, 28, 30]) };
+    let family: u32 = if frame[12] == 8 { 2 } else { maker.pick(&[24, 28, 30]) };
     let family = if maker.chance(2) { family.to_be_bytes() } else { family.to_le_bytes() };
     let end = match frame[12] {
         8 => 14 + usize::from(u16::from_be_bytes([frame[16], frame[17]])),

@@ -8,6 +8,10 @@ pub fn mqtt(maker: &mut Maker) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..=maker.below(3) {
         let (first, body) = packet(maker);
+        let is_old = body.starts_with(b"\0\x06");
+        if is_old && !bytes.is_empty() {
+            continue; // tshark takes what follows it for the old protocol
+        }
         bytes.push(first);
         let mut left = body.len();
         while left > 127 {
@@ -16,6 +20,9 @@ pub fn mqtt(maker: &mut Maker) -> Vec<u8> {
         }
         bytes.push(left as u8);
         bytes.extend(body);
+        if is_old {
+            break;
+        }
     }
     maker.tcp_with(1883, is_answer, &bytes)
 }

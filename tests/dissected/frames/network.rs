@@ -6,7 +6,7 @@ use super::{Ends, Maker};
 
 /// Messages of ARP, of Ethernet and of other sizes.
 pub fn arp(maker: &mut Maker) -> Vec<u8> {
-    let op = maker.below(10) as u8 + 1;
+    let op = maker.pick(&[1, 1, 2, 2, 3, 4, 8, 9]);
     let mut message = vec![0, 1, 8, 0, 6, 4, 0, op];
     for _ in 0..2 {
         message.extend(maker.mac());
@@ -52,6 +52,8 @@ fn packet4(maker: &mut Maker, depth: u32) -> Vec<u8> {
     let mut header = vec![0x45 + (options.len() / 4) as u8, maker.byte(), total[0], total[1]];
     header.extend(maker.word().to_be_bytes());
     let fragment: u16 = match maker.below(8) {
+        // What is in fragments of packets is not whole: the units beside `ipv4` see to that.
+        0..=3 if matches!(protocol, 1 | 4 | 41) => 0x4000,
         0 => 0x2000,
         1 => 1 + maker.below(0xfff) as u16,
         2 => 0x2001 + maker.below(0xfff) as u16,
@@ -100,7 +102,8 @@ fn options(maker: &mut Maker) -> Vec<u8> {
             0 => options.push(1),
             1 => {
                 let places = 1 + maker.below(3) as usize;
-                let kind = maker.pick(&[7, 131, 137]);
+                // Only one of a packet is a source route.
+                let kind = if options.is_empty() { maker.pick(&[7, 131, 137]) } else { 7 };
                 let pointer = 4 + 4 * maker.below(places as u64 + 1) as u8;
                 options.extend([kind, 3 + 4 * places as u8, pointer]);
                 options.extend(maker.bytes(4 * places));

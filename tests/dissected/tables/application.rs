@@ -1,6 +1,6 @@
 //! What is carried by UDP and TCP.
 
-use super::How::{After, Number, Unordered};
+use super::How::{After, Levelled, Number, Unordered};
 use super::{Row, hex, left, row, same, text};
 
 pub static COAP: &[Row] = &[
@@ -24,13 +24,16 @@ pub static COAP: &[Row] = &[
         "option.value",
         "coap.opt.observe coap.opt.uri_port coap.opt.max_age coap.opt.hop_limit coap.opt.size1",
         Unordered,
-    ),
-    row("option.data", "coap.opt.if_match coap.opt.etag coap.opt.unknown", Unordered),
+    )
+    .whole("tshark shows the largest number for what is too long"),
+    row("option.data", "coap.opt.if_match coap.opt.etag coap.opt.unknown", Unordered)
+        .whole("tshark leaves out what is too long"),
 ];
 
 pub static DHCP: &[Row] = &[
     same("op", "dhcp.type"),
-    same("htype", "dhcp.hw.type"),
+    // tshark shows that of a client identifier, too.
+    row("htype", "dhcp.hw.type", Levelled(|ours, theirs| theirs.truncate(ours.len()))),
     same("hlen", "dhcp.hw.len"),
     same("hops", "dhcp.hops"),
     same("xid", "dhcp.id"),
@@ -40,7 +43,15 @@ pub static DHCP: &[Row] = &[
     text("yiaddr", "dhcp.ip.your"),
     text("siaddr", "dhcp.ip.server"),
     text("giaddr", "dhcp.ip.relay"),
-    hex("chaddr", "dhcp.hw.mac_addr"),
+    row(
+        "chaddr",
+        "dhcp.hw.mac_addr",
+        Levelled(|ours, theirs| {
+            theirs.truncate(ours.len());
+            theirs.iter_mut().for_each(|mac| *mac = mac.replace(':', ""));
+        }),
+    )
+    .whole("an identifier's may be the only one"),
     text("sname", "dhcp.server"),
     text("file", "dhcp.file"),
     row(
@@ -51,15 +62,26 @@ pub static DHCP: &[Row] = &[
             address.to_bits().to_string()
         }),
     ),
-    row("option.code", "dhcp.option.type", After(|code| code.to_owned())),
+    // tshark counts padding as options, and reads names that hold options where it learns of that.
+    row(
+        "option.code",
+        "dhcp.option.type",
+        Levelled(|ours, theirs| {
+            theirs.retain(|code| code != "0");
+            ours.sort();
+            theirs.sort();
+        }),
+    )
+    .whole("sorted, a missing one would shift the others"),
     text("option.subnet_mask", "dhcp.option.subnet_mask"),
-    text("option.router", "dhcp.option.router"),
+    text("option.router", "dhcp.option.router").whole("what is overloaded, damage may hide"),
     text("option.domain_name_server", "dhcp.option.domain_name_server"),
     text("option.host_name", "dhcp.option.hostname"),
     text("option.domain_name", "dhcp.option.domain_name"),
     text("option.broadcast_address", "dhcp.option.broadcast_address"),
     text("option.ntp_server", "dhcp.option.ntp_server"),
-    text("option.requested_address", "dhcp.option.requested_ip_address"),
+    text("option.requested_address", "dhcp.option.requested_ip_address")
+        .whole("what is overloaded, damage may hide"),
     same("option.lease_time", "dhcp.option.ip_address_lease_time"),
     same("option.overload", "dhcp.option.option_overload"),
     same("option.message_type", "dhcp.option.dhcp"),
@@ -76,7 +98,7 @@ pub static DHCP: &[Row] = &[
 
 pub static HTTP: &[Row] = &[
     text("method", "http.request.method"),
-    text("target", "http.request.uri"),
+    text("target", "http.request.uri").whole("where it ends in a broken line is anybody's guess"),
     text("version", "http.request.version http.response.version"),
     same("status", "http.response.code"),
     text("reason", "http.response.phrase"),
@@ -84,14 +106,23 @@ pub static HTTP: &[Row] = &[
         "header",
         "http.request.line http.response.line",
         After(|line| line.trim_end_matches("\\r\\n").trim_end_matches(['\r', '\n']).to_owned()),
-    ),
+    )
+    .whole("tshark ends lines at a CR, too"),
     text("host", "http.host"),
     text("user_agent", "http.user_agent"),
     text("server", "http.server"),
     text("content_type", "http.content_type"),
     row("content_length", "http.content_length_header", Number),
     text("transfer_encoding", "http.transfer_encoding"),
-    same("chunk_size", "http.chunk_size"),
+    // tshark leaves out the last chunk if there is no other.
+    row(
+        "chunk_size",
+        "http.chunk_size",
+        Levelled(|ours, theirs| {
+            ours.retain(|size| size != "0");
+            theirs.retain(|size| size != "0");
+        }),
+    ),
 ];
 
 pub static MQTT: &[Row] = &[
@@ -111,30 +142,65 @@ pub static MQTT: &[Row] = &[
     same("session_present", "mqtt.conack.flags.sp"),
     row(
         "return_code",
-        "mqtt.conack.val mqtt.suback.qos mqtt.puback.reason_code mqtt.connack.reason_code \
+        "mqtt.conack.val mqtt.suback.qos mqtt.suback.reason_code mqtt.puback.reason_code mqtt.connack.reason_code \
          mqtt.disconnect.reason_code mqtt.auth.reason_code",
         Unordered,
     ),
     same("packet_id", "mqtt.msgid"),
     text("topic topic_filter", "mqtt.topic"),
-    same("requested_qos", "mqtt.sub.qos"),
+    same("requested_qos", "mqtt.sub.qos").whole("tshark counts reserved bits"),
     row("payload_length", "mqtt.msg", After(|hex| (hex.len() / 2).to_string())),
 ];
+
+/// A byte with a sign.
+fn signed(text: &str) -> String {
+    text.parse::<u8>().map_or_else(|_| text.to_owned(), |byte| (byte as i8).to_string())
+}
+
+/// Units of 1/65536 seconds.
+fn seconds(text: &str) -> String {
+    let units: u64 = text.parse().unwrap_or_default();
+    format!("{}.{:06}", units >> 16, (units & 0xffff) * 1_000_000 >> 16)
+}
+
+/// An address or a word as the four bytes that it is.
+fn identify(id: &mut String) {
+    let bytes = match id.parse::<std::net::Ipv4Addr>() {
+        Ok(address) => address.octets().to_vec(),
+        Err(_) => [id.as_bytes(), &[0; 4]].concat()[..4].to_vec(),
+    };
+    *id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+}
+
+/// `Jul 26, 2020 13:41:36.706624072 UTC` as `2020-07-26T13:41:36.706624072Z`.
+fn moment(text: &str) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    if text == "NULL" {
+        return "0".to_owned();
+    }
+    let parts: Vec<&str> = text.split_whitespace().collect();
+    let [month, day, year, time, "UTC"] = parts[..] else { return text.to_owned() };
+    let month = MONTHS.iter().position(|name| *name == month).map_or(0, |n| n + 1);
+    let day: u8 = day.trim_end_matches(',').parse().unwrap_or_default();
+    format!("{year}-{month:02}-{day:02}T{time}Z")
+}
 
 pub static NTP: &[Row] = &[
     same("leap", "ntp.flags.li"),
     same("version", "ntp.flags.vn"),
     same("mode", "ntp.flags.mode"),
     same("stratum", "ntp.stratum"),
-    text("poll", "ntp.ppoll"),
-    text("precision", "ntp.precision"),
-    text("root_delay", "ntp.rootdelay"),
-    text("root_dispersion", "ntp.rootdispersion"),
-    text("reference_id", "ntp.refid"),
-    text("reference_timestamp", "ntp.reftime"),
-    text("origin_timestamp", "ntp.org"),
-    text("receive_timestamp", "ntp.rec"),
-    text("transmit_timestamp", "ntp.xmt"),
+    row("poll", "ntp.ppoll", After(signed)),
+    row("precision", "ntp.precision", After(signed)),
+    row("root_delay", "ntp.rootdelay", After(seconds)),
+    row("root_dispersion", "ntp.rootdispersion", After(seconds)),
+    row("reference_id", "ntp.refid", Levelled(|ours, _| ours.iter_mut().for_each(identify)))
+        .whole("bytes that are no text are escaped"),
+    row("reference_timestamp", "ntp.reftime", After(moment)),
+    row("origin_timestamp", "ntp.org", After(moment)),
+    row("receive_timestamp", "ntp.rec", After(moment)),
+    row("transmit_timestamp", "ntp.xmt", After(moment)),
     row(
         "key_id",
         "ntp.keyid",

@@ -1,17 +1,28 @@
 //! What stands in front of the network's headers.
 
-use super::How::{After, Number};
+use super::How::{After, Levelled, Number, Numbers};
 use super::{Row, hex, row, same};
 
 pub static ETHERNET: &[Row] =
     &[hex("dst", "eth.dst"), hex("src", "eth.src"), row("type", "eth.type eth.len", Number)];
 
+const TWO: &str = "tshark has two protocols for tags, whose fields are sorted to be compared";
+
 pub static VLAN: &[Row] = &[
-    same("pcp", "vlan.priority"),
-    same("dei", "vlan.dei"),
-    same("vid", "vlan.id"),
-    same("type", "vlan.etype vlan.len"),
+    row("pcp", "vlan.priority ieee8021ad.priority", Numbers).whole(TWO),
+    row("dei", "vlan.dei ieee8021ad.dei", Numbers).whole(TWO),
+    row("vid", "vlan.id ieee8021ad.id", Numbers).whole(TWO),
+    // For a provider's tag tshark has no field of the type.
+    row("type", "vlan.etype vlan.len", Levelled(without_providers)).whole(TWO),
 ];
+
+/// If theirs are all among ours, they are all there are.
+fn without_providers(ours: &mut Vec<String>, theirs: &mut Vec<String>) {
+    let count = |side: &[String], kind: &String| side.iter().filter(|own| *own == kind).count();
+    if theirs.iter().all(|kind| count(theirs, kind) <= count(ours, kind)) {
+        *ours = theirs.clone();
+    }
+}
 
 pub static LLC: &[Row] = &[
     same("dsap", "llc.dsap"),
@@ -65,4 +76,5 @@ pub static SLL2: &[Row] = &[
     hex("address_bytes", "sll.src.other"),
 ];
 
-pub static NULL: &[Row] = &[same("family", "null.family")];
+pub static NULL: &[Row] =
+    &[same("family", "null.family").whole("tshark guesses the byte order otherwise")];

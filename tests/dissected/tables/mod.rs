@@ -24,9 +24,16 @@ pub struct Row {
     pub theirs: &'static str,
     /// How to compare.
     pub how: How,
+    /// Why only whole frames are compared, if that is so.
+    pub whole_only: Option<&'static str>,
 }
 
 impl Row {
+    /// The same, compared in whole frames only, for this reason.
+    const fn whole(self, why: &'static str) -> Row {
+        Row { whole_only: Some(why), ..self }
+    }
+
     /// Protocol and name of our fields, in a table of `protocol`.
     pub fn names(
         &self,
@@ -46,17 +53,26 @@ pub enum How {
     Hex,
     /// As it stands.
     Text,
-    /// As it stands, but the fields come in another order.
+    /// The same, but the fields come in another order.
     Unordered,
-    /// Each value of ours is several of theirs: the words are compared, in any order.
-    Words,
+    /// Numbers that come in another order.
+    Numbers,
     /// As it stands, after this was done to theirs.
     After(fn(&str) -> String),
+    /// Numbers, after this was done to both, for the reason that stands beside it.
+    Levelled(fn(&mut Vec<String>, &mut Vec<String>)),
+    /// The same for text.
+    Reworded(fn(&mut Vec<String>, &mut Vec<String>)),
     /// Not at all, for this reason.
     Left(#[allow(dead_code, reason = "it is there to be read")] &'static str),
 }
 
 impl How {
+    /// Whether values lose their order.
+    pub fn is_sorted(&self) -> bool {
+        matches!(self, How::Unordered | How::Numbers)
+    }
+
     /// Brings both sides into the same form.
     pub fn level(&self, ours: &mut Vec<String>, theirs: &mut Vec<String>) {
         let each = |values: &mut Vec<String>, change: &dyn Fn(&str) -> String| {
@@ -71,15 +87,20 @@ impl How {
             How::Hex => each(theirs, &|value| value.replace(':', "").to_lowercase()),
             How::Text => {}
             How::Unordered => {
-                each(theirs, &|value| value.to_lowercase());
                 ours.sort();
                 theirs.sort();
             }
-            How::Words => {
-                *ours = words(ours);
-                *theirs = words(theirs);
+            How::Numbers => {
+                each(theirs, &number);
+                ours.sort();
+                theirs.sort();
             }
             How::After(change) => each(theirs, change),
+            How::Levelled(level) => {
+                each(theirs, &number);
+                level(ours, theirs);
+            }
+            How::Reworded(level) => level(ours, theirs),
             How::Left(_) => {}
         }
     }
@@ -98,18 +119,8 @@ fn number(text: &str) -> String {
     number.map_or_else(|_| text.to_owned(), |number| number.to_string())
 }
 
-fn words(values: &[String]) -> Vec<String> {
-    let words = values.iter().flat_map(|value| value.split_whitespace());
-    let mut words: Vec<String> = words
-        .map(|word| word.trim_matches('"').to_owned())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.sort();
-    words
-}
-
 const fn row(ours: &'static str, theirs: &'static str, how: How) -> Row {
-    Row { ours, theirs, how }
+    Row { ours, theirs, how, whole_only: None }
 }
 
 const fn same(ours: &'static str, theirs: &'static str) -> Row {
@@ -147,7 +158,7 @@ macro_rules! tables {
 /// All tables.
 pub static BY_PROTOCOL: &[Table] = tables! {
     "ethernet" "eth" link::ETHERNET;
-    "vlan" "vlan" link::VLAN;
+    "vlan" "vlan ieee8021ad" link::VLAN;
     "llc" "llc" link::LLC;
     "stp" "stp" link::STP;
     "sll" "sll" link::SLL;
@@ -169,7 +180,7 @@ pub static BY_PROTOCOL: &[Table] = tables! {
     "coap" "coap" application::COAP;
     "dhcp" "dhcp" application::DHCP;
     "dns" "dns" messages::DNS;
-    "llmnr" "llmnr" messages::DNS;
+    "llmnr" "llmnr" messages::LLMNR;
     "mdns" "mdns" messages::MDNS;
     "http" "http" application::HTTP;
     "mqtt" "mqtt" application::MQTT;

@@ -1,7 +1,7 @@
 //! ARP, IPv4, IPv6 and its extension headers.
 
-use super::How::{Times, Unordered};
-use super::{Row, hex, row, same, text};
+use super::How::{After, Levelled, Times, Unordered};
+use super::{Row, hex, left, row, same, text};
 
 pub static ARP: &[Row] = &[
     same("hrd", "arp.hw.type"),
@@ -20,7 +20,9 @@ pub static ARP: &[Row] = &[
 ];
 
 pub static IPV4: &[Row] = &[
-    same("version", "ip.version"),
+    // For IPv6 tshark fills in the same field once more.
+    row("version", "ip.version", Levelled(|ours, theirs| theirs.truncate(ours.len())))
+        .whole("damaged versions"),
     row("ihl", "ip.hdr_len", Times(4)),
     same("tos", "ip.dsfield"),
     same("total_length", "ip.len"),
@@ -28,14 +30,14 @@ pub static IPV4: &[Row] = &[
     same("flags.reserved", "ip.flags.rb"),
     same("flags.df", "ip.flags.df"),
     same("flags.mf", "ip.flags.mf"),
-    same("fragment_offset", "ip.frag_offset"),
+    row("fragment_offset", "ip.frag_offset", After(eightfold)),
     same("ttl", "ip.ttl"),
     same("protocol", "ip.proto"),
     same("header_checksum", "ip.checksum"),
     text("src", "ip.src"),
-    text("dst", "ip.dst"),
-    same("option.type", "ip.opt.type"),
-    row("option.router", "ip.rec_rt ip.cur_rt ip.src_rt ip.empty_rt", Unordered),
+    // With a source route, tshark calls its end the destination.
+    row("dst option.router", "ip.dst ip.rec_rt ip.cur_rt ip.src_rt ip.empty_rt", Unordered),
+    same("option.type", "ip.opt.type").whole("tshark leaves out options of the wrong length"),
 ];
 
 pub static IPV6: &[Row] = &[
@@ -50,14 +52,23 @@ pub static IPV6: &[Row] = &[
     text("src", "ipv6.src"),
     text("dst", "ipv6.dst"),
     // tshark does not say in which header an option is.
-    same("ipv6_hop_by_hop:option.type ipv6_destination:option.type", "ipv6.opt.type"),
+    row(
+        "ipv6_hop_by_hop:option.type ipv6_destination:option.type",
+        "ipv6.opt.type",
+        // tshark leaves out a byte of padding at the end.
+        Levelled(|ours, theirs| {
+            ours.retain(|kind| kind != "0");
+            theirs.retain(|kind| kind != "0");
+        }),
+    )
+    .whole("tshark reads on behind broken options"),
     same(
         "ipv6_hop_by_hop:option.router_alert ipv6_destination:option.router_alert",
         "ipv6.opt.router_alert",
     ),
-    same(
+    left(
         "ipv6_hop_by_hop:option.jumbo_payload_length ipv6_destination:option.jumbo_payload_length",
-        "ipv6.opt.jumbo",
+        "tshark stops at one that is shorter than 65536 bytes, which is longer than a frame may be",
     ),
     same(
         "ipv6_hop_by_hop:option.tunnel_encapsulation_limit \
@@ -71,7 +82,8 @@ pub static IPV6: &[Row] = &[
     hex(
         "ipv6_hop_by_hop:option.data ipv6_destination:option.data",
         "ipv6.opt.unknown ipv6.opt.experimental",
-    ),
+    )
+    .whole("tshark shows known options of the wrong length elsewhere"),
 ];
 
 pub static HOP_BY_HOP: &[Row] =
@@ -90,16 +102,14 @@ pub static ROUTING: &[Row] = &[
     row(
         "tag",
         "ipv6.routing.srh.tag",
-        super::How::After(|tag| {
-            u64::from_str_radix(tag.trim_start_matches("0x"), 16).unwrap_or(0).to_string()
-        }),
+        After(|tag| u64::from_str_radix(tag.trim_start_matches("0x"), 16).unwrap_or(0).to_string()),
     ),
     row("address", "ipv6.routing.src.addr ipv6.routing.srh.addr", Unordered),
 ];
 
 pub static FRAGMENT: &[Row] = &[
     same("next_header", "ipv6.fraghdr.nxt"),
-    row("fragment_offset", "ipv6.fraghdr.offset", super::How::Number),
+    row("fragment_offset", "ipv6.fraghdr.offset", After(eightfold)),
     same("flags.m", "ipv6.fraghdr.more"),
     same("identification", "ipv6.fraghdr.ident"),
 ];
@@ -111,3 +121,8 @@ pub static AH: &[Row] = &[
     same("sequence_number", "ah.sequence"),
     hex("icv", "ah.icv"),
 ];
+
+/// Ours counts bytes, theirs units of eight of them.
+fn eightfold(units: &str) -> String {
+    units.parse::<u64>().map_or(0, |units| units * 8).to_string()
+}

@@ -15,8 +15,8 @@ const CONNECTION: &str = "is known only when whole connections are followed: `co
 pub static TCP: &[Row] = &[
     same("src_port", "tcp.srcport"),
     same("dst_port", "tcp.dstport"),
-    same("seq", "tcp.seq_raw"),
-    same("ack", "tcp.ack_raw"),
+    same("seq", "tcp.seq"),
+    same("ack", "tcp.ack"),
     row("data_offset", "tcp.hdr_len", Times(4)),
     row(
         "flags",
