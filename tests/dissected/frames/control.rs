@@ -52,8 +52,11 @@ fn error(maker: &mut Maker) -> Vec<u8> {
         _ => [0; 4],
     };
     let (source, destination) = (maker.host(), maker.host());
+    // Of what redirects quote, tshark looks at eight bytes only.
     let carried = match maker.below(2) {
-        0 => (17, [vec![0x9c, 0x41, 0x9c, 0x42, 0, 28], maker.bytes(22)].concat()),
+        n if n == 0 || kind == 5 => {
+            (17, [vec![0x9c, 0x41, 0x9c, 0x42, 0, 28], maker.bytes(22)].concat())
+        }
         _ => {
             (6, [vec![0x9c, 0x41, 0x9c, 0x42], maker.bytes(8), vec![0x50], maker.bytes(7)].concat())
         }
@@ -149,7 +152,7 @@ fn error6(maker: &mut Maker) -> Vec<u8> {
 fn options(maker: &mut Maker) -> Vec<u8> {
     let mut options = Vec::new();
     for _ in 0..maker.below(4) {
-        match maker.below(8) {
+        match maker.below(9) {
             0 | 1 => {
                 options.extend([maker.pick(&[1, 2]), 1]);
                 options.extend(maker.mac());
@@ -163,6 +166,12 @@ fn options(maker: &mut Maker) -> Vec<u8> {
             3 => {
                 options.extend([5, 1, 0, 0]);
                 options.extend(maker.long().to_be_bytes());
+            }
+            8 => {
+                let mut uri = [&b"https://"[..], &maker.letters(1, 20)].concat();
+                uri.resize((uri.len() + 2).next_multiple_of(8) - 2, 0);
+                options.extend([37, (uri.len() + 2) as u8 / 8]);
+                options.extend(uri);
             }
             4 => {
                 options.extend([14, 1]);
