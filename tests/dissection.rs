@@ -9,7 +9,10 @@
 
 mod dissected;
 
-use dissected::compare::compare_made;
+use std::fs;
+use std::path::Path;
+
+use dissected::compare::{compare_capture, compare_made};
 use dissected::frames::{self, Make};
 use dissected::tables::BY_PROTOCOL;
 use uarttool::proto;
@@ -57,6 +60,23 @@ same_as_tshark! {
     ntp: ETHERNET, frames::small::ntp, ["ntp", "udp"];
     tftp: ETHERNET, frames::small::tftp, ["tftp", "udp"];
     tls: ETHERNET, frames::tls::tls, ["tls", "tcp"];
+}
+
+#[test]
+#[ignore = "needs tshark: scripts/test"]
+fn the_corpus() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut differences = String::new();
+    for entry in fs::read_dir(folder).expect("there is a corpus") {
+        let path = entry.expect("it can be read").path();
+        if path.extension().is_some_and(|extension| extension == "pcap" || extension == "pcapng") {
+            let found = compare_capture(&path);
+            if !found.is_empty() {
+                differences += &format!("{}:{found}\n", path.display());
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
 }
 
 #[test]

@@ -205,3 +205,42 @@ fn say_options(header: &[u8], line: &mut Line) {
     }
     line.text(")");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use crate::checksum::{self, Sum};
+    use crate::proto::stack::shown;
+
+    /// A datagram that goes to 10.0.0.9 by way of 192.168.100.1, the pointer of its source route being this.
+    fn routed(pointer: u8) -> Vec<u8> {
+        let (source, last) = (Ipv4Addr::new(192, 168, 100, 2), Ipv4Addr::new(10, 0, 0, 9));
+        let mut datagram = vec![0, 7, 0, 9, 0, 9, 0, 0, b'x'];
+        let sum = Sum::pseudo(source, last, 17, 9).plus(&datagram).finish().to_be_bytes();
+        datagram[6..8].copy_from_slice(&sum);
+        let mut header = vec![0x47, 0, 0, 37, 0, 1, 0, 0, 64, 17, 0, 0];
+        header.extend([192, 168, 100, 2, 192, 168, 100, 1, 131, 7, pointer, 10, 0, 0, 9, 0]);
+        let sum = checksum::internet(&header).to_be_bytes();
+        header[10..12].copy_from_slice(&sum);
+        shown::ethernet(0x0800, &[header, datagram].concat())
+    }
+
+    #[test]
+    fn checksums_are_about_the_end_of_a_source_route() {
+        insta::assert_snapshot!(shown::lines(&[routed(4), routed(8)]), @"");
+    }
+
+    #[test]
+    fn a_packet_in_a_fragment_of_another_is_not_blamed_for_its_end() {
+        let inner = shown::ipv4(253, &[7; 40]);
+        let mut whole = shown::ipv4(4, &inner[..40]);
+        let broken = shown::ethernet(0x0800, &whole);
+        whole[6] = 0x20; // more fragments follow
+        whole[10..12].fill(0);
+        let sum = checksum::internet(&whole[..20]).to_be_bytes();
+        whole[10..12].copy_from_slice(&sum);
+        let part = shown::ethernet(0x0800, &whole);
+        insta::assert_snapshot!(shown::lines(&[broken, part]), @"");
+    }
+}

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use uarttool::capture::read::{Reader, Reading};
 use uarttool::dissect::Dissector;
 use uarttool::proto::{NoteKind, Stack, Value};
-use uarttool::record::LinkType;
+use uarttool::record::{Body, LinkType};
 
 use super::frames::{Frame, Make, made, pcap};
 use super::tables::{BY_PROTOCOL, CHECKSUMS, How, Row, Table};
@@ -37,6 +38,29 @@ pub fn compare_made(link: LinkType, make: Make, protocols: &[&str]) {
             assert!(seen > 0 || table.protocol != protocols[0], "{name}: {seen}");
         }
     }
+}
+
+/// Compares the frames of a capture, by all tables.
+pub fn compare_capture(path: &Path) -> String {
+    let mut reader = Reader::open(path, &Reading::default()).expect("it is a capture");
+    let (mut frames, mut link) = (Vec::new(), LinkType::ETHERNET);
+    while let Some(record) = reader.read().expect("it can be read") {
+        let (bytes, length) = match record.body {
+            Body::Frame(frame) => (frame.to_vec(), frame.len()),
+            Body::Packet(packet) => {
+                link = packet.link;
+                (packet.bytes.to_vec(), packet.length as usize)
+            }
+            other => panic!("{other:?}"),
+        };
+        frames.push(Frame { bytes, length, is_whole: true });
+    }
+    let fits = |table: &&Table| {
+        let is_link = |name| table.protocol != name || link == LinkType::LINUX_SLL2;
+        is_link("sll2") && (table.protocol != "sll" || link == LinkType::LINUX_SLL)
+    };
+    let tables: Vec<&Table> = BY_PROTOCOL.iter().filter(fits).collect();
+    compare(path, link, &frames, &tables).shown()
 }
 
 /// What a comparison found.
