@@ -228,7 +228,10 @@ mod tests {
 
     #[test]
     fn checksums_are_about_the_end_of_a_source_route() {
-        insta::assert_snapshot!(shown::lines(&[routed(4), routed(8)]), @"");
+        insta::assert_snapshot!(shown::lines(&[routed(4), routed(8)]), @r"
+        IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL)
+        IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL) [bad udp cksum 5918, should be 3e77]
+        ");
     }
 
     #[test]
@@ -241,6 +244,9 @@ mod tests {
         let sum = checksum::internet(&whole[..20]).to_be_bytes();
         whole[10..12].copy_from_slice(&sum);
         let part = shown::ethernet(0x0800, &whole);
-        insta::assert_snapshot!(shown::lines(&[broken, part]), @"");
+        insta::assert_snapshot!(shown::lines(&[broken, part]), @r"
+        IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20 [truncated: ipv4 needs 60 bytes, had 40]
+        IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20, fragment of id 1 at 0, more follow
+        ");
     }
 }

@@ -135,7 +135,7 @@ impl One<'_> {
                 self.stack.layers.iter().filter(|l| l.protocol.name == table.protocol).count();
             let their_count = self.their_layers(table);
             if count != their_count {
-                if self.frame.is_whole {
+                if self.frame.is_whole && !self.goes_on(table) {
                     let layers =
                         self.stack.layers.iter().map(|layer| layer.protocol.name.to_owned());
                     let theirs = self.theirs.values(self.n, "frame.protocols").map(str::to_owned);
@@ -151,6 +151,13 @@ impl One<'_> {
         if self.frame.is_whole {
             self.compare_verdicts(comparison);
         }
+    }
+
+    /// Whether this is the middle of a message: tshark remembers the connection.
+    fn goes_on(&self, table: &Table) -> bool {
+        let text = self.stack.layers.last().map_or(0, |layer| layer.payload);
+        let text = self.frame.bytes.get(text..).unwrap_or_default();
+        table.protocol == "http" && !text.windows(7).take(300).any(|part| part == b"HTTP/1.")
     }
 
     /// How many layers of a protocol they have.

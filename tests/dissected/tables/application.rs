@@ -1,6 +1,6 @@
 //! What is carried by UDP and TCP.
 
-use super::How::{After, Levelled, Number, Unordered};
+use super::How::{After, Levelled, Number, Reworded, Unordered};
 use super::{Row, hex, left, row, same, text};
 
 pub static COAP: &[Row] = &[
@@ -20,15 +20,22 @@ pub static COAP: &[Row] = &[
          coap.opt.location_query coap.opt.proxy_uri coap.opt.proxy_scheme",
         Unordered,
     ),
-    row(
-        "option.value",
-        "coap.opt.observe coap.opt.uri_port coap.opt.max_age coap.opt.hop_limit coap.opt.size1",
-        Unordered,
-    )
+    row("option.value", "coap.opt.observe coap.opt.uri_port coap.opt.max_age coap.opt.hop_limit coap.opt.size1 coap.opt.ctype coap.opt.accept", Reworded(numbered))
     .whole("tshark shows the largest number for what is too long"),
     row("option.data", "coap.opt.if_match coap.opt.etag coap.opt.unknown", Unordered)
         .whole("tshark leaves out what is too long"),
 ];
+
+/// tshark names formats instead of numbering them: there are as many more numbers on our side.
+fn numbered(ours: &mut Vec<String>, theirs: &mut Vec<String>) {
+    let all = theirs.len();
+    theirs.retain(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+    if ours.len() == all {
+        ours.retain(|value| theirs.contains(value));
+    }
+    ours.sort();
+    theirs.sort();
+}
 
 pub static DHCP: &[Row] = &[
     same("op", "dhcp.type"),
@@ -163,13 +170,16 @@ fn seconds(text: &str) -> String {
     format!("{}.{:06}", units >> 16, (units & 0xffff) * 1_000_000 >> 16)
 }
 
-/// An address or a word as the four bytes that it is.
-fn identify(id: &mut String) {
-    let bytes = match id.parse::<std::net::Ipv4Addr>() {
-        Ok(address) => address.octets().to_vec(),
-        Err(_) => [id.as_bytes(), &[0; 4]].concat()[..4].to_vec(),
-    };
-    *id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+/// An address or a word as the four bytes that it is; no word is four zeros.
+fn identify(ours: &mut Vec<String>, theirs: &mut Vec<String>) {
+    theirs.retain(|id| id != "00000000");
+    for id in ours {
+        let bytes = match id.parse::<std::net::Ipv4Addr>() {
+            Ok(address) => address.octets().to_vec(),
+            Err(_) => [id.as_bytes(), &[0; 4]].concat()[..4].to_vec(),
+        };
+        *id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
 }
 
 /// `Jul 26, 2020 13:41:36.706624072 UTC` as `2020-07-26T13:41:36.706624072Z`.
@@ -195,7 +205,7 @@ pub static NTP: &[Row] = &[
     row("precision", "ntp.precision", After(signed)),
     row("root_delay", "ntp.rootdelay", After(seconds)),
     row("root_dispersion", "ntp.rootdispersion", After(seconds)),
-    row("reference_id", "ntp.refid", Levelled(|ours, _| ours.iter_mut().for_each(identify)))
+    row("reference_id", "ntp.refid", Reworded(identify))
         .whole("bytes that are no text are escaped"),
     row("reference_timestamp", "ntp.reftime", After(moment)),
     row("origin_timestamp", "ntp.org", After(moment)),
@@ -213,7 +223,14 @@ pub static NTP: &[Row] = &[
 
 pub static TFTP: &[Row] = &[
     same("opcode", "tftp.opcode"),
-    text("filename", "tftp.source_file tftp.destination_file"),
+    // tshark repeats it in what follows.
+    row(
+        "filename",
+        "tftp.source_file tftp.destination_file",
+        Reworded(|ours, theirs| {
+            theirs.truncate(ours.len());
+        }),
+    ),
     text("mode", "tftp.type"),
     text("option.name", "tftp.option.name"),
     text("option.value", "tftp.option.value"),
