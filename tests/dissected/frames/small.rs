@@ -57,7 +57,7 @@ pub fn tftp(maker: &mut Maker) -> Vec<u8> {
             message.push(0);
         }
         _ => {
-            message.extend(b"blksize\0001024\0");
+            message.extend(b"blksize\x001024\x00");
             strings(maker, &mut message);
         }
     }

@@ -25,7 +25,8 @@ pub fn tcp(maker: &mut Maker) -> Vec<u8> {
     segment.extend(maker.bytes(8));
     let options = options(maker);
     segment.push(
-        ((20 + options.len()) / 4 << 4) as u8 | if maker.chance(4) { maker.byte() & 15 } else { 0 },
+        (((20 + options.len()) / 4) << 4) as u8
+            | if maker.chance(4) { maker.byte() & 15 } else { 0 },
     );
     segment.push(maker.byte());
     segment.extend(maker.word().to_be_bytes());

@@ -20,7 +20,12 @@ pub static COAP: &[Row] = &[
          coap.opt.location_query coap.opt.proxy_uri coap.opt.proxy_scheme",
         Unordered,
     ),
-    row("option.value", "coap.opt.observe coap.opt.uri_port coap.opt.max_age coap.opt.hop_limit coap.opt.size1 coap.opt.ctype coap.opt.accept", Reworded(numbered))
+    row(
+        "option.value",
+        "coap.opt.observe coap.opt.uri_port coap.opt.max_age coap.opt.hop_limit coap.opt.size1 \
+         coap.opt.ctype coap.opt.accept",
+        Reworded(numbered),
+    )
     .whole("tshark shows the largest number for what is too long"),
     row("option.data", "coap.opt.if_match coap.opt.etag coap.opt.unknown", Unordered)
         .whole("tshark leaves out what is too long"),
@@ -167,7 +172,7 @@ fn signed(text: &str) -> String {
 /// Units of 1/65536 seconds.
 fn seconds(text: &str) -> String {
     let units: u64 = text.parse().unwrap_or_default();
-    format!("{}.{:06}", units >> 16, (units & 0xffff) * 1_000_000 >> 16)
+    format!("{}.{:06}", units >> 16, ((units & 0xffff) * 1_000_000) >> 16)
 }
 
 /// An address or a word as the four bytes that it is; no word is four zeros.

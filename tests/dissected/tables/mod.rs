@@ -1,5 +1,7 @@
 //! Which of our fields is which of tshark's, and how the two are compared.
 
+#![allow(clippy::ptr_arg, reason = "what levels both sides has one type")]
+
 mod application;
 mod link;
 mod messages;
