@@ -194,6 +194,13 @@ pub(super) fn protocol_meaning(number: u64) -> Option<&'static str> {
     protocol_name(u8::try_from(number).ok()?)
 }
 
+/// Whether the `total` bytes of a datagram are there; if not, notes it, unless the datagram is in a
+/// fragment of another one, where its end is elsewhere.
+pub(super) fn has_datagram(walk: &mut Walk<'_>, protocol: &'static Protocol, total: usize) -> bool {
+    let is_in_part = walk.carrier().is_some_and(|carrier| !carrier.is_whole);
+    if is_in_part { walk.rest().len() >= total } else { walk.has_all(protocol, total) }
+}
+
 /// Notes the bytes behind a datagram of `total` bytes when `had` are there: padding of the frame to 60
 /// bytes is ordinary, more is not.
 pub(super) fn note_what_follows(

@@ -95,12 +95,12 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         walk.push(&IPV4, header, header);
         return Next::Payload;
     }
-    if walk.has_all(&IPV4, total) {
+    if ip::has_datagram(walk, &IPV4, total) {
         ip::note_what_follows(walk, &IPV4, bytes.len(), total);
     }
     let part = fragment(bytes);
     walk.push(&IPV4, header, total);
-    if let Some(addresses) = addresses(bytes) {
+    if let Some(addresses) = end_addresses(&bytes[..header]) {
         let is_fragment = part.is_some_and(|part| part.more || part.offset > 0);
         let is_whole = !is_fragment && bytes.len() >= total;
         walk.carried_by(Carrier { addresses, is_whole });
@@ -114,6 +114,18 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
 /// Source and destination in a header.
 pub fn addresses(header: &[u8]) -> Option<Addresses> {
     Some(Addresses::V4(ipv4_at(header, 12)?, ipv4_at(header, 16)?))
+}
+
+/// Source and final destination: the header names the next router of a source route that has not come to
+/// its end (RFC 791 section 3.1), but checksums are about the last one.
+fn end_addresses(header: &[u8]) -> Option<Addresses> {
+    let route = options(header).find_map(|(_, option)| match option {
+        [131 | 137, _, pointer, ..] if usize::from(*pointer) < option.len() => Some(option),
+        _ => None,
+    });
+    let last = route.and_then(|route| ipv4_at(route, route.len().checked_sub(4)?));
+    let destination = last.or(ipv4_at(header, 16))?;
+    Some(Addresses::V4(ipv4_at(header, 12)?, destination))
 }
 
 /// The options of a header: place and bytes of each, as far as they can be read.
@@ -192,4 +204,49 @@ fn say_options(header: &[u8], line: &mut Line) {
         };
     }
     line.text(")");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use crate::checksum::{self, Sum};
+    use crate::proto::stack::shown;
+
+    /// A datagram that goes to 10.0.0.9 by way of 192.168.100.1, the pointer of its source route being this.
+    fn routed(pointer: u8) -> Vec<u8> {
+        let (source, last) = (Ipv4Addr::new(192, 168, 100, 2), Ipv4Addr::new(10, 0, 0, 9));
+        let mut datagram = vec![0, 7, 0, 9, 0, 9, 0, 0, b'x'];
+        let sum = Sum::pseudo(source, last, 17, 9).plus(&datagram).finish().to_be_bytes();
+        datagram[6..8].copy_from_slice(&sum);
+        let mut header = vec![0x47, 0, 0, 37, 0, 1, 0, 0, 64, 17, 0, 0];
+        header.extend([192, 168, 100, 2, 192, 168, 100, 1, 131, 7, pointer, 10, 0, 0, 9, 0]);
+        let sum = checksum::internet(&header).to_be_bytes();
+        header[10..12].copy_from_slice(&sum);
+        shown::ethernet(0x0800, &[header, datagram].concat())
+    }
+
+    #[test]
+    fn checksums_are_about_the_end_of_a_source_route() {
+        insta::assert_snapshot!(shown::lines(&[routed(4), routed(8)]), @r"
+        IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL)
+        IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL) [bad udp cksum 5918, should be 3e77]
+        ");
+    }
+
+    #[test]
+    fn a_packet_in_a_fragment_of_another_is_not_blamed_for_its_end() {
+        let inner = shown::ipv4(253, &[7; 40]);
+        let mut whole = shown::ipv4(4, &inner[..40]);
+        let broken = shown::ethernet(0x0800, &whole);
+        whole[6] = 0x20; // more fragments follow
+        whole[10..12].fill(0);
+        let sum = checksum::internet(&whole[..20]).to_be_bytes();
+        whole[10..12].copy_from_slice(&sum);
+        let part = shown::ethernet(0x0800, &whole);
+        insta::assert_snapshot!(shown::lines(&[broken, part]), @r"
+        IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20 [truncated: ipv4 needs 60 bytes, had 40]
+        IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20, fragment of id 1 at 0, more follow
+        ");
+    }
 }

@@ -59,7 +59,7 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         _ => None,
     };
     let total = jumbo.unwrap_or(length.into()).saturating_add(HEADER);
-    if walk.has_all(&IPV6, total) {
+    if ip::has_datagram(walk, &IPV6, total) {
         ip::note_what_follows(walk, &IPV6, bytes.len(), total);
     }
     walk.push(&IPV6, HEADER, total);
