@@ -402,3 +402,33 @@ fn connections_are_followed_from_frame_to_frame() {
     assert!(lines[1].ends_with("HTTP: GET /index.html HTTP/1.1 [retransmission]"), "{text}");
     assert!(shown(&path, &["--json"]).contains("\"tcp.mark\":\"retransmission\""));
 }
+
+#[test]
+fn what_is_read_is_not_overwritten() {
+    let (folder, path) = recorded("a.pcapng");
+    let before = fs::read(&path).expect("it is there");
+    let link = folder.path().join("link.pcapng");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    for out in [&path, &link] {
+        let (code, _, stderr) = decode(&path, &["-w", out.to_str().expect("a plain path")]);
+        assert!(code == Some(2) && stderr.contains("would be overwritten"), "{stderr}");
+    }
+    assert_eq!(fs::read(&path).expect("it is there"), before);
+    let text = folder.path().join("a.txt");
+    let (code, _, stderr) = decode(&path, &["-s", "40", "-w", text.to_str().expect("plain")]);
+    assert!(code == Some(2) && stderr.contains("cannot hold cut frames"), "{stderr}");
+    assert!(!text.exists());
+}
+
+#[test]
+fn reading_without_end_can_be_interrupted() {
+    for format in ["hex", "raw"] {
+        let mut command = uarttool();
+        command.args(["decode", "--format", format, "-qq", "/dev/zero"]);
+        let process = Process::start(&mut command);
+        thread::sleep(Duration::from_millis(300));
+        let status = process.interrupt();
+        assert!(matches!(status.code(), Some(0 | 130)), "{status}: {}", process.stderr());
+        assert!(!process.stderr().contains("damaged"), "{}", process.stderr());
+    }
+}

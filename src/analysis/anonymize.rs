@@ -137,6 +137,11 @@ impl Anonymizer {
     }
 
     fn v6(&mut self, address: Ipv6Addr) -> Ipv6Addr {
+        if let [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c] = address.octets() {
+            let [a, b, c] = self.solicited([a, b, c]);
+            let group = [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c];
+            return Ipv6Addr::from(group);
+        }
         if address.is_multicast() || address.is_loopback() || address.is_unspecified() {
             return address;
         }
@@ -154,6 +159,12 @@ impl Anonymizer {
         new
     }
 
+    /// The last bytes of a solicited-node group (RFC 4291 section 2.7.1), which are those of an address.
+    fn solicited(&self, last: [u8; 3]) -> [u8; 3] {
+        let digest = self.digest(&[1], &last);
+        [digest[0], digest[1], digest[2]]
+    }
+
     /// Whether bit number `n` changes, given those in front of it.
     fn flip(&self, family: u8, bits: u128, n: u32) -> bool {
         let prefix = if n == 0 { 0 } else { bits >> (128 - n) };
@@ -162,6 +173,10 @@ impl Anonymizer {
     }
 
     fn mac(&mut self, mac: [u8; 6]) -> [u8; 6] {
+        if let [0x33, 0x33, 0xff, a, b, c] = mac {
+            let [a, b, c] = self.solicited([a, b, c]); // the group of who has such an address
+            return [0x33, 0x33, 0xff, a, b, c];
+        }
         if mac[0] & 1 == 1 || mac == [0; 6] {
             return mac; // a group's, or nobody's
         }

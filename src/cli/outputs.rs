@@ -85,7 +85,7 @@ impl Totals {
         if self.frames_left_out > 0 {
             let frames = terminal::count(self.frames_left_out, "frame");
             return Some(format!(
-                "{frames} not in the capture: classic pcap holds one link type; use .pcapng"
+                "{frames} not in the capture, whose format cannot hold them; use .pcapng"
             ));
         }
         (self.left_out > 0 && self.errors > 0).then(|| {

@@ -11,7 +11,7 @@ use super::terminal;
 use crate::analysis::anonymize::Anonymizer;
 use crate::capture::read::{Reader, Reading};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Category, Error, Result};
 use crate::record::Record;
 use crate::stop::Stop;
 
@@ -46,7 +46,13 @@ const PROGRESS: Duration = Duration::from_millis(250);
 
 /// Reads a file to its end, or until told to stop.
 pub fn run(job: Job, plan: Plan, stop: &Stop) -> Result<Done> {
-    let mut reader = Reader::open(&job.path, &job.reading)?;
+    let mut reader = match Reader::open(&job.path, &job.reading) {
+        Err(_) if stop.is_stopped() => {
+            let text = "interrupted before anything was read";
+            return Err(Error::new(Category::Interrupted, text));
+        }
+        reader => reader?,
+    };
     terminal::tell(&format!("reading from {}, {}", reader.name(), reader.describe()));
     let is_followed = job.reading.follow;
     let progress = Progress::new(&job.path, plan.show.is_some() || is_followed);
@@ -60,7 +66,9 @@ pub fn run(job: Job, plan: Plan, stop: &Stop) -> Result<Done> {
     };
     let result = work.read(&mut reader, stop);
     work.progress.clear();
-    work.tell_damage(&mut reader);
+    if !stop.is_stopped() {
+        work.tell_damage(&mut reader); // where we stopped reading is no damage
+    }
     if reader.passed_over() > 0 {
         let packets = terminal::count(reader.passed_over(), "packet");
         terminal::tell(&format!("{packets} of other connections passed over"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::args::CaptureArgs;
+use crate::capture::Kind;
 use crate::capture::series::{Plan, Rotation};
 use crate::error::{Error, Result};
 
@@ -64,6 +65,11 @@ impl RecordingArgs {
                 Error::usage(format!("'{name}' is no pattern for times: {error}"))
                     .with_help("use %Y %m %d %H %M %S, and %% for a percent sign")
             })?;
+        }
+        let keeps_lengths = matches!(target.kind, Kind::Pcap | Kind::Pcapng);
+        if self.snap_length.is_some_and(|bytes| bytes > 0) && !keeps_lengths {
+            return Err(Error::usage(format!("'{}' cannot hold cut frames", target.display()))
+                .with_help("use '-s' with .pcapng or .pcap"));
         }
         target.check()?;
         let snap_length = self.snap_length.map(|bytes| bytes as usize).filter(|bytes| *bytes > 0);

@@ -1,12 +1,13 @@
 //! `uarttool decode`: what sniff shows of a line, of a file.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::analysis::anonymize::Anonymizer;
-use crate::capture::Source;
 use crate::capture::read::{Format, Inner, Reading};
+use crate::capture::{Source, series};
 use crate::cli::moment::{self, Moment};
 use crate::cli::outputs::Plan;
 use crate::cli::read::{self, Done, Job};
@@ -125,7 +126,10 @@ pub fn run(args: DecodeArgs) -> Result<Verdict> {
         is_live: false,
         is_unbuffered: args.recording.is_unbuffered,
         source: Source {
-            name: args.file.display().to_string(),
+            name: match args.anonymize {
+                true => "anonymized".to_owned(),
+                false => args.file.display().to_string(),
+            },
             description: "uarttool decode".to_owned(),
             framing,
             console: None,
@@ -133,6 +137,7 @@ pub fn run(args: DecodeArgs) -> Result<Verdict> {
         count: args.count,
         clock: Clock::system(),
     };
+    refuse_the_same_file(&args.file, plan.capture.as_ref())?;
     let (stopper, stop) = stop::pair();
     signals::watch(stopper)?;
     let job = Job {
@@ -150,6 +155,22 @@ pub fn run(args: DecodeArgs) -> Result<Verdict> {
         anonymizer: args.anonymize.then(Anonymizer::new),
     };
     conclude(read::run(job, plan, &stop)?)
+}
+
+/// A capture that is written to where it is read from would be lost.
+pub(super) fn refuse_the_same_file(input: &Path, capture: Option<&series::Plan>) -> Result<()> {
+    let output = capture.and_then(|plan| plan.target.path.as_deref());
+    let (Some(output), Ok(read)) = (output, input.metadata()) else { return Ok(()) };
+    let is_same = output.metadata().is_ok_and(|written| {
+        (written.dev(), written.ino()) == (read.dev(), read.ino()) && read.is_file()
+    });
+    match is_same {
+        true => {
+            Err(Error::usage(format!("'{}' is read and would be overwritten", input.display()))
+                .with_help("give another name with '-w'"))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Says the sum, then what went wrong.

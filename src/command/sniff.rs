@@ -114,6 +114,7 @@ fn recorded(args: &SniffArgs, path: PathBuf) -> Result<Verdict> {
         console: None,
     };
     let plan = args.plan(source, framing, false, Clock::system())?;
+    super::decode::refuse_the_same_file(&path, plan.capture.as_ref())?;
     let (stopper, stop) = stop::pair();
     signals::watch(stopper)?;
     ready.tell();

@@ -125,6 +125,22 @@ mod tests {
         assert_eq!(stack.notes, [Note { protocol: "ipv4", offset: 14, kind }]);
     }
 
+    #[test]
+    fn what_the_capture_cut_is_no_fault_of_the_frame_and_counts_in_its_length() {
+        let mut dissector = Dissector::default();
+        let syn = samples::syn();
+        for kept in 14..syn.len() {
+            let stack = dissector.dissect_as(LinkType::ETHERNET, &syn[..kept], syn.len() + 100);
+            assert!(!stack.is_malformed(), "{kept}: {:?}", stack.notes);
+            let mut line = crate::proto::line::Line::new(false);
+            render::line::summary(&stack, &mut line);
+            let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
+            if kept >= 54 {
+                assert!(text.contains("length 100"), "{kept}: {text}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -12,6 +12,8 @@ pub struct Layer {
     pub start: usize,
     /// Where its header ends and its payload begins.
     pub payload: usize,
+    /// How many bytes of its header are not there.
+    pub missing: usize,
     /// Where its payload ends; bytes behind that are padding of the layer below.
     pub end: usize,
     /// Whether it belongs to a packet that an error message quotes.
@@ -112,7 +114,11 @@ impl<'a> Stack<'a> {
     pub fn payload_length(&self, n: usize) -> usize {
         let missing = self.length.saturating_sub(self.frame.len());
         let is_cut = self.layers.get(n).is_some_and(|layer| layer.end == self.frame.len());
-        self.payload(n).len() + if is_cut { missing } else { 0 }
+        let had = self.payload(n).len();
+        match self.layers.get(n) {
+            Some(layer) if is_cut => (had + missing).saturating_sub(layer.missing),
+            _ => had,
+        }
     }
 
     /// Says layer `n`; false if there is none.

@@ -134,15 +134,15 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         walk.push(&TCP, HEADER, HEADER);
         return Next::Payload;
     }
-    walk.has(&TCP, header);
+    let has_header = walk.has(&TCP, header);
     if let Some(sum) = walk.pseudo_header(6, bytes.len()) {
         let found = be16(bytes, 16).unwrap_or_default();
         if let Some(expected) = checksum::correction(sum.plus(bytes).finish(), found) {
             walk.note(&TCP, 16, NoteKind::Checksum { found, expected });
         }
     }
-    if header > HEADER {
-        let options = bytes.get(HEADER..header.min(bytes.len())).unwrap_or_default();
+    if header > HEADER && has_header {
+        let options = bytes.get(HEADER..header).unwrap_or_default();
         if let Some(at) = tcp_options::broken_at(options) {
             walk.note(&TCP, HEADER + at, NoteKind::Wrong("option cannot be read"));
         }

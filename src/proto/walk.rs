@@ -90,7 +90,8 @@ impl<'a> Walk<'a> {
         let end = self.end.min(self.at.saturating_add(total));
         let payload = end.min(self.at.saturating_add(header));
         let is_quoted = self.is_quoted;
-        self.layers.push(Layer { protocol, start: self.at, payload, end, is_quoted });
+        let missing = self.at.saturating_add(header).saturating_sub(payload);
+        self.layers.push(Layer { protocol, start: self.at, payload, missing, end, is_quoted });
         self.at = payload;
         self.end = end;
     }

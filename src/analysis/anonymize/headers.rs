@@ -14,7 +14,8 @@ pub(super) fn rewrite(protocol: &str, old: &[u8], new: &mut [u8], by: &mut Anony
             mac(old, new, 0, by);
             mac(old, new, 6, by);
         }
-        "vlan" | "llc" | "snap" | "null" | "igmp" => new.copy_from_slice(old),
+        "vlan" | "llc" | "snap" | "null" => new.copy_from_slice(old),
+        "igmp" => keep(old, new, 0..8), // version 3 has addresses behind that
         "sll" => cooked(old, new, (4, 6), by),
         "sll2" => cooked(old, new, (11, 12), by),
         "arp" => arp(old, new, by),

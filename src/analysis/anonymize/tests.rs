@@ -59,6 +59,17 @@ fn the_same_is_replaced_by_the_same_and_networks_stay_networks() {
 }
 
 #[test]
+fn the_group_of_an_address_does_not_give_it_away() {
+    let mut by = anonymizer();
+    let group: Ipv6Addr = "ff02::1:ffd5:7068".parse().expect("an address");
+    let new = by.v6(group);
+    assert!(new != group && new.to_string().starts_with("ff02::1:ff"), "{new}");
+    let octets = new.octets();
+    let mac = by.mac([0x33, 0x33, 0xff, 0xd5, 0x70, 0x68]);
+    assert_eq!(mac, [0x33, 0x33, 0xff, octets[13], octets[14], octets[15]]);
+}
+
+#[test]
 fn a_wrong_checksum_stays_wrong_by_as_much() {
     let mut by = anonymizer();
     let mut original = samples::datagram();

@@ -210,7 +210,10 @@ impl Input {
 
     /// Waits until there is something to read; `false` when patience or the input ended before.
     fn wait(&mut self) -> Result<bool> {
-        let Source::Pipe(pipe) = &self.source else { return Ok(!self.has_to_stop()) };
+        if self.has_to_stop() {
+            return Ok(false);
+        }
+        let Source::Pipe(pipe) = &self.source else { return Ok(true) };
         let started = Instant::now();
         loop {
             let mut fds = [PollFd::new(pipe, PollFlags::IN)];

@@ -55,6 +55,9 @@ pub struct ShowArgs {
     /// Addresses are never resolved to names: accepted, as in tcpdump
     #[arg(short = 'n', action = ArgAction::Count, hide = true)]
     numeric: u8,
+    /// Lines say all that they can: accepted, as in tcpdump
+    #[arg(short = 'v', action = ArgAction::Count, hide = true)]
+    verbose: u8,
     /// Lines are never held back: accepted, as in tcpdump
     #[arg(short = 'l', action = ArgAction::Count, hide = true)]
     line_buffered: u8,

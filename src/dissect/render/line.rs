@@ -7,7 +7,10 @@ use crate::proto::{Note, NoteKind, Stack};
 /// Says the whole frame, and in brackets what is wrong with it.
 pub fn summary(stack: &Stack<'_>, line: &mut Line) {
     if !stack.summarise(0, line) {
-        line.text("runt, length ").dec(stack.frame.len() as u64);
+        // Without any layer it is too short, which is noted, or nothing knows its link type.
+        let is_known = !stack.notes.is_empty() || stack.frame.is_empty();
+        line.text(if is_known { "runt" } else { "unknown link type" });
+        line.text(", length ").dec(stack.length as u64);
     }
     for note in stack.notes {
         say(note, line);
