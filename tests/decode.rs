@@ -432,3 +432,19 @@ fn reading_without_end_can_be_interrupted() {
         assert!(!process.stderr().contains("damaged"), "{}", process.stderr());
     }
 }
+
+#[test]
+fn a_capture_of_frames_alone_is_read_by_who_takes_one_link_type() {
+    let (folder, path) = recorded("a.pcapng");
+    let out = folder.path().join("frames.pcapng");
+    shown(&path, &["-w", out.to_str().expect("a plain path"), "icmp and not malformed", "-c", "2"]);
+    let bytes = fs::read(&out).expect("it is there");
+    let interfaces = bytes.windows(4).filter(|word| *word == [0, 0, 0, 1]).count();
+    assert!(interfaces >= 1);
+    assert!(!bytes.windows(6).any(|text| text == b"errors"), "only what is needed is described");
+    let (_, _, stderr) = decode(&out, &["--from", "+1h"]);
+    assert!(stderr.contains("2 of another time"), "{stderr}");
+    let reversed = ["--from", "1700000002", "--to", "1700000001"];
+    let (code, _, stderr) = decode(&out, &reversed);
+    assert!(code == Some(2) && stderr.contains("not later"), "{stderr}");
+}

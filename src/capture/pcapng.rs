@@ -1,7 +1,8 @@
-//! pcapng: the line as interface 0, with directions; what is no frame as packets of interface 1,
-//! raw bytes with a comment that says what they are; the device's console, if it was listened to, as
-//! interface 2, a line a packet; counters at the end. Packets of other link types, out of other captures,
-//! get an interface each when the first one comes. What a packet block cannot say about a record is in an
+//! pcapng: the line as interface 0, with directions; counters at the end. What is no frame is a packet of
+//! an interface of its own, raw bytes with a comment that says what they are; so is each line of the
+//! device's console, and so are packets of each other link type, out of other captures. These interfaces
+//! are described when they are first needed: programs that take one link type only read what has only
+//! frames. What a packet block cannot say about a record is in an
 //! option of our own ([`super::own`]), so that reading gives the same records again.
 //!
 //! Directions are the host's: what the device sent came in, what went to the device went out.
@@ -29,10 +30,6 @@ use crate::record::{Body, Direction, FramingError, LinkType, Record};
 
 /// The interface of frames.
 const LINE: u32 = 0;
-/// The interface of everything else: framing errors, gaps, link changes.
-const ERRORS: u32 = 1;
-/// The interface of console lines.
-const CONSOLE: u32 = 2;
 /// LINKTYPE_USER0: bytes that are no frame.
 const USER0: u32 = 147;
 /// LINKTYPE_USER1: text.
@@ -44,13 +41,32 @@ const RESOLUTION: u8 = 9;
 
 pub(super) struct Pcapng {
     writer: Option<PcapNgWriter<Vec<u8>>>,
-    /// Per interface, how many packets it has.
-    delivered: Vec<u64>,
-    has_console: bool,
-    /// The interfaces of other link types, behind ours in this order.
-    others: Vec<LinkType>,
+    /// In the order of their descriptions.
+    interfaces: Vec<Interface>,
+    /// What the line is called, and the console.
+    names: (String, String),
     /// What we say about a record besides the packet; kept for its memory.
     own: Vec<u8>,
+}
+
+/// An interface that is described.
+struct Interface {
+    of: What,
+    /// How many packets it has.
+    delivered: u64,
+}
+
+/// What an interface is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// Frames of the line.
+    Line,
+    /// Everything else about it: framing errors, gaps, link changes.
+    Errors,
+    /// Lines of the console.
+    Console,
+    /// Packets of another link type.
+    Other(LinkType),
 }
 
 impl Pcapng {
@@ -64,51 +80,56 @@ impl Pcapng {
         let mut writer = PcapNgWriter::with_section_header(Vec::new(), section).ok();
         if let Some(writer) = &mut writer {
             let line = interface(DataLink::ETHERNET, &source.name, &source.description);
-            let name = format!("{} errors", source.name);
-            let errors = interface(DataLink::from(USER0), &name, "bytes that make no frame");
             let _ = writer.write_pcapng_block(line);
-            let _ = writer.write_pcapng_block(errors);
-            if let Some(console) = &source.console {
-                let console = interface(DataLink::from(USER1), console, "the device's console");
-                let _ = writer.write_pcapng_block(console);
-            }
             out.append(writer.get_mut());
         }
-        let has_console = source.console.is_some();
-        let delivered = vec![0; if has_console { 3 } else { 2 }];
-        Pcapng { writer, delivered, has_console, others: Vec::new(), own: Vec::new() }
+        let interfaces = vec![Interface { of: What::Line, delivered: 0 }];
+        let console = source.console.clone().unwrap_or_else(|| format!("{} console", source.name));
+        Pcapng { writer, interfaces, names: (source.name.clone(), console), own: Vec::new() }
     }
 
-    /// The interface for packets of `link`; it is described when it is first needed.
-    fn interface_of(&mut self, link: LinkType) -> io::Result<u32> {
-        if link == LinkType::ETHERNET {
-            return Ok(LINE);
-        }
-        let ours = self.delivered.len() - self.others.len();
-        let n = match self.others.iter().position(|other| *other == link) {
+    /// The interface for `what`; it is described when it is first needed.
+    fn interface_of(&mut self, what: What) -> io::Result<u32> {
+        let known = self.interfaces.iter().position(|interface| interface.of == what);
+        let n = match known {
             Some(n) => n,
             None => {
-                let name = format!("link type {}", link.0);
-                let about = interface(DataLink::from(u32::from(link.0)), &name, "other packets");
+                let about = self.describe(what);
                 if let Some(writer) = &mut self.writer {
                     writer.write_pcapng_block(about).map_err(io::Error::other)?;
                 }
-                self.others.push(link);
-                self.delivered.push(0);
-                self.others.len() - 1
+                self.interfaces.push(Interface { of: what, delivered: 0 });
+                self.interfaces.len() - 1
             }
         };
-        u32::try_from(ours + n).map_err(io::Error::other)
+        u32::try_from(n).map_err(io::Error::other)
+    }
+
+    fn describe(&self, what: What) -> InterfaceDescriptionBlock<'static> {
+        let (line, console) = &self.names;
+        match what {
+            What::Line => interface(DataLink::ETHERNET, line, ""),
+            What::Errors => {
+                let name = format!("{line} errors");
+                interface(DataLink::from(USER0), &name, "bytes that make no frame")
+            }
+            What::Console => interface(DataLink::from(USER1), console, "the device's console"),
+            What::Other(link) => {
+                let name = format!("link type {}", link.0);
+                interface(DataLink::from(u32::from(link.0)), &name, "other packets")
+            }
+        }
     }
 
     fn packet(
         &mut self,
-        interface_id: u32,
+        what: What,
         record: &Record,
         (data, original_len): (&[u8], u32),
         remark: Option<String>,
         out: &mut Vec<u8>,
     ) -> io::Result<bool> {
+        let interface_id = self.interface_of(what)?;
         let Some(writer) = &mut self.writer else { return Ok(false) };
         let mut options = vec![EnhancedPacketOption::Flags(flags(record.origin.direction))];
         if let Some(comment) = comment(record, remark) {
@@ -130,8 +151,12 @@ impl Pcapng {
             options,
         };
         writer.write_pcapng_block(block).map_err(io::Error::other)?;
-        if let Some(n) = self.delivered.get_mut(interface_id as usize) {
-            *n += 1;
+        // What was not on the line does not count as delivered.
+        if let (false, Some(interface)) = (
+            matches!(record.body, Body::Gap { .. }),
+            self.interfaces.get_mut(interface_id as usize),
+        ) {
+            interface.delivered += 1;
         }
         out.append(writer.get_mut());
         Ok(true)
@@ -183,26 +208,25 @@ impl Format for Pcapng {
     ) -> io::Result<bool> {
         let whole = |data: &Bytes| u32::try_from(data.len()).map_err(io::Error::other);
         match &record.body {
-            Body::Frame(frame) => self.packet(LINE, record, (frame, whole(frame)?), remark, out),
+            Body::Frame(frame) => {
+                self.packet(What::Line, record, (frame, whole(frame)?), remark, out)
+            }
             Body::Packet(packet) => {
-                let interface = self.interface_of(packet.link)?;
+                let what = match packet.link {
+                    LinkType::ETHERNET => What::Line,
+                    link => What::Other(link),
+                };
                 let length = packet.length.max(whole(&packet.bytes)?);
-                self.packet(interface, record, (&packet.bytes, length), remark, out)
+                self.packet(what, record, (&packet.bytes, length), remark, out)
             }
             Body::FramingError(FramingError { bytes, .. }) => {
-                self.packet(ERRORS, record, (bytes, whole(bytes)?), remark, out)
+                self.packet(What::Errors, record, (bytes, whole(bytes)?), remark, out)
             }
-            Body::Gap { .. } => {
-                let held = self.packet(ERRORS, record, (&[], 0), remark, out);
-                if let (Ok(true), Some(n)) = (&held, self.delivered.get_mut(ERRORS as usize)) {
-                    *n -= 1; // nothing that was on the line
-                }
-                held
+            Body::Gap { .. } | Body::Link(_) => {
+                self.packet(What::Errors, record, (&[], 0), remark, out)
             }
-            Body::Link(_) => self.packet(ERRORS, record, (&[], 0), remark, out),
             Body::Console(line) => {
-                let interface = if self.has_console { CONSOLE } else { ERRORS };
-                self.packet(interface, record, (line, whole(line)?), remark, out)
+                self.packet(What::Console, record, (line, whole(line)?), remark, out)
             }
         }
     }
@@ -210,13 +234,14 @@ impl Format for Pcapng {
     fn finish(&mut self, now: Timestamp, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let mut all = Vec::new();
-        for (interface_id, delivered) in (0u32..).zip(&self.delivered) {
+        let delivered = self.interfaces.iter().map(|interface| interface.delivered);
+        for (interface_id, delivered) in (0u32..).zip(delivered) {
             let dropped = if interface_id == LINE { counts.dropped } else { 0 };
             let mut options = vec![InterfaceStatisticsOption::IsbIfRecv(delivered + dropped)];
             if interface_id == LINE {
                 options.push(InterfaceStatisticsOption::IsbIfDrop(dropped));
             }
-            options.push(InterfaceStatisticsOption::IsbUsrDeliv(*delivered));
+            options.push(InterfaceStatisticsOption::IsbUsrDeliv(delivered));
             all.push((interface_id, options));
         }
         for (interface_id, options) in all {

@@ -54,6 +54,8 @@ pub struct Totals {
     pub errors: u64,
     /// Frames that the filter passed over.
     pub passed_over: u64,
+    /// Frames that are not of the time that was asked for.
+    pub of_another_time: u64,
     /// Records that were dropped because we were too slow.
     pub dropped: u64,
     /// Records that the capture's format cannot hold.
@@ -105,10 +107,13 @@ impl Totals {
             0 => format!("({} to the device, {} from it)", self.to_device, self.from_device),
             _ => "(direction unknown)".to_owned(),
         };
-        let others = match self.passed_over {
+        let mut others = match self.passed_over {
             0 => String::new(),
             n => format!(", {n} passed over by the filter"),
         };
+        if self.of_another_time > 0 {
+            others += &format!(", {} of another time", self.of_another_time);
+        }
         format!(
             "{} {directions}, {}{others}, {}, {} dropped",
             terminal::count(self.frames(), "frame"),
@@ -160,6 +165,16 @@ impl Outputs {
 
     /// Takes one record.
     pub(super) fn take(&mut self, record: &Record) -> Result<(), Ending> {
+        let now = match self.plan.is_live {
+            true => self.plan.clock.now(),
+            false => record.time.map_or(Timestamp::default(), |span| span.last),
+        };
+        if let Some(capture) = &mut self.capture {
+            capture.turn(now)?;
+            if capture.is_complete() {
+                return Ok(()); // it came after the last file's time
+            }
+        }
         let passes = match &record.body {
             Body::Frame(bytes) => self.frame(record, LinkType::ETHERNET, bytes, bytes.len())?,
             Body::Packet(packet) => {
@@ -172,10 +187,6 @@ impl Outputs {
         }
         if let Some(capture) = &mut self.capture {
             let is_stdout = capture.is_stdout();
-            let now = match self.plan.is_live {
-                true => self.plan.clock.now(),
-                false => record.time.map_or(Timestamp::default(), |span| span.last),
-            };
             let before = capture.left_out();
             let done = capture.record(record, now);
             if matches!(record.body, Body::Frame(_) | Body::Packet(_)) {

@@ -12,7 +12,7 @@ use crate::analysis::anonymize::Anonymizer;
 use crate::capture::read::{Reader, Reading};
 use crate::clock::Timestamp;
 use crate::error::{Category, Error, Result};
-use crate::record::Record;
+use crate::record::{Body, Record};
 use crate::stop::Stop;
 
 /// What to read, and which part of it.
@@ -46,6 +46,11 @@ const PROGRESS: Duration = Duration::from_millis(250);
 
 /// Reads a file to its end, or until told to stop.
 pub fn run(job: Job, plan: Plan, stop: &Stop) -> Result<Done> {
+    if let (Some(Moment::At(from)), Some(Moment::At(to))) = (job.from, job.to)
+        && to <= from
+    {
+        return Err(Error::usage("'--to' is not later than '--from'"));
+    }
     let mut reader = match Reader::open(&job.path, &job.reading) {
         Err(_) if stop.is_stopped() => {
             let text = "interrupted before anything was read";
@@ -100,6 +105,8 @@ impl Work {
                 self.progress.show(n);
             }
             if !self.window.holds(&record) {
+                let is_frame = matches!(record.body, Body::Frame(_) | Body::Packet(_));
+                self.outputs.totals.of_another_time += u64::from(is_frame);
                 continue;
             }
             match &mut self.anonymizer {

@@ -89,7 +89,11 @@ impl ClockFace {
         }
         line.text(if time < reference { "-" } else { " " });
         let micros = time.0.abs_diff(reference.0) / 1000;
-        line.dec_padded((micros / 3_600_000_000) as u32, 2).text(":");
+        match micros / 3_600_000_000 {
+            hours @ ..100 => line.dec_padded(hours as u32, 2),
+            hours => line.dec(hours),
+        };
+        line.text(":");
         line.dec_padded((micros / 60_000_000 % 60) as u32, 2).text(":");
         line.dec_padded((micros / 1_000_000 % 60) as u32, 2).text(".");
         line.dec_padded((micros % 1_000_000) as u32, 6).text(" ");
@@ -123,6 +127,8 @@ mod tests {
             shown(TimeStyle::SinceFirst, &times),
             " 00:00:00.000000  00:01:00.876543  00:00:59.876543 "
         );
+        let days = [0, 101 * 3_600_000_000_000];
+        assert_eq!(shown(TimeStyle::Delta, &days), " 00:00:00.000000  101:00:00.000000 ");
         assert_eq!(TimeStyle::of_count(6), None);
     }
 }
