@@ -212,6 +212,58 @@ pub enum Recovery {
     Stopped,
 }
 
+impl Problem {
+    /// As numbers, for files and messages: which one, and what belongs to it.
+    pub const fn to_numbers(self) -> (u8, [u32; 2]) {
+        match self {
+            Problem::ZeroLength => (0, [0, 0]),
+            Problem::TooLong { length, limit } => (1, [length, limit]),
+            Problem::Cut { length: None } => (2, [0, 0]),
+            Problem::Cut { length: Some(length) } => (3, [length, 0]),
+            Problem::OutOfStep { length } => (4, [length, 0]),
+            Problem::Continued => (5, [0, 0]),
+        }
+    }
+
+    /// What [`Problem::to_numbers`] has made numbers of; `None` for any others.
+    pub const fn from_numbers(which: u8, [length, limit]: [u32; 2]) -> Option<Problem> {
+        Some(match which {
+            0 => Problem::ZeroLength,
+            1 => Problem::TooLong { length, limit },
+            2 => Problem::Cut { length: None },
+            3 => Problem::Cut { length: Some(length) },
+            4 => Problem::OutOfStep { length },
+            5 => Problem::Continued,
+            _ => return None,
+        })
+    }
+}
+
+impl Recovery {
+    /// As a number, for files and messages.
+    pub const fn to_number(self) -> u8 {
+        match self {
+            Recovery::Sure => 0,
+            Recovery::Likely => 1,
+            Recovery::Searching => 2,
+            Recovery::Ended => 3,
+            Recovery::Stopped => 4,
+        }
+    }
+
+    /// What [`Recovery::to_number`] has made a number of; `None` for any other.
+    pub const fn from_number(number: u8) -> Option<Recovery> {
+        Some(match number {
+            0 => Recovery::Sure,
+            1 => Recovery::Likely,
+            2 => Recovery::Searching,
+            3 => Recovery::Ended,
+            4 => Recovery::Stopped,
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -175,24 +175,11 @@ fn encode_body(body: &Body, out: &mut Vec<u8>) {
             out.extend(cut(text, MAX_TEXT).as_bytes());
         }
         Body::FramingError(error) => {
-            let (problem, a, b) = match error.problem {
-                Problem::ZeroLength => (0, 0, 0),
-                Problem::TooLong { length, limit } => (1, length, limit),
-                Problem::Cut { length: None } => (2, 0, 0),
-                Problem::Cut { length: Some(length) } => (3, length, 0),
-                Problem::OutOfStep { length } => (4, length, 0),
-                Problem::Continued => (5, 0, 0),
-            };
+            let (problem, [a, b]) = error.problem.to_numbers();
             out.push(problem);
-            out.extend(u32::to_be_bytes(a));
-            out.extend(u32::to_be_bytes(b));
-            out.push(match error.recovery {
-                Recovery::Sure => 0,
-                Recovery::Likely => 1,
-                Recovery::Searching => 2,
-                Recovery::Ended => 3,
-                Recovery::Stopped => 4,
-            });
+            out.extend(a.to_be_bytes());
+            out.extend(b.to_be_bytes());
+            out.push(error.recovery.to_number());
         }
     }
 }
@@ -293,23 +280,9 @@ fn framing_error(rest: &mut &[u8], plain: &Plain) -> Option<FramingError> {
     let [problem] = take(rest)?;
     let length = u32::from_be_bytes(take(rest)?);
     let limit = u32::from_be_bytes(take(rest)?);
-    let problem = match problem {
-        0 => Problem::ZeroLength,
-        1 => Problem::TooLong { length, limit },
-        2 => Problem::Cut { length: None },
-        3 => Problem::Cut { length: Some(length) },
-        4 => Problem::OutOfStep { length },
-        5 => Problem::Continued,
-        _ => return None,
-    };
-    let recovery = match take(rest)? {
-        [0] => Recovery::Sure,
-        [1] => Recovery::Likely,
-        [2] => Recovery::Searching,
-        [3] => Recovery::Ended,
-        [4] => Recovery::Stopped,
-        _ => return None,
-    };
+    let problem = Problem::from_numbers(problem, [length, limit])?;
+    let [recovery] = take(rest)?;
+    let recovery = Recovery::from_number(recovery)?;
     Some(FramingError { problem, bytes: plain.bytes.clone(), recovery })
 }
 

@@ -65,24 +65,11 @@ pub(super) fn put_record(record: &Record, out: &mut Vec<u8>) {
 }
 
 fn put_error(error: &FramingError, out: &mut Vec<u8>) {
-    let (problem, a, b) = match error.problem {
-        Problem::ZeroLength => (0, 0, 0),
-        Problem::TooLong { length, limit } => (1, length, limit),
-        Problem::Cut { length: None } => (2, 0, 0),
-        Problem::Cut { length: Some(length) } => (3, length, 0),
-        Problem::OutOfStep { length } => (4, length, 0),
-        Problem::Continued => (5, 0, 0),
-    };
+    let (problem, [a, b]) = error.problem.to_numbers();
     out.push(problem);
     out.extend(a.to_be_bytes());
     out.extend(b.to_be_bytes());
-    out.push(match error.recovery {
-        Recovery::Sure => 0,
-        Recovery::Likely => 1,
-        Recovery::Searching => 2,
-        Recovery::Ended => 3,
-        Recovery::Stopped => 4,
-    });
+    out.push(error.recovery.to_number());
     put_bytes(&error.bytes, out);
 }
 
@@ -118,23 +105,8 @@ pub(super) fn take_record(fields: &mut Fields) -> Result<Record, Malformed> {
 }
 
 fn take_error(fields: &mut Fields) -> Result<FramingError, Malformed> {
-    let (problem, length, limit) = (fields.u8()?, fields.u32()?, fields.u32()?);
-    let problem = match problem {
-        0 => Problem::ZeroLength,
-        1 => Problem::TooLong { length, limit },
-        2 => Problem::Cut { length: None },
-        3 => Problem::Cut { length: Some(length) },
-        4 => Problem::OutOfStep { length },
-        5 => Problem::Continued,
-        _ => return Err(Malformed::Nonsense),
-    };
-    let recovery = match fields.u8()? {
-        0 => Recovery::Sure,
-        1 => Recovery::Likely,
-        2 => Recovery::Searching,
-        3 => Recovery::Ended,
-        4 => Recovery::Stopped,
-        _ => return Err(Malformed::Nonsense),
-    };
+    let (problem, numbers) = (fields.u8()?, [fields.u32()?, fields.u32()?]);
+    let problem = Problem::from_numbers(problem, numbers).ok_or(Malformed::Nonsense)?;
+    let recovery = Recovery::from_number(fields.u8()?).ok_or(Malformed::Nonsense)?;
     Ok(FramingError { problem, bytes: fields.bytes()?, recovery })
 }

@@ -153,12 +153,28 @@ impl Pcapng {
     /// Section 4.3: interface, time in two halves, captured and original length, bytes, options.
     fn enhanced(&mut self, block: &Block, whole: &Bytes, at: u64, log: &mut Log) -> Option<Seen> {
         let body = block.body(whole);
+        let interface = self.order().u32(body, 0);
+        self.timed((body, whole), interface, false, at, log)
+    }
+
+    /// What the enhanced block and its predecessor share; only their interface numbers differ, and the
+    /// meaning of some options.
+    #[inline]
+    fn timed(
+        &mut self,
+        (body, whole): (&[u8], &Bytes),
+        interface: u32,
+        is_obsolete: bool,
+        at: u64,
+        log: &mut Log,
+    ) -> Option<Seen> {
         let order = self.order();
-        let (interface, is_known) = self.interface_of(order.u32(body, 0), at, log);
+        let (interface, is_known) = self.interface_of(interface, at, log);
         let time = (u64::from(order.u32(body, 4)) << 32) | u64::from(order.u32(body, 8));
         let captured = order.u32(body, 12) as usize;
         let bytes = bytes_of(whole, 20, captured, at, log)?;
-        let options = self.packet_options(body.get(20 + captured.next_multiple_of(4)..), false);
+        let options = body.get(20 + captured.next_multiple_of(4)..);
+        let options = self.packet_options(options, is_obsolete);
         let plain = Plain {
             time: is_known.then(|| interface.time(time)),
             direction: options.direction.unwrap_or(Direction::Unknown),
@@ -186,20 +202,8 @@ impl Pcapng {
     /// Appendix A: as the enhanced one, but the interface has 16 bits and 16 bits of drops follow.
     fn obsolete(&mut self, whole: &Bytes, at: u64, log: &mut Log) -> Option<Seen> {
         let body = whole.get(8..whole.len().saturating_sub(4)).unwrap_or_default();
-        let order = self.order();
-        let (interface, is_known) = self.interface_of(order.u16(body, 0).into(), at, log);
-        let time = (u64::from(order.u32(body, 4)) << 32) | u64::from(order.u32(body, 8));
-        let captured = order.u32(body, 12) as usize;
-        let bytes = bytes_of(whole, 20, captured, at, log)?;
-        let options = self.packet_options(body.get(20 + captured.next_multiple_of(4)..), true);
-        let plain = Plain {
-            time: is_known.then(|| interface.time(time)),
-            direction: options.direction.unwrap_or(Direction::Unknown),
-            link: interface.link,
-            bytes,
-            length: order.u32(body, 16),
-        };
-        Some(self.seen(plain, options))
+        let interface = self.order().u16(body, 0);
+        self.timed((body, whole), interface.into(), true, at, log)
     }
 
     /// The interface of a packet. When its description is lost, which is told once, it is taken for Ethernet
