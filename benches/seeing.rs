@@ -120,7 +120,7 @@ fn files(c: &mut Criterion) {
                     offset: None,
                     body: Body::Frame(frame.clone()),
                 };
-                file.record(&record).expect("there is room");
+                file.record(&record, None).expect("there is room");
             }
             file.flush().expect("there is room");
         };

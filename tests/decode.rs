@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,9 @@ use uarttool::clock::Timestamp;
 use uarttool::craft::{EchoRequest, Route};
 use uarttool::framing;
 use uarttool::proto::MacAddr;
-use uarttool::record::{Body, Direction, FramingError, Origin, Problem, Record, Recovery, Span};
+use uarttool::record::{
+    Body, Direction, FramingError, LinkChange, Origin, Problem, Record, Recovery, Span,
+};
 
 const START: u64 = 1_700_000_000_000_000_000;
 
@@ -98,7 +101,7 @@ fn write(path: &Path, records: &[Record]) {
         console: Some("tcp:127.0.0.1:5555".to_owned()),
     };
     let mut file = target.create(&source).expect("it can be created");
-    records.iter().for_each(|record| file.record(record).expect("there is room"));
+    records.iter().for_each(|record| file.record(record, None).expect("there is room"));
     file.finish(Timestamp(START), Counts::default()).expect("there is room");
 }
 
@@ -447,4 +450,59 @@ fn a_capture_of_frames_alone_is_read_by_who_takes_one_link_type() {
     let reversed = ["--from", "1700000002", "--to", "1700000001"];
     let (code, _, stderr) = decode(&out, &reversed);
     assert!(code == Some(2) && stderr.contains("not later"), "{stderr}");
+}
+
+#[test]
+fn what_was_remarked_is_kept_and_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.pcapng");
+    let target = Target::parse(path.to_str().expect("a plain path")).expect("a known extension");
+    let source = Source {
+        name: "a".to_owned(),
+        description: String::new(),
+        framing: framing::ALL[0],
+        console: None,
+    };
+    let mut file = target.create(&source).expect("it can be created");
+    let connected = Body::Link(LinkChange::Connected("tcp:h:1".to_owned()));
+    let frame = Body::Frame(arp().into());
+    for body in [connected, frame] {
+        let record = record(0, Direction::FromDevice, body);
+        file.record(&record, Some("lost by\nRoss \x1b[1m")).expect("there is room");
+    }
+    file.finish(Timestamp(START), Counts::default()).expect("there is room");
+
+    let again = folder.path().join("b.pcapng");
+    shown(&path, &["-w", again.to_str().expect("a plain path")]);
+    let tree = shown(&again, &["--tree"]);
+    assert_eq!(tree.matches("  # lost by\n  # Ross \\x1b[1m\n").count(), 2, "{tree}");
+    let json = shown(&again, &["--json"]);
+    assert_eq!(json.matches("\"comment\":\"lost by\\nRoss \\u001b[1m\"").count(), 2, "{json}");
+    let json = shown(&again, &["--json", "--anonymize"]);
+    assert!(json.contains("\"type\":\"link\"") && !json.contains("Ross"), "{json}");
+}
+
+#[test]
+fn a_capture_that_cannot_be_written_to_its_end_says_what_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.pcap");
+    let frame = record(0, Direction::ToDevice, Body::Frame(vec![7; 1000].into()));
+    write(&path, &vec![frame; 1000]);
+    // A pipe whose reader leaves after a while is as good as a disk that is full.
+    let pipe = folder.path().join("pipe.pcapng");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || {
+            let mut some = vec![0; 200_000];
+            fs::File::open(pipe).and_then(|mut pipe| pipe.read_exact(&mut some)).expect("so much");
+        }
+    });
+    let (code, _, stderr) = decode(&path, &["-w", pipe.to_str().expect("a plain path")]);
+    reader.join().expect("it has read");
+    assert_eq!(code, Some(3), "{stderr}");
+    let (_, rest) = stderr.split_once("it has only the first ").expect("what there is");
+    let count: u32 = rest.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+    assert!((180..1000).contains(&count), "{stderr}");
 }

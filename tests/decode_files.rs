@@ -62,7 +62,7 @@ impl Work {
         let target = Target::parse(&path.to_string_lossy()).expect("a known extension");
         let mut file = target.create(&source).expect("it can be created");
         for record in records {
-            file.record(record).expect("it can be written");
+            file.record(record, None).expect("it can be written");
         }
         let end = Timestamp(1_700_000_100_000_000_000);
         file.finish(end, Counts::default()).expect("it can be written");
@@ -158,7 +158,13 @@ fn wiresharks_programs_read_ours_and_hand_it_back_unchanged() {
     let work = Work::new();
     let ours = work.write("ours.pcapng", &motley());
     assert_eq!(read(&ours), motley());
-    assert_eq!(count(&work.run("capinfos -M -c ours.pcapng")), motley().len());
+    let packets = motley().iter().filter(|record| !is_entry(record)).count();
+    assert_eq!(count(&work.run("capinfos -M -c ours.pcapng")), packets);
+    let told = work.run("tshark -r ours.pcapng -Y systemd_journal -T fields -e _ws.col.Info");
+    let told = String::from_utf8_lossy(&told).into_owned();
+    assert_eq!(told.lines().count(), motley().len() - packets, "{told}");
+    assert!(told.contains("link: connected: tcp:127.0.0.1:5556\n"), "{told}");
+    assert!(told.contains("I (12) main: \\xff ready\n"), "{told}");
     work.run("editcap ours.pcapng copied.pcapng");
     assert_eq!(read(&work.path("copied.pcapng")), motley());
     work.run("tshark -r ours.pcapng -w filtered.pcapng -Y udp");
@@ -176,6 +182,23 @@ fn wiresharks_programs_read_ours_and_hand_it_back_unchanged() {
     assert_eq!(short.len(), motley().len());
     assert!(frames(&short).iter().all(|frame| frame.len() <= 40));
     assert!(matches!(&short[8].body, Body::Packet(packet) if packet.length == 1514), "{short:?}");
+}
+
+/// What is no packet and an entry of a journal.
+fn is_entry(record: &Record) -> bool {
+    matches!(record.body, Body::Gap { .. } | Body::Link(_) | Body::Console(_))
+}
+
+#[test]
+#[ignore = "needs tcpdump: scripts/test"]
+fn what_is_told_beside_the_frames_does_not_keep_tcpdump_from_reading_them() {
+    let work = Work::new();
+    let mut records: Vec<Record> = motley().into_iter().filter(is_entry).collect();
+    assert_eq!(records.len(), 4);
+    records.extend(plain());
+    work.write("ours.pcapng", &records);
+    let lines = work.run("tcpdump -nr ours.pcapng");
+    assert_eq!(String::from_utf8_lossy(&lines).lines().count(), plain().len());
 }
 
 #[test]
@@ -362,7 +385,7 @@ fn a_large_capture_is_read_at_once_and_memory_stays_flat() {
     let target = Target::parse(&ours.to_string_lossy()).expect("a known extension");
     let mut capture = target.create(&source).expect("it can be created");
     while let Some(record) = reader.read().expect("it can be read") {
-        capture.record(&record).expect("it can be written");
+        capture.record(&record, None).expect("it can be written");
     }
     capture.finish(Timestamp(1), Counts::default()).expect("it can be written");
     for path in [path, ours] {

@@ -533,8 +533,7 @@ fn the_console_stands_beside_the_line_and_a_crash_is_recognised() {
     let stdout = tap.stdout();
     assert_eq!(lines_with(&stdout, ":: I (").len(), lines_with(&stdout, " I (").len());
     assert!(tap.stderr().contains("console: "), "{}", tap.stderr());
-    let lines =
-        tshark(&path, &["-Y", "frame.interface_id == 2", "-T", "fields", "-e", "frame.comment"]);
+    let lines = tshark(&path, &["-Y", "systemd_journal", "-T", "fields", "-e", "_ws.col.Info"]);
     assert!(lines.contains("main: ready"), "{lines}");
     assert_wireshark_is_happy(&path);
 

@@ -76,6 +76,7 @@ fn schema() -> Value {
             "captured": { "type": "integer", "minimum": 0, "description": "bytes that the capture kept, if fewer" },
             "protocols": { "type": "array", "items": { "type": "string" }, "description": "the layers, outermost first" },
             "payload_length": { "type": "integer", "minimum": 0, "description": "bytes behind the last layer" },
+            "comment": { "type": "string", "description": "what somebody has remarked on it, in pcapng" },
             "malformed": { "type": "boolean" },
             "notes": { "type": "array", "items": { "type": "string" }, "description": "what is wrong or worth knowing" },
             "summary": { "type": "string", "description": "the line that people read" },

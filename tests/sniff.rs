@@ -171,3 +171,26 @@ fn what_was_dropped_because_nobody_read_makes_it_fail_if_wanted() {
         drop(line);
     }
 }
+
+#[test]
+fn ready_is_said_to_a_socket_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("empty.pcap");
+    fs::write(&path, b"\x4d\x3c\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0")
+        .expect("written");
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().expect("sockets");
+    let mut command = uarttool();
+    command.args(["sniff", "-qq", "--ready-fd", "0", "-r"]).arg(&path);
+    let output = command.stdin(std::os::fd::OwnedFd::from(theirs)).output().expect("it runs");
+    assert!(output.status.success(), "{}", text(&output).1);
+    let mut said = [0; 6];
+    ours.read_exact(&mut said).expect("it said something");
+    assert_eq!(&said, b"ready\n");
+}
+
+#[test]
+fn a_file_is_no_line() {
+    let output = run(["sniff", "-r", "a.pcap", "-d", "sim"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).1.contains("'-r' reads a file and '-d' a line"), "{output:?}");
+}

@@ -35,12 +35,7 @@ impl Hex {
 }
 
 impl Format for Hex {
-    fn record(
-        &mut self,
-        record: &Record,
-        _: Option<String>,
-        out: &mut Vec<u8>,
-    ) -> io::Result<bool> {
+    fn record(&mut self, record: &Record, _: Option<&str>, out: &mut Vec<u8>) -> io::Result<bool> {
         match &record.body {
             Body::Frame(frame) => self.bytes(record, frame),
             Body::Packet(Packet { link, bytes, length })

@@ -5,6 +5,7 @@
 //! a file that opens up to the last flush.
 
 mod hex;
+mod journal;
 mod own;
 mod pcap;
 mod pcapng;
@@ -51,7 +52,7 @@ trait Format: Send {
     fn record(
         &mut self,
         record: &Record,
-        remark: Option<String>,
+        remark: Option<&str>,
         out: &mut Vec<u8>,
     ) -> io::Result<bool>;
     /// Appends what comes last.
@@ -143,6 +144,7 @@ impl Target {
             good: 0,
             is_broken: false,
             written: 0,
+            spooled: 0,
             left_out: 0,
         };
         file.flush()?; // whoever reads along sees at once that there is a capture
@@ -180,7 +182,10 @@ pub struct CaptureFile {
     good: u64,
     /// A write has failed; nothing more is written.
     is_broken: bool,
+    /// Records that have reached the file.
     written: u64,
+    /// Those that have not.
+    spooled: u64,
     left_out: u64,
 }
 
@@ -191,16 +196,15 @@ impl std::fmt::Debug for CaptureFile {
 }
 
 impl CaptureFile {
-    /// Adds a record. It reaches the file with the next [`CaptureFile::flush`] at the latest.
-    pub fn record(&mut self, record: &Record) -> Result<()> {
-        self.record_with(record, None)
-    }
-
-    /// The same, with a remark where the format holds remarks.
-    pub fn record_with(&mut self, record: &Record, remark: Option<String>) -> Result<()> {
+    /// Adds a record, with a remark where the format holds remarks. It reaches the file with the next
+    /// [`CaptureFile::flush`] at the latest.
+    pub fn record(&mut self, record: &Record, remark: Option<&str>) -> Result<()> {
+        if self.is_broken {
+            return Ok(());
+        }
         let held = self.format.record(record, remark, &mut self.spool);
         match held.map_err(|error| cannot_write(&self.name, error))? {
-            true => self.written += 1,
+            true => self.spooled += 1,
             false => self.left_out += 1,
         }
         if self.spool.len() >= SPOOL { self.flush() } else { Ok(()) }
@@ -214,12 +218,16 @@ impl CaptureFile {
         }
         let done = self.sink.write_all(&self.spool);
         match &done {
-            Ok(()) => self.good += self.spool.len() as u64,
+            Ok(()) => {
+                self.good += self.spool.len() as u64;
+                self.written += self.spooled;
+            }
             Err(_) => {
                 self.is_broken = true;
                 let _ = self.sink.set_len(self.good); // a pipe has no length to be set
             }
         }
+        self.spooled = 0;
         self.spool.clear();
         done.map_err(|error| cannot_write(&self.name, error))
     }
@@ -236,9 +244,9 @@ impl CaptureFile {
         self.good + self.spool.len() as u64
     }
 
-    /// How many records are in the capture.
+    /// How many records are in the capture, those included that have not reached the file.
     pub fn written(&self) -> u64 {
-        self.written
+        self.written + self.spooled
     }
 
     /// How many records the format could not hold.

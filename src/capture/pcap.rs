@@ -65,12 +65,7 @@ impl Pcap {
 }
 
 impl Format for Pcap {
-    fn record(
-        &mut self,
-        record: &Record,
-        _: Option<String>,
-        out: &mut Vec<u8>,
-    ) -> io::Result<bool> {
+    fn record(&mut self, record: &Record, _: Option<&str>, out: &mut Vec<u8>) -> io::Result<bool> {
         let (link, bytes, length) = match &record.body {
             Body::Frame(frame) => (LinkType::ETHERNET, frame, frame.len()),
             Body::Packet(packet) => (packet.link, &packet.bytes, packet.length as usize),

@@ -1,9 +1,9 @@
-//! pcapng: the line as interface 0, with directions; counters at the end. What is no frame is a packet of
-//! an interface of its own, raw bytes with a comment that says what they are; so is each line of the
-//! device's console, and so are packets of each other link type, out of other captures. These interfaces
-//! are described when they are first needed: programs that take one link type only read what has only
-//! frames. What a packet block cannot say about a record is in an
-//! option of our own ([`super::own`]), so that reading gives the same records again.
+//! pcapng: the line as interface 0, with directions; counters at the end. Bytes that are no frame are
+//! packets of an interface of their own, with a comment that says what they are; so are packets of each
+//! other link type, out of other captures. These interfaces are described when they are first needed:
+//! programs that take one link type only read what has only frames. What has no bytes, and lines of the
+//! console, are entries of a journal ([`super::journal`]). What a packet block cannot say about a record is
+//! in an option of our own ([`super::own`]), so that reading gives the same records again.
 //!
 //! Directions are the host's: what the device sent came in, what went to the device went out.
 
@@ -23,8 +23,9 @@ use pcap_file::pcapng::blocks::interface_statistics::{
 };
 use pcap_file::pcapng::blocks::opt_common::CommonOption;
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
+use pcap_file::pcapng::blocks::systemd_journal_export::SystemdJournalExportBlock;
 
-use super::{Counts, Format, Source, own};
+use super::{Counts, Format, Source, journal, own};
 use crate::clock::Timestamp;
 use crate::record::{Body, Direction, FramingError, LinkType, Record};
 
@@ -32,8 +33,6 @@ use crate::record::{Body, Direction, FramingError, LinkType, Record};
 const LINE: u32 = 0;
 /// LINKTYPE_USER0: bytes that are no frame.
 const USER0: u32 = 147;
-/// LINKTYPE_USER1: text.
-const USER1: u32 = 148;
 /// A comment that is longer is cut: an option holds 64 KiB.
 const MAX_COMMENT: usize = 60_000;
 /// Nanoseconds.
@@ -61,10 +60,8 @@ struct Interface {
 enum What {
     /// Frames of the line.
     Line,
-    /// Everything else about it: framing errors, gaps, link changes.
+    /// What else was on it: framing errors.
     Errors,
-    /// Lines of the console.
-    Console,
     /// Packets of another link type.
     Other(LinkType),
 }
@@ -106,14 +103,13 @@ impl Pcapng {
     }
 
     fn describe(&self, what: What) -> InterfaceDescriptionBlock<'static> {
-        let (line, console) = &self.names;
+        let (line, _) = &self.names;
         match what {
             What::Line => interface(DataLink::ETHERNET, line, ""),
             What::Errors => {
                 let name = format!("{line} errors");
                 interface(DataLink::from(USER0), &name, "bytes that make no frame")
             }
-            What::Console => interface(DataLink::from(USER1), console, "the device's console"),
             What::Other(link) => {
                 let name = format!("link type {}", link.0);
                 interface(DataLink::from(u32::from(link.0)), &name, "other packets")
@@ -126,7 +122,7 @@ impl Pcapng {
         what: What,
         record: &Record,
         (data, original_len): (&[u8], u32),
-        remark: Option<String>,
+        remark: Option<&str>,
         out: &mut Vec<u8>,
     ) -> io::Result<bool> {
         let interface_id = self.interface_of(what)?;
@@ -151,23 +147,38 @@ impl Pcapng {
             options,
         };
         writer.write_pcapng_block(block).map_err(io::Error::other)?;
-        // What was not on the line does not count as delivered.
-        if let (false, Some(interface)) = (
-            matches!(record.body, Body::Gap { .. }),
-            self.interfaces.get_mut(interface_id as usize),
-        ) {
+        if let Some(interface) = self.interfaces.get_mut(interface_id as usize) {
             interface.delivered += 1;
         }
+        out.append(writer.get_mut());
+        Ok(true)
+    }
+
+    /// Writes what is no packet.
+    fn entry(
+        &mut self,
+        record: &Record,
+        remark: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<bool> {
+        let Some(writer) = &mut self.writer else { return Ok(false) };
+        let (line, console) = &self.names;
+        let is_console = matches!(record.body, Body::Console(_));
+        self.own.clear();
+        journal::encode(record, if is_console { console } else { line }, remark, &mut self.own);
+        let journal_entry = Cow::Borrowed(&self.own[..]);
+        let block = SystemdJournalExportBlock { journal_entry };
+        writer.write_pcapng_block(block).map_err(io::Error::other)?;
         out.append(writer.get_mut());
         Ok(true)
     }
 }
 
 /// What people read beside the packet: our sentence, if it is no frame, and the remark below it.
-fn comment(record: &Record, remark: Option<String>) -> Option<String> {
+fn comment(record: &Record, remark: Option<&str>) -> Option<String> {
     let comment = match (own::sentence(record), remark) {
         (Some(sentence), Some(remark)) => format!("{sentence}\n{remark}"),
-        (sentence, remark) => sentence.or(remark)?,
+        (sentence, remark) => sentence.or_else(|| remark.map(str::to_owned))?,
     };
     Some(match comment.len() > MAX_COMMENT {
         true => own::cut(&comment, MAX_COMMENT).to_owned(),
@@ -203,7 +214,7 @@ impl Format for Pcapng {
     fn record(
         &mut self,
         record: &Record,
-        remark: Option<String>,
+        remark: Option<&str>,
         out: &mut Vec<u8>,
     ) -> io::Result<bool> {
         let whole = |data: &Bytes| u32::try_from(data.len()).map_err(io::Error::other);
@@ -222,12 +233,7 @@ impl Format for Pcapng {
             Body::FramingError(FramingError { bytes, .. }) => {
                 self.packet(What::Errors, record, (bytes, whole(bytes)?), remark, out)
             }
-            Body::Gap { .. } | Body::Link(_) => {
-                self.packet(What::Errors, record, (&[], 0), remark, out)
-            }
-            Body::Console(line) => {
-                self.packet(What::Console, record, (line, whole(line)?), remark, out)
-            }
+            Body::Gap { .. } | Body::Link(_) | Body::Console(_) => self.entry(record, remark, out),
         }
     }
 

@@ -76,7 +76,7 @@ impl Series {
     }
 
     /// Adds a record, at `now`.
-    pub fn record(&mut self, record: &Record, now: Timestamp) -> Result<()> {
+    pub fn record(&mut self, record: &Record, remark: Option<&str>, now: Timestamp) -> Result<()> {
         self.turn(now)?;
         let is_frame = matches!(record.body, Body::Frame(_) | Body::Packet(_));
         let is_held = is_frame || self.plan.target.kind != Kind::Pcap;
@@ -88,8 +88,8 @@ impl Series {
         self.open(now)?;
         let Some(file) = &mut self.file else { return Ok(()) };
         match self.plan.snap_length.and_then(|most| cut(record, most)) {
-            Some(shorter) => file.record(&shorter),
-            None => file.record(record),
+            Some(shorter) => file.record(&shorter, remark),
+            None => file.record(record, remark),
         }
     }
 
@@ -176,9 +176,10 @@ impl Series {
 
     fn close(&mut self, now: Timestamp, counts: Counts) -> Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
+        let done = file.finish(now, counts);
         self.written += file.written();
         self.left_out += file.left_out();
-        file.finish(now, counts)
+        done
     }
 
     /// How many records the format could not hold.

@@ -13,12 +13,7 @@ pub(super) struct Stream {
 }
 
 impl Format for Stream {
-    fn record(
-        &mut self,
-        record: &Record,
-        _: Option<String>,
-        out: &mut Vec<u8>,
-    ) -> io::Result<bool> {
+    fn record(&mut self, record: &Record, _: Option<&str>, out: &mut Vec<u8>) -> io::Result<bool> {
         Ok(match &record.body {
             Body::Frame(frame) => self.framing.encode(frame, out).is_ok(),
             Body::FramingError(error) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::show::{Printer, Style};
+use super::show::{Aside, Printer, Style};
 use super::terminal;
 use crate::analysis::console::{self, Finding};
 use crate::analysis::flows::Flows;
@@ -62,6 +62,8 @@ pub struct Totals {
     pub left_out: u64,
     /// Those of them that are frames.
     pub frames_left_out: u64,
+    /// Records that are in the capture, if there is one.
+    pub kept: Option<u64>,
     /// Lines of the device's console.
     pub console_lines: u64,
     /// What they told.
@@ -80,6 +82,16 @@ impl Totals {
             })
             .collect();
         (self.console_lines > 0).then(|| format!("console: {lines}{findings}"))
+    }
+
+    /// What a capture has that could not be written to its end.
+    pub fn kept_summary(&self) -> Option<String> {
+        let kept = match self.kept? {
+            0 => "nothing".to_owned(),
+            1 => "only the first record".to_owned(),
+            n => format!("only the first {n} records"),
+        };
+        Some(format!("the capture is not whole: it has {kept}"))
     }
 
     /// What the capture's format could not hold, if it matters.
@@ -163,8 +175,8 @@ impl Outputs {
         }
     }
 
-    /// Takes one record.
-    pub(super) fn take(&mut self, record: &Record) -> Result<(), Ending> {
+    /// Takes one record, and what somebody has remarked on it.
+    pub(super) fn take(&mut self, record: &Record, remark: Option<&str>) -> Result<(), Ending> {
         let now = match self.plan.is_live {
             true => self.plan.clock.now(),
             false => record.time.map_or(Timestamp::default(), |span| span.last),
@@ -176,38 +188,47 @@ impl Outputs {
             }
         }
         let passes = match &record.body {
-            Body::Frame(bytes) => self.frame(record, LinkType::ETHERNET, bytes, bytes.len())?,
+            Body::Frame(bytes) => {
+                let about = (LinkType::ETHERNET, bytes.len());
+                self.frame(record, bytes, about, remark)?
+            }
             Body::Packet(packet) => {
-                self.frame(record, packet.link, &packet.bytes, packet.length as usize)?
+                let about = (packet.link, packet.length as usize);
+                self.frame(record, &packet.bytes, about, remark)?
             }
-            _ => self.other(record)?,
+            _ => self.other(record, remark)?,
         };
-        if !passes {
-            return Ok(());
+        if passes { self.keep(record, remark, now) } else { Ok(()) }
+    }
+
+    /// Adds a record to the capture.
+    fn keep(
+        &mut self,
+        record: &Record,
+        remark: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        let Some(capture) = &mut self.capture else { return Ok(()) };
+        let is_stdout = capture.is_stdout();
+        let before = capture.left_out();
+        let done = capture.record(record, remark, now);
+        if matches!(record.body, Body::Frame(_) | Body::Packet(_)) {
+            self.totals.frames_left_out += capture.left_out() - before;
         }
-        if let Some(capture) = &mut self.capture {
-            let is_stdout = capture.is_stdout();
-            let before = capture.left_out();
-            let done = capture.record(record, now);
-            if matches!(record.body, Body::Frame(_) | Body::Packet(_)) {
-                self.totals.frames_left_out += capture.left_out() - before;
-            }
-            let done = done.and_then(|()| match self.plan.is_unbuffered {
-                true => capture.flush(),
-                false => Ok(()),
-            });
-            done.or_else(abandoned_if(is_stdout))?;
-        }
-        Ok(())
+        let done = done.and_then(|()| match self.plan.is_unbuffered {
+            true => capture.flush(),
+            false => Ok(()),
+        });
+        done.or_else(abandoned_if(is_stdout))
     }
 
     /// Judges a frame and shows it; whether it passes the filter.
     fn frame(
         &mut self,
         record: &Record,
-        link: LinkType,
         bytes: &[u8],
-        length: usize,
+        (link, length): (LinkType, usize),
+        remark: Option<&str>,
     ) -> Result<bool, Ending> {
         let direction = record.origin.direction;
         let seen = Seen { frame: bytes, length, direction, link };
@@ -226,7 +247,7 @@ impl Outputs {
         let delay = time.and_then(|time| self.replies.observe(&stack, time));
         let passes = filter.is_none_or(|filter| filter.matches(&seen, || stack));
         if passes {
-            printer.frame(record, &stack, delay)?;
+            printer.frame(record, &stack, Aside { delay, remark })?;
         }
         self.count(direction, length, passes);
         Ok(passes)
@@ -246,7 +267,7 @@ impl Outputs {
     }
 
     /// Judges and shows what is no frame; whether it passes the filter.
-    fn other(&mut self, record: &Record) -> Result<bool, Ending> {
+    fn other(&mut self, record: &Record, remark: Option<&str>) -> Result<bool, Ending> {
         let what = match record.body {
             Body::FramingError(_) => Other::FramingError,
             Body::Gap { .. } => Other::Gap,
@@ -267,7 +288,7 @@ impl Outputs {
             _ => {}
         }
         if let (true, Some(printer)) = (passes, &mut self.printer) {
-            printer.other(record)?;
+            printer.other(record, remark)?;
         }
         Ok(passes)
     }
@@ -315,6 +336,7 @@ impl Outputs {
             let is_stdout = capture.is_stdout();
             let done = capture.finish(self.plan.clock.now(), Counts { dropped });
             self.totals.left_out = capture.left_out();
+            self.totals.kept = Some(capture.written());
             done.or_else(abandoned_if(is_stdout))?;
         }
         self.printer.as_mut().map_or(Ok(()), Printer::flush)

@@ -110,8 +110,9 @@ impl Work {
                 continue;
             }
             match &mut self.anonymizer {
-                Some(anonymizer) => self.outputs.take(&anonymizer.record(&record))?,
-                None => self.outputs.take(&record)?,
+                // What people remark may name what must not be told.
+                Some(anonymizer) => self.outputs.take(&anonymizer.record(&record), None)?,
+                None => self.outputs.take(&record, reader.remark())?,
             }
             if self.outputs.is_complete() {
                 return Ok(());

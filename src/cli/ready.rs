@@ -1,7 +1,9 @@
 //! `--ready-fd N`: tells the program that started us when it may go on.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
+
+use rustix::process::{self, PidfdFlags, PidfdGetfdFlags};
 
 use crate::error::{Error, Result};
 
@@ -14,7 +16,7 @@ impl Ready {
     pub fn open(fd: Option<u32>) -> Result<Ready> {
         let Some(fd) = fd else { return Ok(Ready(None)) };
         let file = OpenOptions::new().append(true).open(format!("/dev/fd/{fd}"));
-        let file = file.map_err(|error| {
+        let file = file.or_else(|error| duplicate(fd).map_err(|_| error)).map_err(|error| {
             Error::usage(format!("cannot write to file descriptor {fd}"))
                 .caused_by(error)
                 .with_help(format!("'--ready-fd {fd}' wants it open: run '... {fd}>ready.txt'"))
@@ -28,4 +30,13 @@ impl Ready {
             let _ = file.write_all(b"ready\n"); // if nobody listens any more, nobody waits
         }
     }
+}
+
+/// A socket cannot be opened again by its name, but the kernel copies the descriptors of a process
+/// whose descriptor one has.
+fn duplicate(fd: u32) -> io::Result<File> {
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    let process = process::pidfd_open(process::getpid(), PidfdFlags::empty())?;
+    let copy = process::pidfd_getfd(process, fd, PidfdGetfdFlags::empty())?;
+    Ok(File::from(copy))
 }

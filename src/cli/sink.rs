@@ -94,7 +94,7 @@ impl Sink {
             let Some(record) = first else { return Ok(()) };
             let mut next = Some(record);
             while let Some(record) = next {
-                self.outputs.take(&record)?;
+                self.outputs.take(&record, None)?;
                 if self.outputs.is_complete() {
                     return Ok(());
                 }

@@ -184,7 +184,10 @@ pub(super) fn conclude(done: Done) -> Result<Verdict> {
         terminal::tell(&left_out);
     }
     match report.error {
-        Some(error) => Err(error),
+        Some(error) => {
+            report.totals.kept_summary().as_deref().map(terminal::tell);
+            Err(error)
+        }
         None if done.is_damaged => {
             Err(Error::new(Category::InputFile, "the file is damaged; what could be read was read"))
         }

@@ -104,6 +104,13 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
 
 /// The same of a recorded file.
 fn recorded(args: &SniffArgs, path: PathBuf) -> Result<Verdict> {
+    let is_typed =
+        args.tunnel.device.is_some() && args.tunnel.device != std::env::var("UARTTOOL_DEVICE").ok();
+    if is_typed {
+        return Err(
+            Error::usage("'-r' reads a file and '-d' a line").with_help("leave one of them away")
+        );
+    }
     let mut ready = Ready::open(args.ready_fd)?;
     let framing = args.tunnel.framing.unwrap_or(framing::ALL[0]);
     let max_frame = args.tunnel.max_frame.unwrap_or(framing::DEFAULT_MAX_FRAME);
@@ -277,6 +284,7 @@ fn conclude(end: Result<End>, report: Report, spec: &Spec) -> Result<Verdict> {
         terminal::tell(&left_out);
     }
     if let Some(error) = report.error {
+        totals.kept_summary().as_deref().map(terminal::tell);
         return Err(error);
     }
     if report.is_complete {

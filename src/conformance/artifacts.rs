@@ -75,7 +75,7 @@ impl Artifacts {
                     comment.push_str(&explain(about, failure, rerun));
                 }
             }
-            file.record_with(record, Some(comment).filter(|comment| !comment.is_empty()))?;
+            file.record(record, Some(comment.as_str()).filter(|comment| !comment.is_empty()))?;
         }
         file.finish(self.clock.now(), Counts::default())
     }

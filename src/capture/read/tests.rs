@@ -66,7 +66,8 @@ fn pcapng(records: &[(Record, Option<String>)], source: &Source) -> Vec<u8> {
     let mut out = Vec::new();
     let mut format = pcapng_out::Pcapng::new(source, &mut out);
     for (record, remark) in records {
-        let held = format.record(record, remark.clone(), &mut out).expect("a Vec takes everything");
+        let held =
+            format.record(record, remark.as_deref(), &mut out).expect("a Vec takes everything");
         assert!(held);
     }
     let counts = Counts::default();

@@ -63,6 +63,14 @@ pub(super) fn bytes(bytes: &[u8], line: &mut Line) {
     hex(bytes, line);
 }
 
+/// Appends what somebody has remarked.
+pub(super) fn remark(remark: Option<&str>, line: &mut Line) {
+    if let Some(remark) = remark {
+        line.text(",\"comment\":");
+        string(remark.as_bytes(), line);
+    }
+}
+
 /// Appends what is no frame.
 pub(super) fn other(record: &Record, line: &mut Line) {
     match &record.body {

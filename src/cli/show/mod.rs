@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use clock_face::TimeStyle;
-pub(super) use printer::Printer;
+pub(super) use printer::{Aside, Printer};
 
 use crate::dissect::filter::Filter;
 use crate::error::{Error, Result};

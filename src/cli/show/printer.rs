@@ -18,6 +18,15 @@ use crate::record::{Body, Direction, LinkChange, Record, Recovery};
 /// Output is written when so much has collected, even if more is waiting.
 const BUFFER: usize = 64 * 1024;
 
+/// What is known of a frame beside its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::cli) struct Aside<'a> {
+    /// How long the question waited that it answers.
+    pub delay: Option<Duration>,
+    /// What somebody has remarked on it.
+    pub remark: Option<&'a str>,
+}
+
 /// Prints records.
 pub(in crate::cli) struct Printer {
     style: Style,
@@ -41,28 +50,32 @@ impl Printer {
         }
     }
 
-    /// A frame; `delay` is how long the question waited that it answers.
+    /// A frame.
     pub(in crate::cli) fn frame(
         &mut self,
         record: &Record,
         stack: &Stack<'_>,
-        delay: Option<Duration>,
+        aside: Aside<'_>,
     ) -> Result<(), Ending> {
         self.number += 1;
         match self.style.form {
-            Form::Json => self.json_frame(record, stack, delay),
+            Form::Json => self.json_frame(record, stack, aside),
             Form::Raw => {
                 self.start(record, record.origin.direction.arrow());
                 let framing = self.style.framing;
                 raw::frame(stack.frame, record.offset, framing, &mut self.spool, &mut self.line);
             }
-            Form::Line | Form::Tree => self.text_frame(record, stack, delay),
+            Form::Line | Form::Tree => self.text_frame(record, stack, aside),
         }
         self.flush_if_full()
     }
 
     /// What is no frame.
-    pub(in crate::cli) fn other(&mut self, record: &Record) -> Result<(), Ending> {
+    pub(in crate::cli) fn other(
+        &mut self,
+        record: &Record,
+        remark: Option<&str>,
+    ) -> Result<(), Ending> {
         if let Body::FramingError(error) = &record.body
             && error.recovery == Recovery::Stopped
         {
@@ -73,19 +86,25 @@ impl Printer {
             Form::Json => {
                 json::start(record, self.number, &mut self.line);
                 json::other(record, &mut self.line);
+                json::remark(remark, &mut self.line);
                 self.line.text("}\n");
             }
-            Form::Line | Form::Tree | Form::Raw => self.text_other(record),
+            Form::Tree => {
+                self.text_other(record);
+                self.say_remark(remark);
+            }
+            Form::Line | Form::Raw => self.text_other(record),
         }
         self.flush_if_full()
     }
 
-    fn json_frame(&mut self, record: &Record, stack: &Stack<'_>, delay: Option<Duration>) {
+    fn json_frame(&mut self, record: &Record, stack: &Stack<'_>, aside: Aside<'_>) {
         json::start(record, self.number, &mut self.line);
         self.aside.clear();
         line::summary(stack, &mut self.aside);
         json::frame(stack, self.aside.as_bytes(), &mut self.line);
-        if let Some(delay) = delay {
+        json::remark(aside.remark, &mut self.line);
+        if let Some(delay) = aside.delay {
             let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
             self.line.text(",\"delay\":").dec(nanos / 1_000_000_000).text(".");
             self.line.dec_padded((nanos % 1_000_000_000) as u32, 9);
@@ -96,25 +115,33 @@ impl Printer {
         self.line.text("}\n");
     }
 
-    fn text_frame(&mut self, record: &Record, stack: &Stack<'_>, delay: Option<Duration>) {
+    fn text_frame(&mut self, record: &Record, stack: &Stack<'_>, aside: Aside<'_>) {
         self.start(record, record.origin.direction.arrow());
         if self.style.ethernet {
             self.say_link(stack);
         }
         line::summary(stack, &mut self.line);
-        if let Some(delay) = delay {
+        if let Some(delay) = aside.delay {
             let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
             self.line.tint(Tint::Faint).text("  (").dec(micros / 1000).text(".");
             self.line.dec_padded((micros % 1000) as u32, 3).text(" ms)").plain();
         }
         self.line.text("\n");
         if self.style.form == Form::Tree {
+            self.say_remark(aside.remark);
             tree::tree(stack, &mut self.line);
         }
         if let Some(dump) = self.style.dump {
             let link = stack.layers.first().map_or(0, |layer| layer.payload);
             let bytes = stack.frame.get(if dump.link { 0 } else { link }..).unwrap_or_default();
             self::dump(bytes, dump.layout, &mut self.line);
+        }
+    }
+
+    /// What somebody has remarked on the record.
+    fn say_remark(&mut self, remark: Option<&str>) {
+        for remark in remark.into_iter().flat_map(str::lines) {
+            self.line.text("  # ").escaped(remark.as_bytes()).text("\n");
         }
     }
 

@@ -19,6 +19,8 @@ const NAMES: u32 = 4;
 const STATISTICS: u32 = 5;
 /// Enhanced packet.
 pub(super) const ENHANCED: u32 = 6;
+/// systemd journal export.
+pub(super) const JOURNAL: u32 = 9;
 /// What a section header says about the byte order, read in its own.
 const ORDER: u32 = 0x1a2b_3c4d;
 
@@ -101,9 +103,9 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Whether it brings a packet.
-    pub(super) fn is_packet(&self) -> bool {
-        matches!(self.kind, ENHANCED | SIMPLE | OBSOLETE)
+    /// Whether it may bring a record.
+    pub(super) fn has_record(&self) -> bool {
+        matches!(self.kind, ENHANCED | SIMPLE | OBSOLETE | JOURNAL)
     }
 
     /// What is between the lengths.
@@ -268,7 +270,7 @@ fn find(
 /// The order of the block that begins `at` bytes into the window, if one does.
 fn block_at(input: &mut Input, log: &mut Log, order: Order, at: usize) -> Result<Option<Order>> {
     let bytes = input.window().get(at..).unwrap_or_default();
-    let known = [SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, STATISTICS, ENHANCED];
+    let known = [SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, STATISTICS, ENHANCED, JOURNAL];
     let is_known = known.contains(&order.u32(bytes, 0));
     let Some(block) = is_known.then(|| head(bytes, order).ok()).flatten() else { return Ok(None) };
     if input.want(at + block.length.min(28), log)? != Have::Enough

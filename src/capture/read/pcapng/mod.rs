@@ -17,6 +17,7 @@ use self::interface::{Interface, Resolution};
 use super::damage::Log;
 use super::input::Input;
 use super::{Seen, Step};
+use crate::capture::journal;
 use crate::capture::own::{self, Plain};
 use crate::error::Result;
 use crate::record::{Direction, LinkType, Record};
@@ -63,11 +64,11 @@ impl Pcapng {
         }
     }
 
-    /// Reads on until the first packet is next, so that [`Pcapng::describe`] knows the interfaces.
+    /// Reads on until the first record is next, so that [`Pcapng::describe`] knows the interfaces.
     pub(super) fn begin(&mut self, input: &mut Input, log: &mut Log) -> Result<()> {
         loop {
             match self.scan(input, log)? {
-                Scan::Block(block) if !block.is_packet() => {
+                Scan::Block(block) if !block.has_record() => {
                     let body = input.take(block.length);
                     self.take_in(&block, &body, input.offset(), log);
                 }
@@ -112,6 +113,11 @@ impl Pcapng {
             block::ENHANCED => self.enhanced(block, whole, at, log),
             block::SIMPLE => self.simple(whole, at, log),
             block::OBSOLETE => self.obsolete(whole, at, log),
+            block::JOURNAL => {
+                let (record, remark) = journal::decode(block.body(whole))?;
+                self.is_ours = true;
+                Some(Seen { record, remark })
+            }
             block::INTERFACE => {
                 self.interface(block.body(whole));
                 None
