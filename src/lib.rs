@@ -35,6 +35,7 @@ pub mod tap; // where records come from: direct, proxy
 
 // Floor 6
 pub mod device; // the reference device: UART model, IP stack, services, seeded faults
+pub mod gateway; // the rootless host network: ARP, port forwards
 
 // Floor 7
 pub mod conformance; // the judge: catalogue, engine, invariants, reports

@@ -5,6 +5,7 @@ pub mod config;
 pub mod connect;
 pub mod launch;
 pub mod moment;
+pub mod network;
 pub mod outputs;
 pub mod read;
 pub mod ready;

@@ -1,5 +1,6 @@
 //! One file per command: its arguments and a short `run` that composes the floors below.
 
+mod bridge;
 mod conformance;
 mod decode;
 mod guard;
@@ -53,6 +54,7 @@ enum Command {
     Decode(Box<decode::DecodeArgs>),
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
+    Bridge(Box<bridge::BridgeArgs>),
     Sim(sim::SimArgs),
     Conformance(Box<conformance::ConformanceArgs>),
     #[command(name = "launch-guard")]
@@ -67,6 +69,7 @@ impl CommandLine {
             Command::Decode(args) => decode::run(*args),
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
+            Command::Bridge(args) => bridge::run(*args),
             Command::Sim(args) => sim::run(args),
             Command::Conformance(args) => conformance::run(*args),
             Command::Guard(args) => guard::run(args),

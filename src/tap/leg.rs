@@ -4,16 +4,18 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Tap;
+use super::host::Station;
 use super::senders::{PATIENCE, Senders};
 use crate::bus::Bus;
 use crate::clock::Timestamp;
 use crate::endpoint::{Receive, Received, Transmit};
 use crate::error::{Category, Error, Result};
 use crate::framing::Decoder;
-use crate::record::{Body, Origin, Record};
+use crate::record::{Body, Direction, Origin, Record};
 use crate::share::server::Ear;
 
 /// When the decoder is told that nothing came: soon, so that the last frame behind an error is
@@ -42,6 +44,8 @@ pub(super) struct Leg<'a> {
     quiet: usize,
     /// Who wants to know that the first frame has come.
     ear: Option<Ear>,
+    /// Who takes the frames, and a sign that there was one.
+    station: Option<(&'a dyn Station, watch::Sender<bool>)>,
 }
 
 /// How passing on ended.
@@ -73,7 +77,15 @@ impl<'a> Leg<'a> {
             last: Instant::now(),
             quiet: QUIET.len(),
             ear: None,
+            station: None,
         }
+    }
+
+    /// Hands what the device sends to `station`; what comes back turns true with the first frame.
+    pub(super) fn hand_to(&mut self, station: &'a dyn Station) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        self.station = Some((station, sender));
+        receiver
     }
 
     /// Tells `ear` when the first frame has come.
@@ -114,6 +126,16 @@ impl<'a> Leg<'a> {
             && let Some(ear) = self.ear.take()
         {
             ear.heard();
+        }
+        if let Some((station, heard)) = &self.station {
+            for record in &self.records {
+                if let (Body::Frame(frame), Direction::FromDevice) =
+                    (&record.body, record.origin.direction)
+                {
+                    heard.send_if_modified(|heard| !std::mem::replace(heard, true));
+                    station.receive(frame);
+                }
+            }
         }
         if !self.records.is_empty() {
             self.bus.borrow_mut().publish(&mut self.records);

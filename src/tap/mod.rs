@@ -5,12 +5,14 @@
 //!
 //! - [`direct`]: we are the tunnel's client and only listen.
 //! - [`proxy`]: we stand between the tunnel and its client.
+//! - [`host`]: we are the device's host, and speak ourselves.
 //! - [`console`]: beside either, the device's console.
 //!
 //! While it has the line, a tap shares it with other processes (see [`crate::share`]).
 
 pub mod console;
 pub mod direct;
+pub mod host;
 mod leg;
 pub mod proxy;
 mod recording;

@@ -1,0 +1,283 @@
+//! The rootless host network: what a device on the line takes for its gateway, without any privilege.
+//!
+//! Theory of operation. A [`Gateway`] is the [`Station`] of a tap: frames come in through
+//! [`Station::receive`] and go out through [`Station::next`]. It speaks ARP itself (`neighbour`), answers
+//! pings of its own address, and knows who gets a TCP segment or a datagram by its addresses and ports.
+//! Each TCP connection is a task with a small stack of its own (`flow`), so that the cost of a packet does
+//! not depend on how many connections there are; it moves bytes between a socket of this machine and the
+//! device, and when one of both is slow, the other waits. `forwards` open the sockets.
+//!
+//! What waits to be sent is bounded everywhere: answers of our own in a short queue that drops, and segments
+//! in a lane with room for a few, which connections enter in turn.
+
+mod answer;
+mod flow;
+pub mod forward;
+mod forwards;
+mod neighbour;
+mod stack;
+mod udp;
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::endpoint::Pending;
+use crate::event::Events;
+use crate::proto::MacAddr;
+use crate::share::wire::Host;
+use crate::tap::host::Station;
+pub use forwards::{Forwards, Opened};
+use neighbour::Neighbour;
+
+/// Answers of our own that wait to be sent; more are dropped.
+const ANSWERS: usize = 64;
+/// Segments of all connections that wait to be sent.
+const LANE: usize = 4;
+/// Packets that wait for one connection; more are dropped, and sent again by the device.
+const PACKETS: usize = 64;
+/// The first port of connections that we make (RFC 6335 section 6).
+const FIRST_PORT: u16 = 49152;
+/// A connection that we have closed is remembered for so long, in case the device repeats its end.
+const TIME_WAIT: Duration = Duration::from_secs(10);
+/// So many of them.
+const MOST_TIME_WAIT: usize = 4096;
+/// Connections at once.
+pub const MOST_FLOWS: usize = 4096;
+
+/// Who is on the line, and how connections to it are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our address.
+    pub host_ip: Ipv4Addr,
+    /// Our Ethernet address.
+    pub host_mac: MacAddr,
+    /// The device's address.
+    pub device_ip: Ipv4Addr,
+    /// Whether the user gave it; otherwise the one that the device shows is taken.
+    pub is_device_ip_fixed: bool,
+    /// The device's Ethernet address, if the user gave it; otherwise ARP finds it.
+    pub device_mac: Option<MacAddr>,
+    /// The longest IP packet in bytes.
+    pub mtu: usize,
+    /// Bytes of a connection that may be on their way, in each direction.
+    pub window: usize,
+    /// How long a connection waits for a device that is not there yet.
+    pub hold: Duration,
+}
+
+/// What a gateway has done.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections that were made to the device.
+    pub connections: AtomicU64,
+    /// Those that failed: refused, or no answer.
+    pub failed: AtomicU64,
+    /// Bytes to the device, as applications count.
+    pub to_device: AtomicU64,
+    /// Bytes from the device.
+    pub from_device: AtomicU64,
+    /// Datagrams in either direction.
+    pub datagrams: AtomicU64,
+    /// Frames that were not for us, or that we have no use for.
+    pub ignored: AtomicU64,
+    /// Frames that came faster than they could be taken.
+    pub dropped: AtomicU64,
+}
+
+/// Adds to a counter.
+fn count(counter: &AtomicU64, n: usize) {
+    counter.fetch_add(n as u64, Ordering::Relaxed);
+}
+
+/// A gateway; clones are the same one.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    events: Events,
+    counters: Counters,
+    neighbour: Neighbour,
+    state: Mutex<State>,
+    answers: mpsc::Sender<Bytes>,
+    lane: mpsc::Sender<Bytes>,
+    /// What [`Station::next`] takes from.
+    outgoing: tokio::sync::Mutex<(mpsc::Receiver<Bytes>, mpsc::Receiver<Bytes>)>,
+}
+
+/// A connection, seen from the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    device: Ipv4Addr,
+    device_port: u16,
+    /// Our port.
+    port: u16,
+}
+
+struct State {
+    /// Our addresses, which are another process's when we speak through it.
+    host: Host,
+    flows: HashMap<Key, mpsc::Sender<Bytes>>,
+    /// Connections that are over, and until when they are remembered.
+    over: VecDeque<(Key, Instant)>,
+    udp: udp::Table,
+    next_port: u16,
+}
+
+impl Gateway {
+    /// A gateway that nobody has plugged in yet.
+    pub fn new(settings: Settings, clock: Clock, events: Events) -> Gateway {
+        let (answers, answers_out) = mpsc::channel(ANSWERS);
+        let (lane, lane_out) = mpsc::channel(LANE);
+        let host = Host { ip: settings.host_ip.octets(), mac: settings.host_mac.octets() };
+        let span = u64::from(u16::MAX - FIRST_PORT) + 1;
+        let next_port = FIRST_PORT + (clock.now().0 / 1000 % span) as u16;
+        let state = State {
+            host,
+            flows: HashMap::new(),
+            over: VecDeque::new(),
+            udp: udp::Table::default(),
+            next_port,
+        };
+        Gateway(Arc::new(Inner {
+            neighbour: Neighbour::new(&settings),
+            settings,
+            clock,
+            events,
+            counters: Counters::default(),
+            state: Mutex::new(state),
+            answers,
+            lane,
+            outgoing: tokio::sync::Mutex::new((answers_out, lane_out)),
+        }))
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Connections that are open.
+    pub fn open_flows(&self) -> usize {
+        self.state().flows.len()
+    }
+
+    /// The device's address, as given or learned.
+    pub fn device_ip(&self) -> Ipv4Addr {
+        self.0.neighbour.device_ip()
+    }
+
+    /// The device's Ethernet address, once it is known.
+    pub fn device_mac(&self) -> Option<MacAddr> {
+        self.0.neighbour.mac()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn host(&self) -> (Ipv4Addr, MacAddr) {
+        let host = self.state().host;
+        (host.ip.into(), MacAddr::from(host.mac))
+    }
+
+    /// Sends an answer of our own, unless too many wait.
+    fn answer(&self, frame: Vec<u8>) {
+        if self.0.answers.try_send(frame.into()).is_err() {
+            count(&self.0.counters.dropped, 1);
+        }
+    }
+
+    /// Waits until the device can be spoken to; its Ethernet address.
+    async fn resolve(&self) -> MacAddr {
+        self.0
+            .neighbour
+            .resolve(|| {
+                let (ip, mac) = self.host();
+                self.answer(neighbour::question(ip, mac, self.device_ip()));
+            })
+            .await
+    }
+
+    /// Opens a way for packets of a connection to the device's `port`: its key, and what comes in.
+    fn enter(&self, device: Ipv4Addr, device_port: u16) -> Option<(Key, mpsc::Receiver<Bytes>)> {
+        let mut state = self.state();
+        if state.flows.len() >= MOST_FLOWS {
+            return None;
+        }
+        for _ in FIRST_PORT..=u16::MAX {
+            let port = state.next_port;
+            state.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            let key = Key { device, device_port, port };
+            if !state.flows.contains_key(&key) && !state.is_over(&key) {
+                let (sender, receiver) = mpsc::channel(PACKETS);
+                state.flows.insert(key, sender);
+                return Some((key, receiver));
+            }
+        }
+        None
+    }
+
+    /// A connection is over; `waits` if the device may still repeat its end.
+    fn leave(&self, key: &Key, waits: bool) {
+        let mut state = self.state();
+        state.flows.remove(key);
+        if waits {
+            if state.over.len() >= MOST_TIME_WAIT {
+                state.over.pop_front();
+            }
+            state.over.push_back((*key, Instant::now() + TIME_WAIT));
+        }
+    }
+}
+
+impl State {
+    /// Whether the connection ended a short while ago.
+    fn is_over(&mut self, key: &Key) -> bool {
+        let now = Instant::now();
+        while self.over.front().is_some_and(|(_, until)| *until <= now) {
+            self.over.pop_front();
+        }
+        self.over.iter().any(|(over, _)| over == key)
+    }
+}
+
+impl Station for Gateway {
+    fn up(&self, host: Option<Host>) {
+        if let Some(host) = host {
+            self.state().host = host;
+        }
+        self.0.neighbour.up();
+    }
+
+    fn down(&self) {
+        self.0.neighbour.down();
+    }
+
+    fn receive(&self, frame: &Bytes) {
+        self.take(frame);
+    }
+
+    fn next<'a>(&'a self, frames: &'a mut Vec<Bytes>) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let mut outgoing = self.0.outgoing.lock().await;
+            let (answers, lane) = &mut *outgoing;
+            poll_fn(|cx| match answers.poll_recv_many(cx, frames, ANSWERS) {
+                Poll::Ready(n) if n > 0 => Poll::Ready(()),
+                _ => lane.poll_recv_many(cx, frames, LANE).map(|_| ()),
+            })
+            .await;
+        })
+    }
+}
