@@ -4,13 +4,10 @@
 //! it is warm. Whatever the bytes are, there is a result: what cannot be decoded ends the walk
 //! with a note that says layer, offset, needed and had.
 
-#[cfg(test)]
-pub(crate) mod examined;
 pub mod filter;
 pub mod render;
-mod select;
 
-use crate::proto::{Layer, Next, Note, Stack, Walk, tcp};
+use crate::proto::{Layer, Note, Stack, Walk, tcp};
 use crate::record::LinkType;
 
 /// Dissects one frame after the other.
@@ -19,9 +16,6 @@ pub struct Dissector {
     layers: Vec<Layer>,
     notes: Vec<Note>,
 }
-
-/// No real frame nests deeper; a hostile one ends here.
-const MAX_LAYERS: usize = 24;
 
 impl Dissector {
     /// The layers of `frame`, an Ethernet frame without a check sequence.
@@ -38,26 +32,10 @@ impl Dissector {
     ) -> Stack<'a> {
         self.layers.clear();
         self.notes.clear();
-        let mut walk = Walk::new(frame, length, &mut self.layers, &mut self.notes);
-        let mut next = Next::Link(link);
-        while next != Next::Payload && walk.depth() < MAX_LAYERS {
-            next = step(next, &mut walk);
-        }
+        Walk::new(frame, length, &mut self.layers, &mut self.notes).through(link);
         let relation = tcp::Relation::default();
         Stack { frame, length, layers: &self.layers, notes: &self.notes, relation }
     }
-}
-
-/// One layer: the protocol that does not decline what comes `next`.
-fn step(next: Next, walk: &mut Walk<'_>) -> Next {
-    let (depth, notes) = (walk.depth(), walk.noted());
-    let mut after = Next::Payload;
-    select::candidates(next, walk.rest(), |protocol| {
-        after = (protocol.dissect)(walk);
-        walk.depth() > depth || after != Next::Payload || walk.noted() > notes
-    });
-    // What pushes nothing and names another protocol must not go in circles.
-    if walk.depth() == depth && after == next { Next::Payload } else { after }
 }
 
 #[cfg(test)]

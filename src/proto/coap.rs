@@ -339,8 +339,8 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{exchange as told, fields, hex, said};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{exchange as told, fields, hex, said};
 
     const ASKED: Over = Over::Udp(40000, 5683);
     const ANSWERED: Over = Over::Udp(5683, 40000);
@@ -380,24 +380,24 @@ mod tests {
             said(ASKED, &hex("40 01")),
             said(ASKED, &long),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @r#"
+        insta::assert_snapshot!(lines.join("\n"), @r"
         CoAP CON GET coap://host/sensors/temp?x=1, MID 1234, observe 0
         CoAP ACK 2.05 Content, MID 1234, text/plain, block2 0/more/64, 6 bytes
         CoAP CON 2.05 Content, MID 28672, 5 bytes
         CoAP ACK empty, MID 1234
         CoAP CON empty, MID 7
         CoAP RST empty, MID 7
-        CoAP ACK 4.04 Not Found, MID 1 [5: payload marker without a payload]
-        CoAP CON GET /, MID 1, 1 bytes [0: Invalid { field: "token_length", value: 9 }]
-        CoAP CON GET /, MID 1, 1 bytes [0: Truncated { needed: 8, had: 5 }]
-        CoAP CON GET /, MID 1, 1 bytes [4: option cannot be read]
-        CoAP CON GET /, MID 1, 2 bytes [0: Truncated { needed: 10, had: 6 }]
-        CoAP CON empty, MID 1, 2 bytes [4: an empty message with more than a header] [0: Truncated { needed: 10, had: 6 }]
+        CoAP ACK 4.04 Not Found, MID 1 [5: coap: payload marker without a payload]
+        CoAP CON GET /, MID 1, 1 bytes [0: bad coap token_length 9]
+        CoAP CON GET /, MID 1, 1 bytes [0: truncated: coap needs 8 bytes, had 5]
+        CoAP CON GET /, MID 1, 1 bytes [4: coap: option cannot be read]
+        CoAP CON GET /, MID 1, 2 bytes [0: truncated: coap needs 10 bytes, had 6]
+        CoAP CON empty, MID 1, 2 bytes [4: coap: an empty message with more than a header] [0: truncated: coap needs 10 bytes, had 6]
         payload
         CoAP CON 7.01, MID 1
-        payload [0: Truncated { needed: 4, had: 2 }]
+        payload [0: truncated: coap needs 4 bytes, had 2]
         CoAP CON GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..., MID 1
-        "#);
+        ");
     }
 
     #[test]

@@ -219,8 +219,8 @@ fn op_name(op: u64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{fields, said, said_briefly};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{fields, said, said_briefly};
 
     const TO_SERVER: Over = Over::Udp(68, 67);
     const TO_CLIENT: Over = Over::Udp(67, 68);
@@ -304,10 +304,10 @@ mod tests {
         DHCP ACK 192.168.100.2 to 02:00:00:00:00:02, xid 0x3903f326
         DHCP NAK to 02:00:00:00:00:02, xid 0x3903f326, message no\x1b[31m!
         BOOTP request from 02:00:00:00:00:02
-        DHCP message from 02:00:00:00:00:02, xid 0x3903f326 [240: message type is missing]
-        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326, hostname esp32 [0: Truncated { needed: 268, had: 267 }]
-        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326 [0: Truncated { needed: 252, had: 250 }]
-        BOOTP request from 02:00:00:00:00:02 [0: Truncated { needed: 236, had: 200 }]
+        DHCP message from 02:00:00:00:00:02, xid 0x3903f326 [240: dhcp: message type is missing]
+        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326, hostname esp32 [0: truncated: dhcp needs 268 bytes, had 267]
+        DHCP Discover from 02:00:00:00:00:02, xid 0x3903f326 [0: truncated: dhcp needs 252 bytes, had 250]
+        BOOTP request from 02:00:00:00:00:02 [0: truncated: dhcp needs 236 bytes, had 200]
         DHCP Discover from 02:00:00:00:00:02, hostname esp32
         ");
     }

@@ -403,7 +403,7 @@ fn class_name(class: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{self, Over, assert_answers, fields, said};
+    use crate::proto::examined::{self, Over, assert_answers, fields, said};
 
     const ASKED: Over = Over::Udp(40000, 53);
     const ANSWERED: Over = Over::Udp(53, 40000);
@@ -582,12 +582,12 @@ mod tests {
             said(Over::Tcp(40000, 53), &[&[0, 39][..], &query()].concat()),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        DNS query 4242 [12: name does not point back]
-        DNS query 4242 [0: Truncated { needed: 21, had: 20 }]
-        payload [0: Truncated { needed: 12, had: 11 }]
-        DNS opcode 15 65535: code 15, truncated [0: Truncated { needed: 13, had: 12 }]
-        DNS query 4242 A example.com, 1 additional [40: Trailing(1)]
-        DNS query 4242 A example.com [0: message is longer than its length says]
+        DNS query 4242 [12: dns: name does not point back]
+        DNS query 4242 [0: truncated: dns needs 21 bytes, had 20]
+        payload [0: truncated: dns needs 12 bytes, had 11]
+        DNS opcode 15 65535: code 15, truncated [0: truncated: dns needs 13 bytes, had 12]
+        DNS query 4242 A example.com, 1 additional [40: 1 bytes follow the packet]
+        DNS query 4242 A example.com [0: dns: message is longer than its length says]
         ");
     }
 

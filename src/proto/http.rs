@@ -391,8 +391,8 @@ fn status_name(status: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{exchange as told, fields, said, said_briefly};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{exchange as told, fields, said, said_briefly};
 
     const ASKED: Over = Over::Tcp(40000, 80);
     const ANSWERED: Over = Over::Tcp(80, 40000);
@@ -437,11 +437,11 @@ mod tests {
         payload
         HTTP: GET /\x1b[2J\u{202e} HTTP/1.1
         HTTP: GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...
-        HTTP: GET /old [0: request line without a version]
-        HTTP: POST /x HTTP/1.1 [18: content length is not a number]
-        HTTP: GET / HTTP/1.1 [16: header without a colon]
-        HTTP: GET / HTTP/1.1 [16: header's name is not a word]
-        HTTP: HTTP/1.1 404, chunked [45: chunk size cannot be read]
+        HTTP: GET /old [0: http: request line without a version]
+        HTTP: POST /x HTTP/1.1 [18: http: content length is not a number]
+        HTTP: GET / HTTP/1.1 [16: http: header without a colon]
+        HTTP: GET / HTTP/1.1 [16: http: header's name is not a word]
+        HTTP: HTTP/1.1 404, chunked [45: http: chunk size cannot be read]
         HTTP: HTTP/1.1 200 OK
         ");
     }

@@ -392,8 +392,8 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{exchange as told, fields, protocol, said, said_briefly};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{exchange as told, fields, protocol, said, said_briefly};
 
     const TO_BROKER: Over = Over::Tcp(40000, 1883);
     const TO_CLIENT: Over = Over::Tcp(1883, 40000);
@@ -454,7 +454,7 @@ mod tests {
         MQTT Disconnect
         MQTT Disconnect, server shutting down
         MQTT PingReq; PingReq; PingReq; PingReq; 2 more
-        MQTT PingReq [2: packet cannot be read]
+        MQTT PingReq [2: mqtt: packet cannot be read]
         payload
         MQTT Connect "esp32", user "bob"
         "#);

@@ -197,8 +197,8 @@ fn error_name(code: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{fields, said};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{fields, said};
 
     const ASKED: Over = Over::Udp(40000, 69);
     const ANSWERED: Over = Over::Udp(69, 40000);
@@ -227,11 +227,11 @@ mod tests {
         TFTP ack block 1
         TFTP error 1 "no such file"
         TFTP option ack tsize 1234
-        TFTP opcode 9 [0: Invalid { field: "opcode", value: 9 }]
-        TFTP read [2: string has no end]
-        TFTP read "file" [7: string is missing]
-        TFTP read "file" octet tsize [19: option has no value]
-        payload [0: Truncated { needed: 4, had: 3 }]
+        TFTP opcode 9 [0: bad tftp opcode 9]
+        TFTP read [2: tftp: string has no end]
+        TFTP read "file" [7: tftp: string is missing]
+        TFTP read "file" octet tsize [19: tftp: option has no value]
+        payload [0: truncated: tftp needs 4 bytes, had 3]
         "#);
     }
 

@@ -344,8 +344,8 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{fields, hex, protocol, said, said_briefly};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{fields, hex, protocol, said, said_briefly};
 
     const TO_SERVER: Over = Over::Tcp(40000, 443);
     const TO_CLIENT: Over = Over::Tcp(443, 40000);

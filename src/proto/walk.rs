@@ -1,8 +1,17 @@
 //! The state of one walk through a frame, from layer to layer.
+//!
+//! Each protocol looks at [`Walk::rest`], pushes its layer, which shortens the rest, and names what is
+//! [`Next`]; the tables of keys say which protocols that may be, and the first that does not decline
+//! goes on. Lists of layers and notes are lent, so that whoever keeps them allocates nothing once they
+//! have grown.
 
 use super::ip::Carrier;
-use super::{Layer, Note, NoteKind, Protocol};
+use super::{Layer, Next, Note, NoteKind, Protocol, select};
 use crate::checksum::Sum;
+use crate::record::LinkType;
+
+/// No real frame nests deeper; a hostile one ends here.
+const MAX_LAYERS: usize = 24;
 
 /// The state of one walk through a frame, from layer to layer.
 #[derive(Debug)]
@@ -29,6 +38,26 @@ impl<'a> Walk<'a> {
     ) -> Self {
         let (is_cut, end) = (length > frame.len(), frame.len());
         Walk { frame, is_cut, at: 0, end, is_quoted: false, carrier: None, layers, notes }
+    }
+
+    /// Goes through the whole frame, which begins as `link` says.
+    pub fn through(mut self, link: LinkType) {
+        let mut next = Next::Link(link);
+        while next != Next::Payload && self.depth() < MAX_LAYERS {
+            next = self.step(next);
+        }
+    }
+
+    /// One layer: the protocol that does not decline what comes `next`.
+    fn step(&mut self, next: Next) -> Next {
+        let (depth, notes) = (self.depth(), self.noted());
+        let mut after = Next::Payload;
+        select::candidates(next, self.rest(), |protocol| {
+            after = (protocol.dissect)(self);
+            self.depth() > depth || after != Next::Payload || self.noted() > notes
+        });
+        // What pushes nothing and names another protocol must not go in circles.
+        if self.depth() == depth && after == next { Next::Payload } else { after }
     }
 
     /// The bytes that are left for this layer and what is above it.

@@ -8,8 +8,6 @@
 use crate::proto::line::Line;
 use crate::proto::{Field, Item, Layer, Stack, Value};
 
-use super::line as one_line;
-
 /// Numbers beyond this do not survive where numbers are floating-point (RFC 8259 section 6): they are
 /// written as strings.
 const MOST_EXACT: u64 = 1 << 53;
@@ -41,7 +39,7 @@ pub fn members(stack: &Stack<'_>, line: &mut Line) {
         line.text(",\"notes\":[");
         for (n, note) in stack.notes.iter().enumerate() {
             line.text(if n > 0 { ",\"" } else { "\"" });
-            one_line::explain(note, line); // our own words: nothing to escape
+            note.explain(line); // our own words: nothing to escape
             line.text("\"");
         }
         line.text("]");

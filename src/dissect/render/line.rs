@@ -34,32 +34,8 @@ fn say(note: &Note, line: &mut Line) {
     }
     let tint = if note.is_malformed() { Tint::Wrong } else { Tint::Remark };
     line.text(" ").tint(tint).text("[");
-    explain(note, line);
+    note.explain(line);
     line.text("]").plain();
-}
-
-/// Says what a note is about.
-pub fn explain(note: &Note, line: &mut Line) {
-    match note.kind {
-        NoteKind::Padding(n) => line.dec(n as u64).text(" bytes of padding follow the packet"),
-        NoteKind::Trailing(n) => line.dec(n as u64).text(" bytes follow the packet"),
-        NoteKind::Truncated { needed, had } => {
-            line.text("truncated: ").text(note.protocol).text(" needs ").dec(needed as u64);
-            line.text(" bytes, had ").dec(had as u64)
-        }
-        NoteKind::CutByCapture { needed, had } => {
-            line.text("cut by the capture: ").text(note.protocol).text(" has ");
-            line.dec(needed as u64).text(" bytes, kept ").dec(had as u64)
-        }
-        NoteKind::Checksum { found, expected } => {
-            line.text("bad ").text(note.protocol).text(" cksum ").hex(found, 4);
-            line.text(", should be ").hex(expected, 4)
-        }
-        NoteKind::Invalid { field, value } => {
-            line.text("bad ").text(note.protocol).text(" ").text(field).text(" ").dec(value)
-        }
-        NoteKind::Wrong(what) => line.text(note.protocol).text(": ").text(what),
-    };
 }
 
 #[cfg(test)]

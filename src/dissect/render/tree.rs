@@ -1,6 +1,6 @@
 //! Every layer and field of a frame, a line each, under names that filters understand.
 
-use super::{line as one_line, value};
+use super::value;
 use crate::proto::Stack;
 use crate::proto::dump::{Layout, dump};
 use crate::proto::line::{Line, Tint};
@@ -30,7 +30,7 @@ pub fn tree(stack: &Stack<'_>, line: &mut Line) {
     for note in stack.notes {
         line.text("  ").tint(if note.is_malformed() { Tint::Wrong } else { Tint::Faint });
         line.text("! ");
-        one_line::explain(note, line);
+        note.explain(line);
         line.text(" (byte ").dec(note.offset as u64).text(")").plain().text("\n");
     }
     say_payload(stack, line);

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::proto::{ALL, Key, Next, Protocol};
+use super::{ALL, Key, Next, Protocol};
 use crate::record::LinkType;
 
 /// Protocols by key.
