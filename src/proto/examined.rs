@@ -15,7 +15,7 @@ use proptest::sample::Index;
 use super::line::Line;
 use super::samples::frame;
 pub use super::samples::{Over, hex};
-use super::{Exchange, Item, Layer, Note, NoteKind, Protocol, Stack, Value, Walk, tcp};
+use super::{Exchange, Expected, Item, Layer, Note, NoteKind, Protocol, Stack, Value, Walk, tcp};
 use crate::record::LinkType;
 
 /// The layer above UDP or TCP in the frames of [`frame`].
@@ -30,9 +30,10 @@ fn dissected<R>(
 ) -> R {
     let (mut layers, mut notes) = (Vec::new(), Vec::new());
     let length = frame.len() + missing;
-    Walk::new(frame, length, &mut layers, &mut notes).through(link);
+    let mut expected = Expected::default();
+    Walk::new(frame, length, &mut layers, &mut notes, &mut expected).through(link);
     let relation = tcp::Relation::default();
-    then(&Stack { frame, length, layers: &layers, notes: &notes, relation })
+    then(&Stack { link, frame, length, layers: &layers, notes: &notes, relation })
 }
 
 /// The same of an Ethernet frame that is all there.

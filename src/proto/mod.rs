@@ -29,6 +29,7 @@ mod ends;
 pub mod ethernet;
 #[cfg(test)]
 mod examined;
+mod expected;
 pub mod http;
 mod http_head;
 pub mod icmp;
@@ -73,6 +74,7 @@ pub mod walk;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub use domain::Domain;
+pub use expected::Expected;
 use line::Line;
 pub use pnet::util::MacAddr;
 pub(crate) use read::{be16, be32, field, ipv4_at, listed, mac_at};

@@ -60,6 +60,11 @@ impl Tables {
     }
 }
 
+/// Whether frames of that link type are dissected.
+pub(super) fn is_known(link: LinkType) -> bool {
+    TABLES.links.iter().any(|entry| entry.0 == link)
+}
+
 /// Hands the protocols that may come next to `attempt`, the likeliest first, until it says that one was
 /// taken. `rest` is the bytes that the protocol would be of.
 pub(super) fn candidates(

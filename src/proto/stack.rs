@@ -1,7 +1,8 @@
 //! What dissecting a frame yields: its layers, and notes about what is wrong or worth knowing.
 
 use super::line::Line;
-use super::{Item, Protocol, Value, tcp};
+use super::{Item, Protocol, Value, select, tcp};
+use crate::record::LinkType;
 
 /// One layer of a frame: a protocol and where it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +109,8 @@ impl Note {
 /// The layers of one frame, ready to be said, shown or filtered.
 #[derive(Clone, Copy, Debug)]
 pub struct Stack<'a> {
+    /// What the frame begins with.
+    pub link: LinkType,
     /// The whole frame, or what the capture kept of it.
     pub frame: &'a [u8],
     /// Its length on the line, in bytes.
@@ -143,6 +146,12 @@ impl<'a> Stack<'a> {
             Some(layer) if is_cut => (had + missing).saturating_sub(layer.missing),
             _ => had,
         }
+    }
+
+    /// The link type, if no protocol is known that a frame of it begins with.
+    pub fn unknown_link(&self) -> Option<LinkType> {
+        let is_unknown = self.layers.is_empty() && !select::is_known(self.link);
+        is_unknown.then_some(self.link)
     }
 
     /// Says layer `n`; false if there is none.

@@ -186,6 +186,7 @@ fn on_other_links_packets_are_found_and_ethernet_is_not() {
     let verdict = |text: &str, bytes: &[u8], link| {
         let seen = Seen { link, ..seen(bytes) };
         filter(text).matches(&seen, || Stack {
+            link,
             frame: &[],
             length: 0,
             layers: &[],
