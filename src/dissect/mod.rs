@@ -46,6 +46,7 @@ impl Dissector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::examined::damaged;
     use crate::proto::samples::Over;
     use crate::proto::{NoteKind, Value, icmp, ipv4, samples, tcp};
     use proptest::prelude::*;
@@ -180,18 +181,10 @@ mod tests {
 
         #[test]
         fn no_damage_to_a_good_frame_makes_it_panic(
-            which in 0usize..4,
-            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let mut frame = [
+            frame in damaged(&[
                 samples::echo_request(), samples::syn(), samples::datagram(), samples::arp_request(),
-            ][which].clone();
-            for (at, byte) in damage {
-                let at = at.index(frame.len());
-                frame[at] = byte;
-            }
-            frame.truncate(cut.index(frame.len() + 1));
+            ]),
+        ) {
             let mut dissector = Dissector::default();
             let stack = dissector.dissect(&frame);
             let mut line = crate::proto::line::Line::new(false);

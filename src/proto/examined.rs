@@ -147,10 +147,17 @@ pub fn exchange(over: Over, payload: &[u8]) -> Option<Exchange> {
     exchange_of(&frame(over, payload), ABOVE)
 }
 
-/// Asserts that the answer belongs to the question, and that neither is taken for the other.
+/// Asserts that the answer belongs to the question, and that neither is taken for the other; both are
+/// above UDP or TCP.
 pub fn assert_answers(question: (Over, &[u8]), answer: (Over, &[u8])) {
-    let asked = exchange(question.0, question.1).expect("it asks");
-    let answered = exchange(answer.0, answer.1).expect("it answers");
+    let [question, answer] = [question, answer].map(|(over, payload)| frame(over, payload));
+    assert_answers_of(ABOVE, &question, &answer);
+}
+
+/// The same of layer `n` of two Ethernet frames.
+pub fn assert_answers_of(n: usize, question: &[u8], answer: &[u8]) {
+    let asked = exchange_of(question, n).expect("it asks");
+    let answered = exchange_of(answer, n).expect("it answers");
     assert_eq!((asked.is_answer, answered.is_answer), (false, true));
     assert_eq!(asked.key, answered.key);
 }
@@ -212,20 +219,24 @@ pub fn examine(over: Over, payload: &[u8]) {
 
 /// Examines arbitrary bytes, and damaged and cut forms of `samples`.
 pub fn examine_hostile(over: Over, samples: &[&[u8]]) {
-    let samples: Vec<Vec<u8>> = samples.iter().map(|sample| sample.to_vec()).collect();
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let bytes = prop::collection::vec(any::<u8>(), 0..300);
-    proptest!(config.clone(), |(bytes in bytes)| examine(over, &bytes));
-    let damage = prop::collection::vec(any::<(Index, u8)>(), 0..6);
-    let which = prop::sample::select(samples.clone());
-    proptest!(config, |(sample in which, damage in damage, cut: Index)| {
-        examine(over, &damaged(&sample, &damage, cut));
-    });
+    proptest!(config(), |(bytes in bytes)| examine(over, &bytes));
+    proptest!(config(), |(bytes in damaged(samples))| examine(over, &bytes));
     for sample in samples {
         for end in 0..=sample.len() {
             examine(over, &sample[..end]);
         }
     }
+}
+
+/// Asserts that damaged and cut forms of `frames` break no promise.
+pub fn check_damaged<F: AsRef<[u8]>>(link: LinkType, frames: &[F]) {
+    proptest!(config(), |(frame in damaged(frames))| check(link, &frame));
+}
+
+/// Failures are mended and get tests of their own; their seeds are not kept.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Asserts that a message as large as a datagram can be is read in time.
@@ -245,13 +256,16 @@ pub fn examine_large(over: Over, message: &[u8]) {
     assert!(best < Some(Duration::from_millis(50)), "{best:?}");
 }
 
-/// `frame` with some bytes replaced and its end cut off.
-pub fn damaged(frame: &[u8], damage: &[(Index, u8)], cut: Index) -> Vec<u8> {
-    let mut frame = frame.to_vec();
-    for (at, byte) in damage {
-        let at = at.index(frame.len().max(1));
-        frame.get_mut(at).into_iter().for_each(|place| *place = *byte);
-    }
-    frame.truncate(cut.index(frame.len() * 2 + 1)); // most are left whole
-    frame
+/// One of `frames` with some bytes replaced and its end cut off.
+pub fn damaged<F: AsRef<[u8]>>(frames: &[F]) -> impl Strategy<Value = Vec<u8>> + use<F> {
+    let frames: Vec<Vec<u8>> = frames.iter().map(|frame| frame.as_ref().to_vec()).collect();
+    let damage = prop::collection::vec(any::<(Index, u8)>(), 0..6);
+    (prop::sample::select(frames), damage, any::<Index>()).prop_map(|(mut frame, damage, cut)| {
+        for (at, byte) in damage {
+            let at = at.index(frame.len().max(1));
+            frame.get_mut(at).into_iter().for_each(|place| *place = byte);
+        }
+        frame.truncate(cut.index(frame.len() * 2 + 1)); // most are left whole
+        frame
+    })
 }

@@ -28,7 +28,7 @@ pub mod dump;
 mod ends;
 pub mod ethernet;
 #[cfg(test)]
-mod examined;
+pub(crate) mod examined;
 mod expected;
 pub mod http;
 mod http_head;

@@ -65,7 +65,13 @@ pub fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ipv4_between(DEVICE, HOST, protocol, payload)
 }
 
-fn ipv4_between(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+/// A datagram between any two addresses.
+pub fn ipv4_between(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    protocol: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let total = (20 + payload.len() as u16).to_be_bytes();
     let mut header = [0x45, 0, total[0], total[1], 0, 1, 0, 0, 64, protocol, 0, 0].to_vec();
     header.extend(source.octets());

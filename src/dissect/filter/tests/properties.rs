@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{Filter, Seen, filter, seen};
 use crate::dissect::Dissector;
+use crate::proto::examined::damaged;
 use crate::proto::samples;
 use crate::record::LinkType;
 
@@ -121,19 +122,5 @@ proptest! {
 
 /// Good frames, damaged and cut.
 fn frames() -> impl Strategy<Value = Vec<u8>> {
-    let good = prop::sample::select(vec![
-        samples::echo_request(),
-        samples::syn(),
-        samples::datagram(),
-        samples::arp_request(),
-    ]);
-    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5);
-    (good, damage, any::<prop::sample::Index>()).prop_map(|(mut frame, damage, cut)| {
-        for (at, byte) in damage {
-            let at = at.index(frame.len());
-            frame[at] = byte;
-        }
-        frame.truncate(cut.index(frame.len() + 1));
-        frame
-    })
+    damaged(&[samples::echo_request(), samples::syn(), samples::datagram(), samples::arp_request()])
 }
