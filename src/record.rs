@@ -4,10 +4,13 @@
 //! the bytes it is about, and what a tap had to leave out travels as a [`Body::Gap`] that says
 //! how much it was.
 
+mod link_type;
+
 use bytes::Bytes;
 use std::fmt;
 
 use crate::clock::Timestamp;
+pub use link_type::LinkType;
 
 /// Which way a record went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,33 +113,6 @@ pub struct Packet {
     pub bytes: Bytes,
     /// How long it was, in bytes: never less than what was kept.
     pub length: u32,
-}
-
-/// What a captured frame begins with: a LINKTYPE_ number of the tcpdump group's registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkType(pub u16);
-
-impl LinkType {
-    /// BSD loopback: four bytes of address family in the writer's byte order.
-    pub const NULL: LinkType = LinkType(0);
-    /// Ethernet.
-    pub const ETHERNET: LinkType = LinkType(1);
-    /// An IPv4 or IPv6 packet.
-    pub const RAW: LinkType = LinkType(101);
-    /// OpenBSD loopback: four bytes of address family in network byte order.
-    pub const LOOP: LinkType = LinkType(108);
-    /// Linux cooked capture: a 16-byte header that ends with an EtherType.
-    pub const LINUX_SLL: LinkType = LinkType(113);
-    /// Whatever its user wants it to be; in our captures, bytes of the line that make no frame.
-    pub const USER0: LinkType = LinkType(147);
-    /// The same; in our captures, lines of the device's console.
-    pub const USER1: LinkType = LinkType(148);
-    /// An IPv4 packet.
-    pub const IPV4: LinkType = LinkType(228);
-    /// An IPv6 packet.
-    pub const IPV6: LinkType = LinkType(229);
-    /// Linux cooked capture, second version: a 20-byte header that begins with an EtherType.
-    pub const LINUX_SLL2: LinkType = LinkType(276);
 }
 
 /// What happened to a link.

@@ -197,9 +197,12 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
             files.push(path);
         }
     }
-    // A file of unit tests is named by its parent under #[cfg(test)].
-    files.retain(|file| file.file_stem().is_none_or(|stem| stem != "tests"));
     files
+}
+
+/// A file of unit tests is named by its parent under #[cfg(test)].
+fn is_of_tests(file: &Path) -> bool {
+    file.file_stem().is_some_and(|stem| stem == "tests")
 }
 
 #[test]
@@ -210,13 +213,22 @@ fn every_module_imports_only_from_below() {
     let mut found = Vec::new();
     for file in files {
         let relative = file.strip_prefix(&src).expect("it is below src");
-        if relative == Path::new("main.rs") {
+        if relative == Path::new("main.rs") || is_of_tests(relative) {
             continue;
         }
         let text = fs::read_to_string(&file).expect("a source file is text");
         found.extend(violations(&module_path(relative), &text));
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// A harness of their own spares the protocols' tests the way upstairs.
+#[test]
+fn tests_of_protocols_do_without_what_shows_them() {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proto")) {
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        assert!(!code_only(&text).contains("crate::dissect"), "{}", file.display());
+    }
 }
 
 #[test]

@@ -74,6 +74,8 @@ fn schema() -> Value {
             "offset": { "type": "integer", "minimum": 0, "description": "bytes of the stream in front of it" },
             "length": { "type": "integer", "minimum": 0, "description": "bytes on the line, without the framing" },
             "captured": { "type": "integer", "minimum": 0, "description": "bytes that the capture kept, if fewer" },
+            "link_type": { "type": "integer", "minimum": 0, "description": "what the frame begins with, in the registry of tcpdump.org, if that is not dissected" },
+            "link_type_name": { "type": "string", "description": "its name there, for the better known" },
             "protocols": { "type": "array", "items": { "type": "string" }, "description": "the layers, outermost first" },
             "payload_length": { "type": "integer", "minimum": 0, "description": "bytes behind the last layer" },
             "comment": { "type": "string", "description": "what somebody has remarked on it, in pcapng" },

@@ -253,6 +253,7 @@ mod tests {
     use crate::dissect::Dissector;
     use crate::dissect::render::line::summary;
     use crate::proto::line::Line;
+    use crate::proto::samples;
 
     const OPEN: u8 = tcp::ACK;
 
@@ -273,16 +274,7 @@ mod tests {
         let sum = crate::checksum::Sum::pseudo(from.into(), to.into(), 6, segment.len());
         let sum = sum.plus(&segment).finish();
         segment[16..18].copy_from_slice(&sum.to_be_bytes());
-        let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
-        frame.extend([0x45, 0]);
-        frame.extend((20 + segment.len() as u16).to_be_bytes());
-        frame.extend([0, 1, 0, 0, 64, 6, 0, 0]);
-        frame.extend(from);
-        frame.extend(to);
-        let sum = crate::checksum::internet(&frame[14..34]);
-        frame[24..26].copy_from_slice(&sum.to_be_bytes());
-        frame.extend(segment);
-        frame
+        samples::ethernet(0x0800, &samples::ipv4_between(from.into(), to.into(), 6, &segment))
     }
 
     /// What is said of each, without the addresses.

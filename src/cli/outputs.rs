@@ -234,9 +234,14 @@ impl Outputs {
         let seen = Seen { frame: bytes, length, direction, link };
         let filter = self.plan.filter.as_ref();
         let Some(printer) = &mut self.printer else {
+            // What a filter finds must not depend on which frames it looked into: each is dissected or none.
             let dissector = &mut self.dissector;
-            let passes = filter.is_none_or(|filter| {
-                filter.matches(&seen, || dissector.dissect_as(link, bytes, length))
+            let passes = filter.is_none_or(|filter| match filter.needs_layers() {
+                true => {
+                    let stack = dissector.dissect_as(link, bytes, length);
+                    filter.matches(&seen, || stack)
+                }
+                false => filter.matches(&seen, || dissector.dissect_as(link, bytes, length)),
             });
             self.count(direction, length, passes);
             return Ok(passes);

@@ -3,14 +3,14 @@
 //! A [`Dissector`] keeps its lists from frame to frame, so that dissecting allocates nothing once
 //! it is warm. Whatever the bytes are, there is a result: what cannot be decoded ends the walk
 //! with a note that says layer, offset, needed and had.
+//!
+//! Of earlier frames a Dissector remembers only where a protocol goes on that left its port, so
+//! that frames are to be given to it in their order, and those that nobody shows, too.
 
-#[cfg(test)]
-pub(crate) mod examined;
 pub mod filter;
 pub mod render;
-mod select;
 
-use crate::proto::{Layer, Next, Note, Stack, Walk, tcp};
+use crate::proto::{Expected, Layer, Note, Stack, Walk, tcp};
 use crate::record::LinkType;
 
 /// Dissects one frame after the other.
@@ -18,10 +18,8 @@ use crate::record::LinkType;
 pub struct Dissector {
     layers: Vec<Layer>,
     notes: Vec<Note>,
+    expected: Expected,
 }
-
-/// No real frame nests deeper; a hostile one ends here.
-const MAX_LAYERS: usize = 24;
 
 impl Dissector {
     /// The layers of `frame`, an Ethernet frame without a check sequence.
@@ -38,31 +36,18 @@ impl Dissector {
     ) -> Stack<'a> {
         self.layers.clear();
         self.notes.clear();
-        let mut walk = Walk::new(frame, length, &mut self.layers, &mut self.notes);
-        let mut next = Next::Link(link);
-        while next != Next::Payload && walk.depth() < MAX_LAYERS {
-            next = step(next, &mut walk);
-        }
+        let (layers, notes) = (&mut self.layers, &mut self.notes);
+        Walk::new(frame, length, layers, notes, &mut self.expected).through(link);
         let relation = tcp::Relation::default();
-        Stack { frame, length, layers: &self.layers, notes: &self.notes, relation }
+        Stack { link, frame, length, layers: &self.layers, notes: &self.notes, relation }
     }
-}
-
-/// One layer: the protocol that does not decline what comes `next`.
-fn step(next: Next, walk: &mut Walk<'_>) -> Next {
-    let (depth, notes) = (walk.depth(), walk.noted());
-    let mut after = Next::Payload;
-    select::candidates(next, walk.rest(), |protocol| {
-        after = (protocol.dissect)(walk);
-        walk.depth() > depth || after != Next::Payload || walk.noted() > notes
-    });
-    // What pushes nothing and names another protocol must not go in circles.
-    if walk.depth() == depth && after == next { Next::Payload } else { after }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::examined::damaged;
+    use crate::proto::samples::Over;
     use crate::proto::{NoteKind, Value, icmp, ipv4, samples, tcp};
     use proptest::prelude::*;
 
@@ -125,6 +110,50 @@ mod tests {
         assert_eq!(stack.notes, [Note { protocol: "ipv4", offset: 14, kind }]);
     }
 
+    /// A datagram between port 40000 of 192.168.100.2 and `port` of 192.168.100.1.
+    fn datagram(is_back: bool, port: u16, payload: &[u8]) -> Vec<u8> {
+        let over = if is_back { Over::Udp(port, 40_000) } else { Over::Udp(40_000, port) };
+        let mut frame = samples::frame(over, payload);
+        let source = if is_back { 1 } else { 2 };
+        (frame[29], frame[33]) = (source, 3 - source); // their sum is the same
+        frame
+    }
+
+    #[test]
+    fn a_tftp_transfer_is_followed_to_the_port_of_the_server() {
+        let read = datagram(false, 69, b"\0\x01firmware.bin\0octet\0");
+        let transfer = [
+            datagram(true, 2000, b"\0\x06tsize\x001234\0"),
+            datagram(false, 2000, b"\0\x04\0\0"),
+            datagram(true, 2000, b"\0\x03\0\x01abc"),
+            datagram(false, 2000, b"\0\x05\0\x03disk full\0"),
+        ];
+        let others = [
+            datagram(true, 2000, b"\0\x01firmware.bin\0octet\0"),
+            datagram(true, 2000, b"\0\x03\0"),
+            datagram(true, 2000, b"\0\x04\0\x01 "),
+            datagram(true, 2000, b"\0\x05\0\x01no end"),
+            datagram(true, 2000, b"\0\x06tsize\0"),
+            datagram(true, 5683, b"\x60\0\0\x01"),
+            samples::frame(Over::Udp(40_001, 2000), b"\0\x04\0\0"),
+        ];
+        let mut dissector = Dissector::default();
+        let mut last = |frame: &[u8]| {
+            let stack = dissector.dissect(frame);
+            assert_eq!(stack.notes, []);
+            names(&stack).last().copied()
+        };
+        for frame in &transfer {
+            assert_eq!(last(frame), Some("udp"), "nobody has asked");
+        }
+        assert_eq!(last(&read), Some("tftp"));
+        for frame in &transfer {
+            assert_eq!(last(frame), Some("tftp"));
+        }
+        let shown = others.iter().map(|frame| last(frame).unwrap_or_default()).collect::<Vec<_>>();
+        assert_eq!(shown, ["udp", "udp", "udp", "udp", "udp", "coap", "udp"]);
+    }
+
     #[test]
     fn what_the_capture_cut_is_no_fault_of_the_frame_and_counts_in_its_length() {
         let mut dissector = Dissector::default();
@@ -152,18 +181,10 @@ mod tests {
 
         #[test]
         fn no_damage_to_a_good_frame_makes_it_panic(
-            which in 0usize..4,
-            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let mut frame = [
+            frame in damaged(&[
                 samples::echo_request(), samples::syn(), samples::datagram(), samples::arp_request(),
-            ][which].clone();
-            for (at, byte) in damage {
-                let at = at.index(frame.len());
-                frame[at] = byte;
-            }
-            frame.truncate(cut.index(frame.len() + 1));
+            ]),
+        ) {
             let mut dissector = Dissector::default();
             let stack = dissector.dissect(&frame);
             let mut line = crate::proto::line::Line::new(false);

@@ -1,11 +1,11 @@
 //! CoAP (RFC 7252; observing: RFC 7641; blocks: RFC 7959).
 //!
-//! Options are written as differences: number and length each have four bits, and up to two more bytes
-//! (section 3.1). The path and the query of a request are one option for each part, and are joined.
+//! The path and the query of a request are one option for each part, and are joined.
 //! A response belongs to the request with the same token, whether it comes with the acknowledgment or
 //! on its own; an empty message, used as a ping, belongs to its reset by the message id.
 
 use super::coap_names::{code_meaning, code_name, format_name, option_name, type_name};
+use super::coap_options::{End, Opt, Options};
 use super::line::Line;
 use super::{Exchange, Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk};
 use super::{be16, ends, field, listed};
@@ -87,96 +87,6 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
     }
     walk.push(&COAP, options.at, usize::MAX);
     Next::Payload
-}
-
-/// An option of a message.
-#[derive(Clone, Copy, Debug)]
-struct Opt<'a> {
-    number: u32,
-    /// Where it begins in the message.
-    at: usize,
-    /// Where its value begins.
-    start: usize,
-    value: &'a [u8],
-}
-
-/// How the options of a message end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// With the message.
-    Options,
-    /// With the marker in front of a payload.
-    Payload,
-    /// In the middle of one, which needs so many bytes of message.
-    Cut(usize),
-    /// With a length or difference of 15, which is reserved.
-    Reserved,
-}
-
-/// Reads the options of a message.
-#[derive(Clone, Debug)]
-struct Options<'a> {
-    message: &'a [u8],
-    number: u32,
-    /// Where the next one begins; behind the last, where the payload begins.
-    at: usize,
-    end: End,
-}
-
-impl<'a> Options<'a> {
-    fn new(message: &'a [u8]) -> Self {
-        let token = message.first().map_or(0, |first| usize::from(first & 15));
-        Options { message, number: 0, at: HEADER + token, end: End::Options }
-    }
-
-    /// A number of four bits, and what extends it at `at`; and where that ends.
-    fn extended(&self, nibble: u8, at: usize) -> Result<(u32, usize), End> {
-        match nibble {
-            13 => {
-                let more = self.message.get(at).ok_or(End::Cut(at + 1))?;
-                Ok((13 + u32::from(*more), at + 1))
-            }
-            14 => {
-                let more = be16(self.message, at).ok_or(End::Cut(at + 2))?;
-                Ok((269 + u32::from(more), at + 2))
-            }
-            15 => Err(End::Reserved),
-            _ => Ok((nibble.into(), at)),
-        }
-    }
-
-    fn read(&mut self, first: u8) -> Result<Opt<'a>, End> {
-        let at = self.at;
-        let (difference, next) = self.extended(first >> 4, at + 1)?;
-        let (length, start) = self.extended(first & 15, next)?;
-        let end = start + length as usize;
-        let value = self.message.get(start..end).ok_or(End::Cut(end))?;
-        self.number = self.number.checked_add(difference).ok_or(End::Reserved)?;
-        self.at = end;
-        Ok(Opt { number: self.number, at, start, value })
-    }
-}
-
-impl<'a> Iterator for Options<'a> {
-    type Item = Opt<'a>;
-
-    fn next(&mut self) -> Option<Opt<'a>> {
-        if self.end != End::Options {
-            return None;
-        }
-        let first = *self.message.get(self.at)?;
-        if first == 0xff {
-            (self.end, self.at) = (End::Payload, self.at + 1);
-            return None;
-        }
-        match self.read(first) {
-            Ok(option) => Some(option),
-            Err(end) => {
-                self.end = end;
-                None
-            }
-        }
-    }
 }
 
 fn list(stack: &Stack<'_>, n: usize, visit: &mut dyn FnMut(Item<'_>)) {
@@ -338,123 +248,4 @@ fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{exchange as told, fields, hex, said};
-
-    const ASKED: Over = Over::Udp(40000, 5683);
-    const ANSWERED: Over = Over::Udp(5683, 40000);
-
-    /// GET coap://host/sensors/temp?x=1, observing, with a token of two bytes.
-    fn request() -> Vec<u8> {
-        let mut message = hex("42 01 04d2 abcd 34");
-        message.extend(b"host\x30\x57sensors\x04temp\x43x=1");
-        message
-    }
-
-    fn reply() -> Vec<u8> {
-        let mut message = hex("62 45 04d2 abcd c0 22 2715 91 0a ff");
-        message.extend(b"22.5 C");
-        message
-    }
-
-    #[test]
-    fn messages_read_as_sentences() {
-        let separate = [&hex("42 45 7000 abcd ff")[..], b"later"].concat();
-        let long = [&hex("40 01 0001 be 0001")[..], &[b'a'; 270]].concat();
-        let lines = [
-            said(ASKED, &request()),
-            said(ANSWERED, &reply()),
-            said(ANSWERED, &separate),
-            said(ANSWERED, &hex("60 00 04d2")),
-            said(ASKED, &hex("40 00 0007")),
-            said(ANSWERED, &hex("70 00 0007")),
-            said(ANSWERED, &hex("60 84 0001 ff")),
-            said(ASKED, &hex("49 01 0001 00")),
-            said(ASKED, &hex("44 01 0001 00")),
-            said(ASKED, &hex("40 01 0001 f0")),
-            said(ASKED, &hex("40 01 0001 b5 61")),
-            said(ASKED, &hex("40 00 0001 b5 61")),
-            said(ASKED, &hex("80 00 0001")),
-            said(ASKED, &hex("40 e1 0001")),
-            said(ASKED, &hex("40 01")),
-            said(ASKED, &long),
-        ];
-        insta::assert_snapshot!(lines.join("\n"), @r#"
-        CoAP CON GET coap://host/sensors/temp?x=1, MID 1234, observe 0
-        CoAP ACK 2.05 Content, MID 1234, text/plain, block2 0/more/64, 6 bytes
-        CoAP CON 2.05 Content, MID 28672, 5 bytes
-        CoAP ACK empty, MID 1234
-        CoAP CON empty, MID 7
-        CoAP RST empty, MID 7
-        CoAP ACK 4.04 Not Found, MID 1 [5: payload marker without a payload]
-        CoAP CON GET /, MID 1, 1 bytes [0: Invalid { field: "token_length", value: 9 }]
-        CoAP CON GET /, MID 1, 1 bytes [0: Truncated { needed: 8, had: 5 }]
-        CoAP CON GET /, MID 1, 1 bytes [4: option cannot be read]
-        CoAP CON GET /, MID 1, 2 bytes [0: Truncated { needed: 10, had: 6 }]
-        CoAP CON empty, MID 1, 2 bytes [4: an empty message with more than a header] [0: Truncated { needed: 10, had: 6 }]
-        payload
-        CoAP CON 7.01, MID 1
-        payload [0: Truncated { needed: 4, had: 2 }]
-        CoAP CON GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..., MID 1
-        "#);
-    }
-
-    #[test]
-    fn every_field_has_its_place() {
-        insta::assert_snapshot!(fields(ASKED, &request()), @r#"
-        version = 1 @0+1
-        type = 0 (confirmable) @0+1
-        token_length = 2 @0+1
-        code = 0x1 (0.01 GET) @1+1
-        message_id = 1234 @2+2
-        token = bytes abcd @4+2
-        uri_host = "host" @6+5
-        option.number = 3 (Uri-Host) @6+5
-        option.text = "host" @7+4
-        option.number = 6 (Observe) @11+1
-        option.value = 0 (register) @12+0
-        uri_path = "sensors/temp" @12+13
-        option.number = 11 (Uri-Path) @12+8
-        option.text = "sensors" @13+7
-        option.number = 11 (Uri-Path) @20+5
-        option.text = "temp" @21+4
-        uri_query = "x=1" @25+4
-        option.number = 15 (Uri-Query) @25+4
-        option.text = "x=1" @26+3
-        "#);
-        insta::assert_snapshot!(fields(ANSWERED, &reply()), @r"
-        version = 1 @0+1
-        type = 2 (acknowledgement) @0+1
-        token_length = 2 @0+1
-        code = 0x45 (2.05 Content) @1+1
-        message_id = 1234 @2+2
-        token = bytes abcd @4+2
-        option.number = 12 (Content-Format) @6+1
-        option.value = 0 (text/plain) @7+0
-        option.number = 14 (Max-Age) @7+3
-        option.value = 10005 @8+2
-        option.number = 23 (Block2) @10+2
-        option.value = 10 @11+1
-        ");
-    }
-
-    #[test]
-    fn a_response_belongs_to_the_request_with_its_token() {
-        assert_answers((ASKED, &request()), (ANSWERED, &reply()));
-        assert_answers((ASKED, &request()), (ANSWERED, &hex("42 45 7000 abcd")));
-        assert_answers((ASKED, &hex("40 00 0007")), (ANSWERED, &hex("70 00 0007")));
-        assert_eq!(told(ANSWERED, &hex("60 00 04d2")), None);
-    }
-
-    #[test]
-    fn hostile_bytes_are_harmless() {
-        examine_hostile(ASKED, &[&request(), &reply()]);
-        examine_large(ASKED, &[&hex("40 01 0001 b0")[..], &[0; 65_000]].concat());
-        examine_large(ASKED, &[&hex("40 01 0001 b1")[..], &[1; 65_000]].concat());
-        examine_large(
-            ASKED,
-            &[&hex("40 01 0001")[..], &[0xe0, 0xff, 0xff].repeat(21_000)].concat(),
-        );
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use super::ip::{self, Addresses};
+use super::ip;
 use super::{Exchange, Protocol, Stack};
 
 /// An address and a port.
@@ -14,10 +14,7 @@ pub(super) type End = (IpAddr, u16);
 
 /// Source and destination of layer `n`, whose layer below has ports.
 pub(super) fn of(stack: &Stack<'_>, n: usize) -> Option<(End, End)> {
-    let (source, destination) = match ip::addresses(stack, n)? {
-        Addresses::V4(source, destination) => (source.into(), destination.into()),
-        Addresses::V6(source, destination) => (source.into(), destination.into()),
-    };
+    let (source, destination) = ip::addresses(stack, n)?.both();
     let (from, to) = ip::ports(stack, n.checked_sub(1)?)?;
     Some(((source, from), (destination, to)))
 }

@@ -1,7 +1,7 @@
 //! What IPv4 and IPv6 have in common for the layers above: addresses, ports in front of the
 //! summary, names of protocol numbers.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::line::Line;
 use super::{NoteKind, Protocol, Stack, Walk, be16, ethernet, ipv4, ipv6_extensions, tcp, udp};
@@ -14,6 +14,16 @@ pub enum Addresses {
     V4(Ipv4Addr, Ipv4Addr),
     /// Of an IPv6 packet.
     V6(Ipv6Addr, Ipv6Addr),
+}
+
+impl Addresses {
+    /// Source and destination, of whichever version.
+    pub fn both(self) -> (IpAddr, IpAddr) {
+        match self {
+            Addresses::V4(source, destination) => (source.into(), destination.into()),
+            Addresses::V6(source, destination) => (source.into(), destination.into()),
+        }
+    }
 }
 
 /// A datagram, as far as its payload has to know it.

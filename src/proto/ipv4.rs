@@ -211,7 +211,8 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use crate::checksum::{self, Sum};
-    use crate::proto::stack::shown;
+    use crate::proto::examined;
+    use crate::proto::samples;
 
     /// A datagram that goes to 10.0.0.9 by way of 192.168.100.1, the pointer of its source route being this.
     fn routed(pointer: u8) -> Vec<u8> {
@@ -223,29 +224,29 @@ mod tests {
         header.extend([192, 168, 100, 2, 192, 168, 100, 1, 131, 7, pointer, 10, 0, 0, 9, 0]);
         let sum = checksum::internet(&header).to_be_bytes();
         header[10..12].copy_from_slice(&sum);
-        shown::ethernet(0x0800, &[header, datagram].concat())
+        samples::ethernet(0x0800, &[header, datagram].concat())
     }
 
     #[test]
     fn checksums_are_about_the_end_of_a_source_route() {
-        insta::assert_snapshot!(shown::lines(&[routed(4), routed(8)]), @r"
+        insta::assert_snapshot!(examined::lines(&[routed(4), routed(8)]), @r"
         IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL)
-        IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL) [bad udp cksum 5918, should be 3e77]
+        IP 192.168.100.2.7 > 192.168.100.1.9: UDP, length 1, options (LSRR,EOL) [48: bad udp cksum 5918, should be 3e77]
         ");
     }
 
     #[test]
     fn a_packet_in_a_fragment_of_another_is_not_blamed_for_its_end() {
-        let inner = shown::ipv4(253, &[7; 40]);
-        let mut whole = shown::ipv4(4, &inner[..40]);
-        let broken = shown::ethernet(0x0800, &whole);
+        let inner = samples::ipv4(253, &[7; 40]);
+        let mut whole = samples::ipv4(4, &inner[..40]);
+        let broken = samples::ethernet(0x0800, &whole);
         whole[6] = 0x20; // more fragments follow
         whole[10..12].fill(0);
         let sum = checksum::internet(&whole[..20]).to_be_bytes();
         whole[10..12].copy_from_slice(&sum);
-        let part = shown::ethernet(0x0800, &whole);
-        insta::assert_snapshot!(shown::lines(&[broken, part]), @r"
-        IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20 [truncated: ipv4 needs 60 bytes, had 40]
+        let part = samples::ethernet(0x0800, &whole);
+        insta::assert_snapshot!(examined::lines(&[broken, part]), @r"
+        IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20 [34: truncated: ipv4 needs 60 bytes, had 40]
         IP 192.168.100.2 > 192.168.100.1: IP 192.168.100.2 > 192.168.100.1: experimental, length 20, fragment of id 1 at 0, more follow
         ");
     }

@@ -16,15 +16,22 @@
 pub mod arp;
 pub mod coap;
 mod coap_names;
+mod coap_options;
 pub mod dhcp;
 mod dhcp_options;
 pub mod dns;
 pub mod dns_data;
 pub mod dns_message;
+mod dns_names;
+mod domain;
 pub mod dump;
 mod ends;
 pub mod ethernet;
+#[cfg(test)]
+pub(crate) mod examined;
+mod expected;
 pub mod http;
+mod http_head;
 pub mod icmp;
 pub mod icmp_names;
 pub mod icmpv6;
@@ -39,12 +46,16 @@ pub mod line;
 pub mod llc;
 pub mod mld;
 pub mod mqtt;
+mod mqtt_bodies;
 mod mqtt_names;
 mod mqtt_packet;
 pub mod ndp;
 pub mod ntp;
 pub mod null;
 pub(crate) mod read;
+#[cfg(test)]
+pub(crate) mod samples;
+mod select;
 mod short_text;
 pub mod sll;
 pub mod stack;
@@ -55,12 +66,15 @@ pub mod tftp;
 pub mod tls;
 mod tls_hello;
 mod tls_names;
+mod tls_record;
 pub mod udp;
 pub mod vlan;
 pub mod walk;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+pub use domain::Domain;
+pub use expected::Expected;
 use line::Line;
 pub use pnet::util::MacAddr;
 pub(crate) use read::{be16, be32, field, ipv4_at, listed, mac_at};
@@ -336,120 +350,5 @@ impl Exchange {
         let mut hasher = DefaultHasher::new();
         (protocol.name, parts).hash(&mut hasher);
         Exchange { key: hasher.finish(), is_answer }
-    }
-}
-
-/// A domain name in a DNS message (RFC 1035 section 3.1), shown with its dots and escaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Domain<'a> {
-    /// The message, to which compressed names refer.
-    pub message: &'a [u8],
-    /// Where in it the name begins.
-    pub at: usize,
-}
-
-/// No name has more bytes (RFC 1035 section 2.3.4).
-const MAX_NAME: usize = 255;
-/// No name has more labels.
-const MAX_LABELS: usize = 128;
-
-impl<'a> Domain<'a> {
-    /// The labels, as far as they can be read. A pointer must point back (RFC 1035 section 4.1.4).
-    pub fn labels(self) -> impl Iterator<Item = &'a [u8]> {
-        let (mut at, mut jumps, mut left) = (self.at, 0, MAX_NAME);
-        let next = move || {
-            loop {
-                let length = usize::from(*self.message.get(at)?);
-                match length {
-                    0 => return None,
-                    1..=63 => {
-                        let label = self.message.get(at + 1..at + 1 + length)?;
-                        left = left.checked_sub(1 + length)?;
-                        at += 1 + length;
-                        return Some(label);
-                    }
-                    192.. if jumps < MAX_LABELS => {
-                        let to = usize::from(be16(self.message, at)? & 0x3fff);
-                        (jumps, at) = (jumps + 1, Some(to).filter(|to| *to < at)?);
-                    }
-                    _ => return None,
-                }
-            }
-        };
-        std::iter::from_fn(next).take(MAX_LABELS)
-    }
-
-    /// Where the bytes of the name end; `None` when they are not all there.
-    pub fn end(self) -> Option<usize> {
-        let mut at = self.at;
-        for _ in 0..MAX_LABELS {
-            match usize::from(*self.message.get(at)?) {
-                0 => return Some(at + 1),
-                length @ 1..=63 => at += 1 + length,
-                192.. => return Some(at + 2).filter(|end| *end <= self.message.len()),
-                _ => return None,
-            }
-        }
-        None
-    }
-}
-
-impl std::fmt::Display for Domain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut is_first = true;
-        for label in self.labels() {
-            if !std::mem::take(&mut is_first) {
-                f.write_str(".")?;
-            }
-            crate::escape::terminal(label).fmt(f)?;
-        }
-        if is_first { f.write_str(".") } else { Ok(()) }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod samples {
-    //! Frames that several tests use, byte by byte.
-
-    /// The documented 98-byte echo request from 192.168.100.1 to 192.168.100.2.
-    pub fn echo_request() -> Vec<u8> {
-        let mut frame = vec![
-            2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00, // Ethernet
-            0x45, 0, 0, 84, 0, 1, 0x40, 0, 64, 1, 0xf1, 0x53, // IPv4
-            192, 168, 100, 1, 192, 168, 100, 2, //
-            8, 0, 0x00, 0xe5, 0, 7, 0, 1, // ICMP
-        ];
-        frame.extend((0..56).map(|n| n as u8));
-        frame
-    }
-
-    /// A SYN to port 80 with an MSS of 1460.
-    pub fn syn() -> Vec<u8> {
-        vec![
-            2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00, // Ethernet
-            0x45, 0, 0, 44, 0, 2, 0, 0, 64, 6, 0x31, 0x76, // IPv4
-            192, 168, 100, 1, 192, 168, 100, 2, //
-            0x9c, 0x40, 0, 80, 0, 0, 3, 0xe8, 0, 0, 0, 0, 0x60, 0x02, 0x10, 0, 0x9e, 0x59, 0, 0, 2,
-            4, 5, 0xb4,
-        ]
-    }
-
-    /// A datagram of five bytes from port 7 to port 40000.
-    pub fn datagram() -> Vec<u8> {
-        vec![
-            2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00, // Ethernet
-            0x45, 0, 0, 33, 0, 3, 0, 0, 255, 17, 0x72, 0x74, // IPv4
-            192, 168, 100, 2, 192, 168, 100, 1, //
-            0, 7, 0x9c, 0x40, 0, 13, 0xd6, 0x65, b'h', b'e', b'l', b'l', b'o',
-        ]
-    }
-
-    /// The device asks who has 192.168.100.1.
-    pub fn arp_request() -> Vec<u8> {
-        vec![
-            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2, 0x08, 0x06, // Ethernet
-            0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2, 192, 168, 100, 2, //
-            0, 0, 0, 0, 0, 0, 192, 168, 100, 1,
-        ]
     }
 }

@@ -227,7 +227,7 @@ fn stratum_name(stratum: u8) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, fields, hex, said};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, fields, hex, said};
 
     const ASKED: Over = Over::Udp(40000, 123);
     const ANSWERED: Over = Over::Udp(123, 40000);
@@ -263,15 +263,15 @@ mod tests {
             said(ASKED, &odd),
             said(ASKED, &request()[..40]),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @r#"
+        insta::assert_snapshot!(lines.join("\n"), @r"
         NTP client v4
         NTP server v4, stratum 2, ref 192.168.10.1
         NTP server v4, stratum 1, ref GPS
         NTP server v4, kiss of death RATE
         NTP control v2
-        NTP reserved mode v7 [0: Invalid { field: "version", value: 7 }] [0: Invalid { field: "mode", value: 0 }]
-        payload [0: Truncated { needed: 48, had: 40 }]
-        "#);
+        NTP reserved mode v7 [0: bad ntp version 7] [0: bad ntp mode 0]
+        payload [0: truncated: ntp needs 48 bytes, had 40]
+        ");
     }
 
     #[test]

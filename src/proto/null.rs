@@ -65,8 +65,8 @@ fn family_name(family: u64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::examined::{self, fields_as, line_as};
     use crate::proto::samples;
-    use crate::proto::stack::shown::{self, fields_as, line_as};
     use proptest::prelude::*;
 
     fn framed(family: [u8; 4]) -> Vec<u8> {
@@ -79,10 +79,11 @@ mod tests {
         for link in [LinkType::NULL, LinkType::LOOP] {
             for family in [[2, 0, 0, 0], [0, 0, 0, 2]] {
                 assert_eq!(line_as(link, &framed(family), false), expected);
-                assert_eq!(fields_as(link, &NULL, &framed(family)), "family: 2 (IPv4)");
+                let fields = fields_as(link, &NULL, &framed(family));
+                assert_eq!(fields, "family = 2 (IPv4) @0+4\n");
             }
         }
-        let ping = shown::ipv6(17, &[0, 1, 0, 2, 0, 8, 0, 0]);
+        let ping = samples::ipv6(17, &[0, 1, 0, 2, 0, 8, 0, 0]);
         for family in [10, 23, 24, 28, 30] {
             let frame = [&[0, 0, 0, family], &ping[..]].concat();
             let line = line_as(LinkType::LOOP, &frame, false);
@@ -95,14 +96,14 @@ mod tests {
         assert_eq!(line_as(LinkType::NULL, &[7, 0, 0, 0, 1], false), "AF ISO (7), length 1");
         assert_eq!(line_as(LinkType::NULL, &[99, 0, 0, 0], false), "AF unknown (99), length 0");
         let cut = line_as(LinkType::NULL, &[2, 0, 0], false);
-        assert_eq!(cut, "runt, length 3 [truncated: null needs 4 bytes, had 3]");
+        assert_eq!(cut, "payload [0: truncated: null needs 4 bytes, had 3]");
     }
 
     proptest! {
         #[test]
         fn no_bytes_break_a_promise(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            shown::check(LinkType::NULL, &bytes);
-            shown::check(LinkType::LOOP, &framed([0, 0, 0, 2])[..bytes.len().min(30)]);
+            examined::check(LinkType::NULL, &bytes);
+            examined::check(LinkType::LOOP, &framed([0, 0, 0, 2])[..bytes.len().min(30)]);
         }
     }
 }

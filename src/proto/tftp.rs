@@ -1,11 +1,12 @@
 //! TFTP (RFC 1350; options: RFC 2347, RFC 2348, RFC 2349).
 //!
-//! Only the first request is sure to use port 69: most servers answer from a port of their own, which
-//! nothing tells apart from other UDP.
+//! Only the request is sure to use port 69: most servers answer from a port of their own (RFC 1350
+//! section 4). A request has its sender's end remembered, and what that end exchanges with other ports
+//! is taken for the transfer, if it is well formed: elsewhere than at port 69 nothing else tells.
 
 use super::line::Line;
 use super::{Exchange, Item, Key, Next, NoteKind, Protocol, Stack, Value, Walk};
-use super::{be16, ends, field, listed};
+use super::{be16, ends, field, listed, udp};
 use crate::escape;
 
 /// The opcode of a read request.
@@ -25,7 +26,7 @@ pub const OACK: u16 = 6;
 pub static TFTP: Protocol = Protocol {
     name: "tftp",
     title: "TFTP",
-    keys: &[Key::UdpPort(69)],
+    keys: &[Key::UdpPort(PORT)],
     fields: &[
         field!("opcode", 0, 2, names opcode_name),
         listed!("filename", Text),
@@ -42,11 +43,19 @@ pub static TFTP: Protocol = Protocol {
     exchange,
 };
 
+/// Where requests go.
+const PORT: u16 = 69;
+
 fn dissect(walk: &mut Walk<'_>) -> Next {
+    let bytes = walk.rest();
+    let below = walk.below(&udp::UDP).unwrap_or_default();
+    let (source, destination) = (be16(below, 0), be16(below, 2));
+    if ![source, destination].contains(&Some(PORT)) && !is_of_transfer(bytes) {
+        return Next::Payload;
+    }
     if !walk.has(&TFTP, 4) {
         return Next::Payload;
     }
-    let bytes = walk.rest();
     let opcode = be16(bytes, 0).unwrap_or_default();
     let (first, least) = match opcode {
         RRQ | WRQ => (2, 2),
@@ -71,9 +80,25 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
         walk.note(&TFTP, end, NoteKind::Wrong("string is missing"));
     } else if opcode != ERROR && count % 2 == 1 {
         walk.note(&TFTP, end, NoteKind::Wrong("option has no value"));
+    } else if let (RRQ | WRQ, Some(source), Some(PORT)) = (opcode, source, destination) {
+        walk.expect(&TFTP, source);
     }
     walk.push(&TFTP, end, usize::MAX);
     Next::Payload
+}
+
+/// Whether a datagram is a whole message of a transfer that goes on, and nothing else.
+fn is_of_transfer(bytes: &[u8]) -> bool {
+    let ends_with = |first| strings(bytes, first).last().map(|(at, s)| at + s.len() + 1);
+    match be16(bytes, 0) {
+        Some(DATA) => bytes.len() >= 4,
+        Some(ACK) => bytes.len() == 4,
+        Some(ERROR) => strings(bytes, 4).count() == 1 && ends_with(4) == Some(bytes.len()),
+        Some(OACK) => {
+            strings(bytes, 2).count().is_multiple_of(2) && ends_with(2) == Some(bytes.len())
+        }
+        _ => false,
+    }
 }
 
 /// The strings from `at` on that end with a zero byte: place and bytes of each.
@@ -156,7 +181,7 @@ fn summary(stack: &Stack<'_>, n: usize, line: &mut Line) {
     }
 }
 
-/// Which block; where the server stays at its port.
+/// Which block.
 fn exchange(stack: &Stack<'_>, n: usize) -> Option<Exchange> {
     let header = stack.header(n);
     let is_answer = match be16(header, 0)? {
@@ -197,8 +222,8 @@ fn error_name(code: u16) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dissect::examined::{Over, assert_answers, examine_hostile, examine_large};
-    use crate::dissect::examined::{fields, said};
+    use crate::proto::examined::{Over, assert_answers, examine_hostile, examine_large};
+    use crate::proto::examined::{fields, said};
 
     const ASKED: Over = Over::Udp(40000, 69);
     const ANSWERED: Over = Over::Udp(69, 40000);
@@ -227,11 +252,11 @@ mod tests {
         TFTP ack block 1
         TFTP error 1 "no such file"
         TFTP option ack tsize 1234
-        TFTP opcode 9 [0: Invalid { field: "opcode", value: 9 }]
-        TFTP read [2: string has no end]
-        TFTP read "file" [7: string is missing]
-        TFTP read "file" octet tsize [19: option has no value]
-        payload [0: Truncated { needed: 4, had: 3 }]
+        TFTP opcode 9 [0: bad tftp opcode 9]
+        TFTP read [2: tftp: string has no end]
+        TFTP read "file" [7: tftp: string is missing]
+        TFTP read "file" octet tsize [19: tftp: option has no value]
+        payload [0: truncated: tftp needs 4 bytes, had 3]
         "#);
     }
 

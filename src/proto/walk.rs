@@ -1,8 +1,17 @@
 //! The state of one walk through a frame, from layer to layer.
+//!
+//! Each protocol looks at [`Walk::rest`], pushes its layer, which shortens the rest, and names what is
+//! [`Next`]; the tables of keys say which protocols that may be, and the first that does not decline
+//! goes on. Lists of layers and notes are lent, so that whoever keeps them allocates nothing once they
+//! have grown.
 
 use super::ip::Carrier;
-use super::{Layer, Note, NoteKind, Protocol};
+use super::{Expected, Layer, Next, Note, NoteKind, Protocol, select};
 use crate::checksum::Sum;
+use crate::record::LinkType;
+
+/// No real frame nests deeper; a hostile one ends here.
+const MAX_LAYERS: usize = 24;
 
 /// The state of one walk through a frame, from layer to layer.
 #[derive(Debug)]
@@ -16,19 +25,65 @@ pub struct Walk<'a> {
     carrier: Option<Carrier>,
     layers: &'a mut Vec<Layer>,
     notes: &'a mut Vec<Note>,
+    expected: &'a mut Expected,
 }
 
 impl<'a> Walk<'a> {
     /// A walk through `frame`, which was `length` bytes long on the line; layers and notes are
-    /// appended to the given lists.
+    /// appended to the given lists. What is `expected` comes from frames before this one.
     pub fn new(
         frame: &'a [u8],
         length: usize,
         layers: &'a mut Vec<Layer>,
         notes: &'a mut Vec<Note>,
+        expected: &'a mut Expected,
     ) -> Self {
         let (is_cut, end) = (length > frame.len(), frame.len());
-        Walk { frame, is_cut, at: 0, end, is_quoted: false, carrier: None, layers, notes }
+        let (is_quoted, carrier) = (false, None);
+        Walk { frame, is_cut, at: 0, end, is_quoted, carrier, layers, notes, expected }
+    }
+
+    /// Goes through the whole frame, which begins as `link` says.
+    pub fn through(mut self, link: LinkType) {
+        let mut next = Next::Link(link);
+        while next != Next::Payload && self.depth() < MAX_LAYERS {
+            next = self.step(next);
+        }
+    }
+
+    /// One layer: the protocol that does not decline what comes `next`.
+    fn step(&mut self, next: Next) -> Next {
+        let (depth, notes) = (self.depth(), self.noted());
+        let mut after = Next::Payload;
+        select::candidates(next, self.rest(), |protocol| {
+            after = (protocol.dissect)(self);
+            self.depth() > depth || after != Next::Payload || self.noted() > notes
+        });
+        if self.depth() == depth
+            && let Next::Udp { source, destination } = next
+            && let Some(protocol) = self.expected_of(source, destination)
+        {
+            after = (protocol.dissect)(self);
+        }
+        // What pushes nothing and names another protocol must not go in circles.
+        if self.depth() == depth && after == next { Next::Payload } else { after }
+    }
+
+    /// The protocol that is expected at either end of a datagram with these ports.
+    fn expected_of(&self, source: u16, destination: u16) -> Option<&'static Protocol> {
+        if self.expected.is_empty() {
+            return None;
+        }
+        let (from, to) = self.carrier?.addresses.both();
+        self.expected.find(from, source).or_else(|| self.expected.find(to, destination))
+    }
+
+    /// Has it remembered that with `port` of the datagram's source `protocol` is spoken, whatever the
+    /// other port is.
+    pub fn expect(&mut self, protocol: &'static Protocol, port: u16) {
+        if let Some(carrier) = self.carrier.filter(|_| !self.is_quoted) {
+            self.expected.remember(carrier.addresses.both().0, port, protocol);
+        }
     }
 
     /// The bytes that are left for this layer and what is above it.

@@ -354,7 +354,7 @@ fn link_name(link: LinkType) -> String {
         LinkType::NULL | LinkType::LOOP => "loopback".to_owned(),
         LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => "IP".to_owned(),
         LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => "Linux cooked capture".to_owned(),
-        LinkType(other) => format!("link type {other}"),
+        other => format!("link type {other}"),
     }
 }
 

@@ -8,18 +8,22 @@
 use crate::proto::line::Line;
 use crate::proto::{Field, Item, Layer, Stack, Value};
 
-use super::line as one_line;
-
 /// Numbers beyond this do not survive where numbers are floating-point (RFC 8259 section 6): they are
 /// written as strings.
 const MOST_EXACT: u64 = 1 << 53;
 
-/// Appends the members for a frame: `length`, `protocols`, the fields, `payload_length`, `malformed`
+/// Appends the members for a frame: `length`, `link_type` if nothing is known of it, `protocols`, the fields, `payload_length`, `malformed`
 /// and `notes`, each with a comma in front.
 pub fn members(stack: &Stack<'_>, line: &mut Line) {
     line.text(",\"length\":").dec(stack.length as u64);
     if stack.length != stack.frame.len() {
         line.text(",\"captured\":").dec(stack.frame.len() as u64);
+    }
+    if let Some(link) = stack.unknown_link() {
+        line.text(",\"link_type\":").dec(link.0);
+        if let Some(name) = link.name() {
+            line.text(",\"link_type_name\":\"").text(name).text("\"");
+        }
     }
     line.text(",\"protocols\":[");
     for (n, layer) in stack.layers.iter().enumerate() {
@@ -41,7 +45,7 @@ pub fn members(stack: &Stack<'_>, line: &mut Line) {
         line.text(",\"notes\":[");
         for (n, note) in stack.notes.iter().enumerate() {
             line.text(if n > 0 { ",\"" } else { "\"" });
-            one_line::explain(note, line); // our own words: nothing to escape
+            note.explain(line); // our own words: nothing to escape
             line.text("\"");
         }
         line.text("]");
@@ -200,6 +204,21 @@ mod tests {
             assert_eq!(object[key], value, "{key}");
         }
         assert_eq!(object.get("notes"), None);
+    }
+
+    #[test]
+    fn a_link_type_is_said_where_nothing_dissects_it() {
+        let members = |link| {
+            let mut line = Line::new(false);
+            let mut dissector = Dissector::default();
+            members(&dissector.dissect_as(crate::record::LinkType(link), &[0; 4], 4), &mut line);
+            String::from_utf8_lossy(line.as_bytes()).into_owned()
+        };
+        let named = ",\"length\":4,\"link_type\":127,\"link_type_name\":\"IEEE802_11_RADIO\",\"protocols\":[]";
+        assert!(members(127).starts_with(named), "{}", members(127));
+        let unnamed = ",\"length\":4,\"link_type\":9999,\"protocols\":[]";
+        assert!(members(9999).starts_with(unnamed), "{}", members(9999));
+        assert!(!members(1).contains("link_type"));
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use crate::dissect::Dissector;
 use crate::proto::line::{Line, Tint};
 use crate::proto::{Note, NoteKind, Stack};
+use crate::record::LinkType;
 
 /// Says the whole frame, and in brackets what is wrong with it.
 pub fn summary(stack: &Stack<'_>, line: &mut Line) {
     if !stack.summarise(0, line) {
-        // Without any layer it is too short, which is noted, or nothing knows its link type.
-        let is_known = !stack.notes.is_empty() || stack.frame.is_empty();
-        line.text(if is_known { "runt" } else { "unknown link type" });
+        match stack.unknown_link() {
+            Some(link) => say_link(link, line),
+            None => line.text("runt"), // what it is too short for is noted
+        };
         line.text(", length ").dec(stack.length as u64);
     }
     for note in stack.notes {
@@ -24,6 +26,11 @@ pub fn one_line(frame: &[u8]) -> String {
     String::from_utf8_lossy(line.as_bytes()).into_owned()
 }
 
+/// Says a link type that nothing here dissects.
+pub(super) fn say_link(link: LinkType, line: &mut Line) -> &mut Line {
+    line.text("link type ").display(link)
+}
+
 fn say(note: &Note, line: &mut Line) {
     if let NoteKind::Padding(_) = note.kind {
         return;
@@ -34,32 +41,8 @@ fn say(note: &Note, line: &mut Line) {
     }
     let tint = if note.is_malformed() { Tint::Wrong } else { Tint::Remark };
     line.text(" ").tint(tint).text("[");
-    explain(note, line);
+    note.explain(line);
     line.text("]").plain();
-}
-
-/// Says what a note is about.
-pub fn explain(note: &Note, line: &mut Line) {
-    match note.kind {
-        NoteKind::Padding(n) => line.dec(n as u64).text(" bytes of padding follow the packet"),
-        NoteKind::Trailing(n) => line.dec(n as u64).text(" bytes follow the packet"),
-        NoteKind::Truncated { needed, had } => {
-            line.text("truncated: ").text(note.protocol).text(" needs ").dec(needed as u64);
-            line.text(" bytes, had ").dec(had as u64)
-        }
-        NoteKind::CutByCapture { needed, had } => {
-            line.text("cut by the capture: ").text(note.protocol).text(" has ");
-            line.dec(needed as u64).text(" bytes, kept ").dec(had as u64)
-        }
-        NoteKind::Checksum { found, expected } => {
-            line.text("bad ").text(note.protocol).text(" cksum ").hex(found, 4);
-            line.text(", should be ").hex(expected, 4)
-        }
-        NoteKind::Invalid { field, value } => {
-            line.text("bad ").text(note.protocol).text(" ").text(field).text(" ").dec(value)
-        }
-        NoteKind::Wrong(what) => line.text(note.protocol).text(": ").text(what),
-    };
 }
 
 #[cfg(test)]
@@ -82,6 +65,20 @@ mod tests {
         IP 192.168.100.2.7 > 192.168.100.1.40000: UDP, length 5
         ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28
         ");
+    }
+
+    #[test]
+    fn link_types_that_nothing_dissects_are_named() {
+        let said = |link, frame: &[u8]| {
+            let mut line = Line::new(false);
+            let mut dissector = Dissector::default();
+            summary(&dissector.dissect_as(LinkType(link), frame, frame.len()), &mut line);
+            String::from_utf8_lossy(line.as_bytes()).into_owned()
+        };
+        assert_eq!(said(127, &[0; 42]), "link type 127 (IEEE802_11_RADIO), length 42");
+        assert_eq!(said(127, &[]), "link type 127 (IEEE802_11_RADIO), length 0");
+        assert_eq!(said(9999, &[0; 3]), "link type 9999, length 3");
+        assert_eq!(said(0, &[]), "runt, length 0 [truncated: null needs 4 bytes, had 0]");
     }
 
     #[test]

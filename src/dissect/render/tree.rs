@@ -1,6 +1,7 @@
 //! Every layer and field of a frame, a line each, under names that filters understand.
 
-use super::{line as one_line, value};
+use super::line::say_link;
+use super::value;
 use crate::proto::Stack;
 use crate::proto::dump::{Layout, dump};
 use crate::proto::line::{Line, Tint};
@@ -8,9 +9,13 @@ use crate::proto::line::{Line, Tint};
 /// Bytes of payload that are shown in hex at most.
 const MOST_PAYLOAD: usize = 256;
 
-/// Appends the layers of a frame, each with its fields below it, then what is wrong, then what is left
-/// undissected.
+/// Appends the layers of a frame, each with its fields below it, or the link type if nothing is known
+/// of it, then what is wrong, then what is left undissected.
 pub fn tree(stack: &Stack<'_>, line: &mut Line) {
+    if let Some(link) = stack.unknown_link() {
+        line.text("  ").tint(Tint::Heading);
+        say_link(link, line).plain().text("\n");
+    }
     let mut is_quoted = false;
     for (n, layer) in stack.layers.iter().enumerate() {
         if layer.is_quoted && !std::mem::replace(&mut is_quoted, true) {
@@ -30,7 +35,7 @@ pub fn tree(stack: &Stack<'_>, line: &mut Line) {
     for note in stack.notes {
         line.text("  ").tint(if note.is_malformed() { Tint::Wrong } else { Tint::Faint });
         line.text("! ");
-        one_line::explain(note, line);
+        note.explain(line);
         line.text(" (byte ").dec(note.offset as u64).text(")").plain().text("\n");
     }
     say_payload(stack, line);
@@ -68,6 +73,19 @@ mod tests {
     #[test]
     fn every_layer_and_field_has_a_line() {
         insta::assert_snapshot!(shown(&samples::syn()));
+    }
+
+    #[test]
+    fn an_unknown_link_type_is_named_in_front_of_the_bytes() {
+        let mut line = Line::new(false);
+        let link = crate::record::LinkType(105);
+        tree(&Dissector::default().dissect_as(link, b"\x08\x01ab", 4), &mut line);
+        let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
+        insta::assert_snapshot!(text, @r"
+         link type 105 (IEEE802_11)
+         payload, 4 bytes
+        0x0000:  0801 6162                                ..ab
+        ");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Messages of every kind, byte by byte.
 
 use super::*;
-use crate::dissect::Dissector;
+use crate::proto::examined::{self, fields_of};
 use crate::proto::samples;
-use crate::proto::stack::shown::{self, fields};
 use crate::record::LinkType;
 use proptest::prelude::*;
 
@@ -14,7 +13,7 @@ const DEVICE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 /// A message with these kinds and sizes and that opcode, about four addresses.
 fn frame(head: [u8; 6], op: u8, addresses: [&[u8]; 4]) -> Vec<u8> {
-    shown::ethernet(0x0806, &[&head[..], &[0, op], &addresses.concat()].concat())
+    samples::ethernet(0x0806, &[&head[..], &[0, op], &addresses.concat()].concat())
 }
 
 /// The same for Ethernet and IPv4.
@@ -49,7 +48,7 @@ fn messages_are_said_as_tcpdump_says_them() {
         ordinary(10, HOST_MAC, HOST, DEVICE_MAC, DEVICE),
         ordinary(77, HOST_MAC, HOST, DEVICE_MAC, DEVICE),
     ];
-    insta::assert_snapshot!(shown::lines(&frames), @r"
+    insta::assert_snapshot!(examined::lines(&frames), @r"
     ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28
     ARP, Request who-has 192.168.100.2 (02:00:00:00:00:02) tell 192.168.100.1, length 28
     ARP, Announcement 192.168.100.1, length 28
@@ -79,83 +78,75 @@ fn other_sizes_and_broken_messages_say_what_is_wrong() {
         [&whole[..], &[0; 18]].concat(),
         [&whole[..], &[0; 30]].concat(),
     ];
-    insta::assert_snapshot!(shown::lines(&frames), @r"
-    ARP, Reply 192.168.100.1 is-at 01:02:03:04:05:06:07:08, length 32 [bad arp hrd 24] [bad arp hln 8]
-    ARP, Ethernet (len 6), IPv6 (len 16), request, length 52 [bad arp pro 34525] [bad arp pln 16]
-    ARP, Request who-has 192.168.100.2 tell 192.168.100.1, length 16 [bad arp hln 0]
-    ARP, Reply 192.168.100.1 is-at <no address>, length 16 [bad arp hln 0]
-    ARP, hardware 99 (len 1), protocol 0x1234 (len 1), request, length 12 [bad arp hrd 99] [bad arp pro 4660] [bad arp hln 1] [bad arp pln 1]
-    ARP, request, length 16 [truncated: arp needs 28 bytes, had 16]
-    02:00:00:00:00:02 > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 6 [truncated: arp needs 8 bytes, had 6]
-    ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28
-    ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28 [30 bytes follow the packet]
+    insta::assert_snapshot!(examined::lines(&frames), @r"
+    ARP, Reply 192.168.100.1 is-at 01:02:03:04:05:06:07:08, length 32 [14: bad arp hrd 24] [18: bad arp hln 8]
+    ARP, Ethernet (len 6), IPv6 (len 16), request, length 52 [16: bad arp pro 34525] [19: bad arp pln 16]
+    ARP, Request who-has 192.168.100.2 tell 192.168.100.1, length 16 [18: bad arp hln 0]
+    ARP, Reply 192.168.100.1 is-at <no address>, length 16 [18: bad arp hln 0]
+    ARP, hardware 99 (len 1), protocol 0x1234 (len 1), request, length 12 [14: bad arp hrd 99] [16: bad arp pro 4660] [18: bad arp hln 1] [19: bad arp pln 1]
+    ARP, request, length 16 [14: truncated: arp needs 28 bytes, had 16]
+    02:00:00:00:00:02 > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 6 [14: truncated: arp needs 8 bytes, had 6]
+    ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28 [42: 18 bytes of padding follow the packet]
+    ARP, Request who-has 192.168.100.1 tell 192.168.100.2, length 28 [42: 30 bytes follow the packet]
     ");
 }
 
 #[test]
 fn fields_are_where_the_sizes_put_them() {
-    insta::assert_snapshot!(fields(&ARP, &samples::arp_request()), @r"
-    hrd: 1 (Ethernet)
-    pro: 0x800 (IPv4)
-    hln: 6
-    pln: 4
-    op: 1 (request)
-    sha: 02:00:00:00:00:02
-    spa: 192.168.100.2
-    tha: 00:00:00:00:00:00
-    tpa: 192.168.100.1
+    insta::assert_snapshot!(fields_of(&ARP, &samples::arp_request()), @r"
+    hrd = 1 (Ethernet) @0+2
+    pro = 0x800 (IPv4) @2+2
+    hln = 6 @4+1
+    pln = 4 @5+1
+    op = 1 (request) @6+2
+    sha = 02:00:00:00:00:02 @8+6
+    spa = 192.168.100.2 @14+4
+    tha = 00:00:00:00:00:00 @18+6
+    tpa = 192.168.100.1 @24+4
     ");
-    insta::assert_snapshot!(fields(&ARP, &firewire()), @r"
-    hrd: 24 (IEEE 1394)
-    pro: 0x800 (IPv4)
-    hln: 8
-    pln: 4
-    op: 2 (reply)
-    sha_bytes: 0102030405060708
-    spa_bytes: c0a86401
-    tha_bytes: 0909090909090909
-    tpa_bytes: c0a86402
+    insta::assert_snapshot!(fields_of(&ARP, &firewire()), @r"
+    hrd = 24 (IEEE 1394) @0+2
+    pro = 0x800 (IPv4) @2+2
+    hln = 8 @4+1
+    pln = 4 @5+1
+    op = 2 (reply) @6+2
+    sha_bytes = bytes 0102030405060708 @8+8
+    spa_bytes = bytes c0a86401 @16+4
+    tha_bytes = bytes 0909090909090909 @20+8
+    tpa_bytes = bytes c0a86402 @28+4
     ");
-    insta::assert_snapshot!(fields(&ARP, &long_protocol()), @r"
-    hrd: 1 (Ethernet)
-    pro: 0x86dd (IPv6)
-    hln: 6
-    pln: 16
-    op: 1 (request)
-    sha: 02:00:00:00:00:01
-    spa_bytes: fefefefefefefefefefefefefefefefe
-    tha_bytes: 000000000000
-    tpa_bytes: fdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfd
+    insta::assert_snapshot!(fields_of(&ARP, &long_protocol()), @r"
+    hrd = 1 (Ethernet) @0+2
+    pro = 0x86dd (IPv6) @2+2
+    hln = 6 @4+1
+    pln = 16 @5+1
+    op = 1 (request) @6+2
+    sha = 02:00:00:00:00:01 @8+6
+    spa_bytes = bytes fefefefefefefefefefefefefefefefe @14+16
+    tha_bytes = bytes 000000000000 @30+6
+    tpa_bytes = bytes fdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfd @36+16
     ");
 }
 
 #[test]
 fn only_ordinary_messages_ask_and_answer() {
-    let exchange = |frame: &[u8]| {
-        let mut dissector = Dissector::default();
-        super::exchange(&dissector.dissect(frame), 1)
-    };
-    let asked = exchange(&ordinary(1, HOST_MAC, HOST, [0; 6], DEVICE)).expect("a question");
-    let answered = exchange(&ordinary(2, DEVICE_MAC, DEVICE, HOST_MAC, HOST)).expect("an answer");
-    assert_eq!((asked.key, asked.is_answer, answered.is_answer), (answered.key, false, true));
+    let exchange = |frame: &[u8]| examined::exchange_of(frame, 1);
+    let asked = ordinary(1, HOST_MAC, HOST, [0; 6], DEVICE);
+    examined::assert_answers_of(1, &asked, &ordinary(2, DEVICE_MAC, DEVICE, HOST_MAC, HOST));
     assert_eq!(exchange(&ordinary(1, HOST_MAC, HOST, [0; 6], HOST)), None, "an announcement");
     assert_eq!(exchange(&firewire()), None);
+}
+
+#[test]
+fn no_damage_breaks_a_promise() {
+    let frames = [samples::arp_request(), firewire(), long_protocol()];
+    examined::check_damaged(LinkType::ETHERNET, &frames);
 }
 
 proptest! {
     #[test]
     fn no_bytes_break_a_promise(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
-        shown::check(LinkType::ETHERNET, &shown::ethernet(0x0806, &bytes));
-        shown::check(LinkType::ETHERNET, &shown::ethernet(0x8035, &bytes));
-    }
-
-    #[test]
-    fn no_damage_breaks_a_promise(
-        which in 0usize..3,
-        damage in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..6),
-        cut: prop::sample::Index,
-    ) {
-        let frames = [samples::arp_request(), firewire(), long_protocol()];
-        shown::check(LinkType::ETHERNET, &shown::damaged(&frames[which], &damage, cut));
+        examined::check(LinkType::ETHERNET, &samples::ethernet(0x0806, &bytes));
+        examined::check(LinkType::ETHERNET, &samples::ethernet(0x8035, &bytes));
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::checksum::Sum;
-use crate::dissect::Dissector;
-use crate::proto::stack::shown::{self, ethernet, fields, ipv6};
+use crate::proto::examined::{self, fields_of};
+use crate::proto::samples::{ethernet, ipv6};
 use crate::record::LinkType;
 use proptest::prelude::*;
 
@@ -99,7 +99,7 @@ fn errors_tell_whose_packet_they_are_about() {
     frames.extend((0..3).map(|c| about([3, c, 0, 0, 0, 0, 0, 0], 17, &UDP)));
     frames.extend((0..5).map(|c| about([4, c, 0, 0, 0, 0, 0, 40], 17, &UDP)));
     frames.push(frame(&[1, 4, 0, 0, 0, 0, 0, 0, 0x60, 0]));
-    insta::assert_snapshot!(shown::lines(&frames), @r"
+    insta::assert_snapshot!(examined::lines(&frames), @r"
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable route fe80::1, length 56
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, unreachable prohibited fe80::1, length 56
     IP6 fe80::2 > fe80::1: ICMP6, destination unreachable, beyond scope fe80::1, source address fe80::2, length 56
@@ -146,7 +146,7 @@ fn messages_are_said_as_tcpdump_says_them() {
         frame(&[155, 3, 0, 0, 0, 0, 0, 0]),
         frame(&[99, 0, 0, 0]),
     ];
-    insta::assert_snapshot!(shown::lines(&frames), @r"
+    insta::assert_snapshot!(examined::lines(&frames), @r"
     IP6 fe80::2 > fe80::1: ICMP6, echo request, id 7, seq 1, length 10
     IP6 fe80::2 > fe80::1: ICMP6, echo reply, id 7, seq 1, length 10
     IP6 fe80::2 > fe80::1: ICMP6, router solicitation, length 8
@@ -163,7 +163,7 @@ fn messages_are_said_as_tcpdump_says_them() {
     IP6 fe80::2 > fe80::1: ICMP6, RPL control, code 3, length 8
     IP6 fe80::2 > fe80::1: ICMP6, unknown icmp6 type (99), length 4
     ");
-    insta::assert_snapshot!(shown::line_as(LinkType::ETHERNET, &listener_report(), true), @"IP6 fe80::2 > fe80::1: ICMP6, multicast listener report v2, 2 group record(s), length 64");
+    insta::assert_snapshot!(examined::line_as(LinkType::ETHERNET, &listener_report(), true), @"IP6 fe80::2 > fe80::1: ICMP6, multicast listener report v2, 2 group record(s), length 64");
 }
 
 #[test]
@@ -186,170 +186,170 @@ fn broken_messages_say_what_is_wrong() {
         ethernet(0x86dd, &ipv6(58, &[128, 0, 0])),
         frame(&[128, 0, 0, 0, 0, 7]),
     ];
-    insta::assert_snapshot!(shown::lines(&frames), @r"
-    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [bad icmpv6 cksum 7b1b, should be 7a1b]
-    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [icmpv6: hop limit is not 255]
-    IP6 fe80::2 > fe80::1: ICMP6, multicast listener report v2, 2 group record(s) [gaddr ff02::fb to_ex { }], length 48 [bad icmpv6 cksum 70ec, should be 6f82] [icmpv6: a group record is not all there]
-    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [icmpv6: an option of length 0]
-    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [icmpv6: an option runs over the end of the message]
-    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, length 17 [truncated: icmpv6 needs 24 bytes, had 17]
-    IP6 fe80::2 > fe80::1: ICMPv6, length 3 [truncated: icmpv6 needs 4 bytes, had 3]
-    IP6 fe80::2 > fe80::1: ICMP6, echo request, id 7, seq 0, length 6 [truncated: icmpv6 needs 8 bytes, had 6]
+    insta::assert_snapshot!(examined::lines(&frames), @r"
+    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [56: bad icmpv6 cksum 7b1b, should be 7a1b]
+    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [54: icmpv6: hop limit is not 255]
+    IP6 fe80::2 > fe80::1: ICMP6, multicast listener report v2, 2 group record(s) [gaddr ff02::fb to_ex { }], length 48 [56: bad icmpv6 cksum 70ec, should be 6f82] [62: icmpv6: a group record is not all there]
+    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [78: icmpv6: an option of length 0]
+    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, who has fe80::1, length 32 [78: icmpv6: an option runs over the end of the message]
+    IP6 fe80::2 > fe80::1: ICMP6, neighbor solicitation, length 17 [54: truncated: icmpv6 needs 24 bytes, had 17]
+    IP6 fe80::2 > fe80::1: ICMPv6, length 3 [54: truncated: icmpv6 needs 4 bytes, had 3]
+    IP6 fe80::2 > fe80::1: ICMP6, echo request, id 7, seq 0, length 6 [54: truncated: icmpv6 needs 8 bytes, had 6]
     ");
 }
 
 #[test]
 fn fields_of_errors_and_echoes() {
-    insta::assert_snapshot!(fields(&ICMPV6, &frame(&[128, 0, 0, 0, 0, 7, 0, 1])), @r"
-    type: 128 (echo request)
-    code: 0
-    checksum: 0x82b0
-    identifier: 7
-    sequence_number: 1
+    insta::assert_snapshot!(fields_of(&ICMPV6, &frame(&[128, 0, 0, 0, 0, 7, 0, 1])), @r"
+    type = 128 (echo request) @0+1
+    code = 0 @1+1
+    checksum = 0x82b0 @2+2
+    identifier = 7 @4+2
+    sequence_number = 1 @6+2
     ");
-    insta::assert_snapshot!(fields(&ICMPV6, &about([2, 0, 0, 0, 0, 0, 5, 0], 17, &UDP)), @r"
-    type: 2 (packet too big)
-    code: 0
-    checksum: 0xf02c
-    mtu: 1280
+    insta::assert_snapshot!(fields_of(&ICMPV6, &about([2, 0, 0, 0, 0, 0, 5, 0], 17, &UDP)), @r"
+    type = 2 (packet too big) @0+1
+    code = 0 @1+1
+    checksum = 0xf02c @2+2
+    mtu = 1280 @4+4
     ");
-    insta::assert_snapshot!(fields(&ICMPV6, &about([4, 1, 0, 0, 0, 0, 0, 6], 17, &UDP)), @r"
-    type: 4 (parameter problem)
-    code: 1 (unrecognized next header)
-    checksum: 0xf325
-    pointer: 6
+    insta::assert_snapshot!(fields_of(&ICMPV6, &about([4, 1, 0, 0, 0, 0, 0, 6], 17, &UDP)), @r"
+    type = 4 (parameter problem) @0+1
+    code = 1 (unrecognized next header) @1+1
+    checksum = 0xf325 @2+2
+    pointer = 6 @4+4
     ");
-    insta::assert_snapshot!(fields(&ICMPV6, &about([1, 4, 0, 0, 0, 0, 0, 0], 17, &UDP)), @r"
-    type: 1 (destination unreachable)
-    code: 4 (port unreachable)
-    checksum: 0xf628
-    length: 0
+    insta::assert_snapshot!(fields_of(&ICMPV6, &about([1, 4, 0, 0, 0, 0, 0, 0], 17, &UDP)), @r"
+    type = 1 (destination unreachable) @0+1
+    code = 4 (port unreachable) @1+1
+    checksum = 0xf628 @2+2
+    length = 0 @4+1
     ");
 }
 
 #[test]
 fn fields_of_neighbour_discovery() {
-    insta::assert_snapshot!(fields(&ICMPV6, &advertisement()), @r"
-    type: 134 (router advertisement)
-    code: 0
-    checksum: 0xcb87
-    cur_hop_limit: 64
-    flags.managed: false
-    flags.other: true
-    flags.home_agent: false
-    preference: 1 (high)
-    router_lifetime: 1800
-    reachable_time: 0
-    retrans_timer: 1000
-    option.type: 1 (source link-layer address)
-    option.link_layer_address: 02:00:00:00:00:01
-    option.type: 5 (MTU)
-    option.mtu: 1500
-    option.type: 3 (prefix information)
-    option.prefix_length: 64
-    option.flags.on_link: true
-    option.flags.autonomous: true
-    option.flags.router: false
-    option.valid_lifetime: 86400
-    option.preferred_lifetime: 14400
-    option.prefix: 2001::
-    option.type: 24 (route information)
-    option.prefix_length: 32
-    option.preference: 1 (high)
-    option.route_lifetime: 600
-    option.prefix: 2001:db8::
-    option.type: 25 (recursive DNS server)
-    option.lifetime: 1200
-    option.dns_server: 2001::53
-    option.type: 31 (DNS search list)
-    option.lifetime: 1200
-    option.domain: lan
-    option.domain: home
-    option.type: 37 (captive portal)
-    option.uri: http://1
-    option.type: 14 (nonce)
-    option.nonce: 010203040506
-    option.type: 200
-    option.data: 090909090909
+    insta::assert_snapshot!(fields_of(&ICMPV6, &advertisement()), @r#"
+    type = 134 (router advertisement) @0+1
+    code = 0 @1+1
+    checksum = 0xcb87 @2+2
+    cur_hop_limit = 64 @4+1
+    flags.managed = false @5+1
+    flags.other = true @5+1
+    flags.home_agent = false @5+1
+    preference = 1 (high) @5+1
+    router_lifetime = 1800 @6+2
+    reachable_time = 0 @8+4
+    retrans_timer = 1000 @12+4
+    option.type = 1 (source link-layer address) @16+8
+    option.link_layer_address = 02:00:00:00:00:01 @18+6
+    option.type = 5 (MTU) @24+8
+    option.mtu = 1500 @28+4
+    option.type = 3 (prefix information) @32+32
+    option.prefix_length = 64 @34+1
+    option.flags.on_link = true @35+1
+    option.flags.autonomous = true @35+1
+    option.flags.router = false @35+1
+    option.valid_lifetime = 86400 @36+4
+    option.preferred_lifetime = 14400 @40+4
+    option.prefix = 2001:: @48+16
+    option.type = 24 (route information) @64+16
+    option.prefix_length = 32 @66+1
+    option.preference = 1 (high) @67+1
+    option.route_lifetime = 600 @68+4
+    option.prefix = 2001:db8:: @72+8
+    option.type = 25 (recursive DNS server) @80+24
+    option.lifetime = 1200 @84+4
+    option.dns_server = 2001::53 @88+16
+    option.type = 31 (DNS search list) @104+24
+    option.lifetime = 1200 @108+4
+    option.domain = lan @112+5
+    option.domain = home @117+6
+    option.type = 37 (captive portal) @128+16
+    option.uri = "http://1" @130+8
+    option.type = 14 (nonce) @144+8
+    option.nonce = bytes 010203040506 @146+6
+    option.type = 200 @152+8
+    option.data = bytes 090909090909 @154+6
+    "#);
+    insta::assert_snapshot!(fields_of(&ICMPV6, &solicitation()), @r"
+    type = 135 (neighbor solicitation) @0+1
+    code = 0 @1+1
+    checksum = 0x7a1b @2+2
+    target_address = fe80::1 @8+16
+    option.type = 1 (source link-layer address) @24+8
+    option.link_layer_address = 02:00:00:00:00:02 @26+6
     ");
-    insta::assert_snapshot!(fields(&ICMPV6, &solicitation()), @r"
-    type: 135 (neighbor solicitation)
-    code: 0
-    checksum: 0x7a1b
-    target_address: fe80::1
-    option.type: 1 (source link-layer address)
-    option.link_layer_address: 02:00:00:00:00:02
+    insta::assert_snapshot!(fields_of(&ICMPV6, &neighbour()), @r"
+    type = 136 (neighbor advertisement) @0+1
+    code = 0 @1+1
+    checksum = 0x181c @2+2
+    flags.router = false @4+1
+    flags.solicited = true @4+1
+    flags.override = true @4+1
+    target_address = fe80::1 @8+16
+    option.type = 2 (target link-layer address) @24+8
+    option.link_layer_address = 02:00:00:00:00:01 @26+6
     ");
-    insta::assert_snapshot!(fields(&ICMPV6, &neighbour()), @r"
-    type: 136 (neighbor advertisement)
-    code: 0
-    checksum: 0x181c
-    flags.router: false
-    flags.solicited: true
-    flags.override: true
-    target_address: fe80::1
-    option.type: 2 (target link-layer address)
-    option.link_layer_address: 02:00:00:00:00:01
-    ");
-    insta::assert_snapshot!(fields(&ICMPV6, &redirect()), @r"
-    type: 137 (redirect)
-    code: 0
-    checksum: 0xbbb8
-    target_address: fe80::9
-    destination_address: 2001::2
-    option.type: 4 (redirected header)
-    option.redirected_header: 6000000000003b40
+    insta::assert_snapshot!(fields_of(&ICMPV6, &redirect()), @r"
+    type = 137 (redirect) @0+1
+    code = 0 @1+1
+    checksum = 0xbbb8 @2+2
+    target_address = fe80::9 @8+16
+    destination_address = 2001::2 @24+16
+    option.type = 4 (redirected header) @40+16
+    option.redirected_header = bytes 6000000000003b40 @48+8
     ");
 }
 
 #[test]
 fn fields_of_multicast_listeners() {
-    insta::assert_snapshot!(fields(&ICMPV6, &listener_query()), @r"
-    type: 130 (multicast listener query)
-    code: 0
-    checksum: 0x7c9b
-    maximum_response_code: 1000
-    multicast_address: ff05::7
-    s: false
-    qrv: 2
-    qqic: 125
-    number_of_sources: 1
-    source_address: fe80::5
+    insta::assert_snapshot!(fields_of(&ICMPV6, &listener_query()), @r"
+    type = 130 (multicast listener query) @0+1
+    code = 0 @1+1
+    checksum = 0x7c9b @2+2
+    maximum_response_code = 1000 @4+2
+    multicast_address = ff05::7 @8+16
+    s = false @24+1
+    qrv = 2 @24+1
+    qqic = 125 @25+1
+    number_of_sources = 1 @26+2
+    source_address = fe80::5 @28+16
     ");
-    insta::assert_snapshot!(fields(&ICMPV6, &listener_report()), @r"
-    type: 143 (multicast listener report v2)
-    code: 0
-    checksum: 0x70ec
-    number_of_records: 2
-    record.type: 4 (change to exclude mode)
-    record.aux_data_len: 0
-    record.multicast_address: ff02::fb
-    record.type: 1 (mode is include)
-    record.aux_data_len: 0
-    record.multicast_address: ff05::7
-    record.source_address: fe80::5
+    insta::assert_snapshot!(fields_of(&ICMPV6, &listener_report()), @r"
+    type = 143 (multicast listener report v2) @0+1
+    code = 0 @1+1
+    checksum = 0x70ec @2+2
+    number_of_records = 2 @6+2
+    record.type = 4 (change to exclude mode) @8+1
+    record.aux_data_len = 0 @9+1
+    record.multicast_address = ff02::fb @12+16
+    record.type = 1 (mode is include) @28+1
+    record.aux_data_len = 0 @29+1
+    record.multicast_address = ff05::7 @32+16
+    record.source_address = fe80::5 @48+16
     ");
 }
 
 #[test]
 fn answers_belong_to_their_questions() {
-    let exchange = |frame: &[u8]| {
-        let mut dissector = Dissector::default();
-        let stack = dissector.dissect(frame);
-        super::exchange(&stack, 2)
-    };
+    let exchange = |frame: &[u8]| examined::exchange_of(frame, 2);
     let mut reply = frame(&[129, 0, 0, 0, 0, 7, 0, 1]);
     reply[22..54].rotate_left(16);
-    let asked = exchange(&frame(&[128, 0, 0, 0, 0, 7, 0, 1])).expect("a question");
-    let answered = exchange(&reply).expect("an answer");
-    assert_eq!((asked.key, asked.is_answer, answered.is_answer), (answered.key, false, true));
+    examined::assert_answers_of(2, &frame(&[128, 0, 0, 0, 0, 7, 0, 1]), &reply);
+    examined::assert_answers_of(2, &solicitation(), &neighbour());
     let asked = exchange(&solicitation()).expect("a question");
-    let answered = exchange(&neighbour()).expect("an answer");
-    assert_eq!((asked.key, asked.is_answer, answered.is_answer), (answered.key, false, true));
     let mut other = neighbour();
     other[14 + 40 + 23] = 9;
     assert_ne!(exchange(&other).map(|answer| answer.key), Some(asked.key));
     assert_eq!(exchange(&advertisement()), None);
+}
+
+#[test]
+fn no_damage_breaks_a_promise() {
+    let quoting = about([1, 4, 0, 0, 0, 0, 0, 0], 17, &UDP);
+    let frames = [advertisement(), redirect(), listener_query(), listener_report(), quoting];
+    examined::check_damaged(LinkType::ETHERNET, &frames);
 }
 
 proptest! {
@@ -358,22 +358,9 @@ proptest! {
         kind: u8, code: u8, bytes in prop::collection::vec(any::<u8>(), 0..150),
     ) {
         let message = [&[kind, code, 0, 0][..], &bytes].concat();
-        shown::check(LinkType::ETHERNET, &frame(&message));
+        examined::check(LinkType::ETHERNET, &frame(&message));
         let listed = [&[130 + kind % 14, code, 0, 0][..], &bytes].concat();
-        shown::check(LinkType::ETHERNET, &frame(&listed));
-        shown::check(LinkType::ETHERNET, &about([kind % 5, code, 0, 0, 0, 0, 0, 0], 58, &message));
-    }
-
-    #[test]
-    fn no_damage_breaks_a_promise(
-        which in 0usize..5,
-        damage in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..6),
-        cut: prop::sample::Index,
-    ) {
-        let frames = [
-            advertisement(), redirect(), listener_query(), listener_report(),
-            about([1, 4, 0, 0, 0, 0, 0, 0], 17, &UDP),
-        ];
-        shown::check(LinkType::ETHERNET, &shown::damaged(&frames[which], &damage, cut));
+        examined::check(LinkType::ETHERNET, &frame(&listed));
+        examined::check(LinkType::ETHERNET, &about([kind % 5, code, 0, 0, 0, 0, 0, 0], 58, &message));
     }
 }

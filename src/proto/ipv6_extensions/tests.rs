@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::checksum::Sum;
-use crate::proto::stack::shown::{self, ethernet, fields, ipv4, ipv6};
+use crate::proto::examined::{self, fields_of};
+use crate::proto::samples::{ethernet, ipv4, ipv6};
 use crate::record::LinkType;
 use proptest::prelude::*;
 
@@ -67,7 +68,7 @@ fn chains_are_said_as_tcpdump_says_them() {
         frame(60, &[&[132, 0, 1, 4, 0, 0, 0, 0], &[0; 12]]),
         ethernet(0x0800, &ipv4(0, &[17, 0, 1, 4, 0, 0, 0, 0])),
     ];
-    insta::assert_snapshot!(shown::lines(&frames), @r"
+    insta::assert_snapshot!(examined::lines(&frames), @r"
     IP6 fe80::2.1000 > fe80::1.2000: HBH UDP, length 5
     IP6 fe80::2.1000 > fe80::1.2000: DSTOPT UDP, length 5
     IP6 fe80::2.1000 > fe80::1.2000: HBH DSTOPT UDP, length 5
@@ -81,13 +82,14 @@ fn chains_are_said_as_tcpdump_says_them() {
     IP6 fe80::2 > fe80::1: DSTOPT SCTP, length 12
     IP 192.168.100.2 > 192.168.100.1: hop-by-hop options, length 8
     ");
-    let brief = |frame: &Vec<u8>| shown::line_as(LinkType::ETHERNET, frame, true);
+    let brief = |frame: &Vec<u8>| examined::line_as(LinkType::ETHERNET, frame, true);
     insta::assert_snapshot!(brief(&segments()), @"IP6 fe80::2.1000 > fe80::1.2000: UDP, length 5");
 }
 
 /// Whether the line of such a packet complains about the datagram's checksum.
 fn is_doubted(next_header: u8, header: &[u8], source: u8, destination: u8) -> bool {
-    shown::lines(&[frame(next_header, &[header, &datagram(source, destination)])]).contains("cksum")
+    examined::lines(&[frame(next_header, &[header, &datagram(source, destination)])])
+        .contains("cksum")
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_jumbo_payload_has_its_length_in_an_option() {
     let mut frame = frame(0, &[&[17, 0, 0xc2, 4, 0, 0, 0, 21], &datagram(2, 1)]);
     frame[18..20].fill(0);
     let expected = "IP6 fe80::2.1000 > fe80::1.2000: HBH UDP, length 5";
-    assert_eq!(shown::lines(&[frame]), expected);
+    assert_eq!(examined::lines(&[frame]), expected);
 }
 
 #[test]
@@ -139,68 +141,75 @@ fn broken_chains_say_what_is_wrong() {
         frame(51, &[&[17, 40, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2], &whole]),
         frame(60, &[&loops]),
     ];
-    insta::assert_snapshot!(shown::lines(&frames), @r"
-    IP6 fe80::2.1000 > fe80::1.2000: DSTOPT UDP, length 5 [ipv6_destination: an option runs over the end of the header]
-    IP6 fe80::2 > fe80::1: DSTOPT UDP, length 0 [truncated: ipv6_destination needs 80 bytes, had 21]
-    IP6 fe80::2 > fe80::1: destination options, length 3 [truncated: ipv6_destination needs 8 bytes, had 3]
-    IP6 fe80::2.1000 > fe80::1.2000: DSTOPT HBH UDP, length 5 [ipv6_hop_by_hop: does not follow the fixed header]
-    IP6 fe80::2.1000 > fe80::1.2000: RT6 (len=2, type=0 [Deprecated], segleft=9, [0]fe80::9) UDP, length 5 [ipv6_routing: more segments than the header has room for]
-    IP6 fe80::2.1000 > fe80::1.2000: RT6 (len=2, type=4, segleft=1, last-entry=7, tag=0000, [0]fe80::9) UDP, length 5 [ipv6_routing: more segments than the header has room for]
-    IP6 fe80::2.1000 > fe80::1.2000: frag (0|13) UDP, length 5 [ipv6_fragment: length not a multiple of 8, but more follow]
-    IP6 fe80::2 > fe80::1: frag (65528|13) [ipv6_fragment: ends beyond 65535 bytes]
-    IP6 fe80::2 > fe80::1: fragment header, length 4 [truncated: ipv6_fragment needs 8 bytes, had 4]
-    IP6 fe80::2 > fe80::1: AH, length 25 [bad ah payload_len 0]
-    IP6 fe80::2 > fe80::1: AH(spi=0x00000001,seq=0x2): UDP, length 0 [truncated: ah needs 168 bytes, had 25]
+    insta::assert_snapshot!(examined::lines(&frames), @r"
+    IP6 fe80::2.1000 > fe80::1.2000: DSTOPT UDP, length 5 [56: ipv6_destination: an option runs over the end of the header]
+    IP6 fe80::2 > fe80::1: DSTOPT UDP, length 0 [54: truncated: ipv6_destination needs 80 bytes, had 21]
+    IP6 fe80::2 > fe80::1: destination options, length 3 [54: truncated: ipv6_destination needs 8 bytes, had 3]
+    IP6 fe80::2.1000 > fe80::1.2000: DSTOPT HBH UDP, length 5 [62: ipv6_hop_by_hop: does not follow the fixed header]
+    IP6 fe80::2.1000 > fe80::1.2000: RT6 (len=2, type=0 [Deprecated], segleft=9, [0]fe80::9) UDP, length 5 [57: ipv6_routing: more segments than the header has room for]
+    IP6 fe80::2.1000 > fe80::1.2000: RT6 (len=2, type=4, segleft=1, last-entry=7, tag=0000, [0]fe80::9) UDP, length 5 [57: ipv6_routing: more segments than the header has room for]
+    IP6 fe80::2.1000 > fe80::1.2000: frag (0|13) UDP, length 5 [57: ipv6_fragment: length not a multiple of 8, but more follow]
+    IP6 fe80::2 > fe80::1: frag (65528|13) [56: ipv6_fragment: ends beyond 65535 bytes]
+    IP6 fe80::2 > fe80::1: fragment header, length 4 [54: truncated: ipv6_fragment needs 8 bytes, had 4]
+    IP6 fe80::2 > fe80::1: AH, length 25 [55: bad ah payload_len 0]
+    IP6 fe80::2 > fe80::1: AH(spi=0x00000001,seq=0x2): UDP, length 0 [54: truncated: ah needs 168 bytes, had 25]
     IP6 fe80::2 > fe80::1: DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT DSTOPT destination options, length 144
     ");
 }
 
 #[test]
 fn fields_of_every_header() {
-    insta::assert_snapshot!(fields(&HOP_BY_HOP, &hop_by_hop()), @r"
-    next_header: 17 (UDP)
-    hdr_ext_len: 1
-    option.type: 5 (router alert)
-    option.router_alert: 0 (MLD)
-    option.type: 48 (minimum path MTU)
-    option.data: 00010000
-    option.type: 1 (PadN)
-    option.type: 0 (Pad1)
-    option.type: 0 (Pad1)
+    insta::assert_snapshot!(fields_of(&HOP_BY_HOP, &hop_by_hop()), @r"
+    next_header = 17 (UDP) @0+1
+    hdr_ext_len = 1 @1+1
+    option.type = 5 (router alert) @2+4
+    option.router_alert = 0 (MLD) @4+2
+    option.type = 48 (minimum path MTU) @6+6
+    option.data = bytes 00010000 @8+4
+    option.type = 1 (PadN) @12+2
+    option.type = 0 (Pad1) @14+1
+    option.type = 0 (Pad1) @15+1
     ");
     let home = [&[17, 2, 1, 2, 0, 0, 0xc9, 16], &address(9)[..]].concat();
     let frame = frame(60, &[&home, &datagram(9, 1)]);
-    insta::assert_snapshot!(fields(&DESTINATION, &frame), @r"
-    next_header: 17 (UDP)
-    hdr_ext_len: 2
-    option.type: 1 (PadN)
-    option.type: 201 (home address)
-    option.home_address: fe80::9
+    insta::assert_snapshot!(fields_of(&DESTINATION, &frame), @r"
+    next_header = 17 (UDP) @0+1
+    hdr_ext_len = 2 @1+1
+    option.type = 1 (PadN) @2+4
+    option.type = 201 (home address) @6+18
+    option.home_address = fe80::9 @8+16
     ");
-    insta::assert_snapshot!(fields(&ROUTING, &segments()), @r"
-    next_header: 17 (UDP)
-    hdr_ext_len: 4
-    routing_type: 4 (segment routing)
-    segments_left: 1
-    last_entry: 1
-    flags: 0
-    tag: 7
-    address: fe80::9
-    address: fe80::8
+    insta::assert_snapshot!(fields_of(&ROUTING, &segments()), @r"
+    next_header = 17 (UDP) @0+1
+    hdr_ext_len = 4 @1+1
+    routing_type = 4 (segment routing) @2+1
+    segments_left = 1 @3+1
+    last_entry = 1 @4+1
+    flags = 0 @5+1
+    tag = 7 @6+2
+    address = fe80::9 @8+16
+    address = fe80::8 @24+16
     ");
-    insta::assert_snapshot!(fields(&FRAGMENT, &fragments()[1]), @r"
-    next_header: 17 (UDP)
-    fragment_offset: 8
-    flags.m: false
-    identification: 9
+    insta::assert_snapshot!(fields_of(&FRAGMENT, &fragments()[1]), @r"
+    next_header = 17 (UDP) @0+1
+    fragment_offset = 8 @2+2
+    flags.m = false @3+1
+    identification = 9 @4+4
     ");
-    insta::assert_snapshot!(fields(&AH, &authenticated()), @r"
-    next_header: 17 (UDP)
-    payload_len: 4
-    spi: 0x1
-    sequence_number: 31
-    icv: 0102030405060708090a0b0c
+    insta::assert_snapshot!(fields_of(&AH, &authenticated()), @r"
+    next_header = 17 (UDP) @0+1
+    payload_len = 4 @1+1
+    spi = 0x1 @4+4
+    sequence_number = 31 @8+4
+    icv = bytes 0102030405060708090a0b0c @12+12
     ");
+}
+
+#[test]
+fn no_damage_breaks_a_promise() {
+    let [first, ..] = fragments();
+    let frames = [hop_by_hop(), segments(), first, authenticated()];
+    examined::check_damaged(LinkType::ETHERNET, &frames);
 }
 
 proptest! {
@@ -211,19 +220,8 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..120),
     ) {
         let first = [0, 43, 44, 51, 60][which];
-        shown::check(LinkType::ETHERNET, &frame(first, &[&bytes]));
-        shown::check(LinkType::ETHERNET, &frame(first, &[&[first, 1, kind], &bytes]));
-        shown::check(LinkType::ETHERNET, &ethernet(0x0800, &ipv4(first, &bytes)));
-    }
-
-    #[test]
-    fn no_damage_breaks_a_promise(
-        which in 0usize..4,
-        damage in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..6),
-        cut: prop::sample::Index,
-    ) {
-        let [first, ..] = fragments();
-        let frames = [hop_by_hop(), segments(), first, authenticated()];
-        shown::check(LinkType::ETHERNET, &shown::damaged(&frames[which], &damage, cut));
+        examined::check(LinkType::ETHERNET, &frame(first, &[&bytes]));
+        examined::check(LinkType::ETHERNET, &frame(first, &[&[first, 1, kind], &bytes]));
+        examined::check(LinkType::ETHERNET, &ethernet(0x0800, &ipv4(first, &bytes)));
     }
 }

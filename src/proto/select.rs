@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::proto::{ALL, Key, Next, Protocol};
+use super::{ALL, Key, Next, Protocol};
 use crate::record::LinkType;
 
 /// Protocols by key.
@@ -58,6 +58,11 @@ impl Tables {
             Key::TcpContent(accepts) => self.tcp_contents.push((accepts, protocol)),
         }
     }
+}
+
+/// Whether frames of that link type are dissected.
+pub(super) fn is_known(link: LinkType) -> bool {
+    TABLES.links.iter().any(|entry| entry.0 == link)
 }
 
 /// Hands the protocols that may come next to `attempt`, the likeliest first, until it says that one was
