@@ -149,6 +149,7 @@ pub fn run(args: DecodeArgs) -> Result<Verdict> {
             max_frame: args.max_frame.unwrap_or(framing::DEFAULT_MAX_FRAME),
             inner: args.inner,
             stop: Some(stop.clone()),
+            tell: Some(terminal::tell),
         },
         from: args.from,
         to: args.to,
