@@ -102,9 +102,8 @@ fn every_kind_of_file_as_every_format() {
         for kind in ["pcap", "pcapng", "raw", "hex", "prose", "gzip", "empty"] {
             let args: &[&str] = if format.is_empty() { &[] } else { &["--format", format] };
             let (code, lines, stderr) = work.decode(kind, args);
-            let is_said = |line: &&str| {
-                line.starts_with("uarttool: ") || line.contains("it is read as")
-            };
+            let is_said =
+                |line: &&str| line.starts_with("uarttool: ") || line.contains("it is read as");
             let said: Vec<&str> = stderr.lines().filter(is_said).collect();
             let is_read = code == Some(0) && lines == 2;
             let is_explained = matches!(code, Some(0 | 4)) && !said.is_empty();
