@@ -103,7 +103,7 @@ fn every_kind_of_file_as_every_format() {
             let args: &[&str] = if format.is_empty() { &[] } else { &["--format", format] };
             let (code, lines, stderr) = work.decode(kind, args);
             let is_said =
-                |line: &&str| line.starts_with("uarttool: ") || line.contains("it is read as");
+                |line: &&str| line.starts_with("uarttool: ") || line.contains("but seems to be");
             let said: Vec<&str> = stderr.lines().filter(is_said).collect();
             let is_read = code == Some(0) && lines == 2;
             let is_explained = matches!(code, Some(0 | 4)) && !said.is_empty();
@@ -313,7 +313,11 @@ fn files_that_are_none_are_named() {
         assert_eq!(code, Some(4), "{stderr}");
         all += &stderr;
     }
-    insta::assert_snapshot!(all, @"");
+    insta::assert_snapshot!(all, @r"
+    uarttool: 'empty' is empty
+    uarttool: 'folder' is a folder
+    uarttool: cannot open 'missing': no such file or directory
+    ");
     let output = run(["decode"]);
     assert_eq!(output.status.code(), Some(2));
 }

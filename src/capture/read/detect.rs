@@ -38,11 +38,7 @@ pub(super) fn format(input: &mut Input, how: &Reading) -> Result<(Format, Option
                 return Err(is_empty(input));
             }
             refuse_a_dumped_capture(input, &prefix, format)?;
-            let seems = known(&prefix);
-            if let Some(seems) = seems {
-                input.tell(&format!("seems to be {seems}; it is read as a {}", format.name()));
-            }
-            Ok((format, seems))
+            Ok((format, known(&prefix)))
         }
     }
 }

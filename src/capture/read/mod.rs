@@ -285,23 +285,26 @@ impl Reader {
         }
     }
 
-    /// At the end of what was read as a stream or a dump: that it was none is an error.
+    /// At the end of what was read as a stream or a dump: that it was none is an error, and that it seems to be
+    /// something else is said.
     fn has_been_read(&self) -> Result<()> {
+        let (name, format) = (self.name(), self.format().name());
         let what = match &self.parser {
+            _ if !self.input.has_ended() => return Ok(()),
             Parser::Stream(stream) if stream.frames() == 0 && self.how.format.is_some() => {
-                format!("no frame begins in '{}', read as a raw stream", self.name())
+                format!("no frame begins in '{name}', read as a raw stream")
             }
             Parser::Hex(hex) if hex.dumps() == 0 => {
-                format!("'{}' has no hex dump of a frame in it", self.name())
+                format!("'{name}' has no hex dump of a frame in it")
             }
             Parser::Pcap(_) | Parser::Pcapng(_) | Parser::Stream(_) | Parser::Hex(_) => {
+                if let Some(seems) = self.seems {
+                    self.input.tell(&format!("was read as a {format}, but seems to be {seems}"));
+                }
                 return Ok(());
             }
         };
-        match self.input.has_ended() {
-            true => Err(detect::error(what, self.seems)),
-            false => Ok(()),
-        }
+        Err(detect::error(what, self.seems))
     }
 
     /// What was found to be wrong since this was asked last: each thing once.
