@@ -91,9 +91,9 @@ pub(super) struct Pcap {
 
 impl Pcap {
     /// Reads the file header; `None` when the file is shorter.
-    pub(super) fn begin(input: &mut Input, log: &mut Log) -> Result<Option<Pcap>> {
+    pub(super) fn begin(input: &mut Input) -> Result<Option<Pcap>> {
         let patience = input.patience.take();
-        let have = input.want(HEADER, log);
+        let have = input.want(HEADER);
         input.patience = patience;
         let magic = Magic::of(input.window());
         let (Have::Enough, Some(magic)) = (have?, magic) else { return Ok(None) };
@@ -118,7 +118,7 @@ impl Pcap {
     pub(super) fn next(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
         loop {
             let start = self.done;
-            match input.want(start + self.magic.record, log)? {
+            match input.want(start + self.magic.record)? {
                 Have::Enough => {}
                 Have::NotYet => return Ok(Step::NotYet),
                 Have::End => return Ok(self.end(input, log)),
@@ -131,12 +131,12 @@ impl Pcap {
                 continue;
             }
             let size = self.magic.record + header.captured as usize;
-            match input.want(start + size, log)? {
+            match input.want(start + size)? {
                 Have::Enough => {}
                 Have::NotYet => return Ok(Step::NotYet),
                 Have::End => {
                     // It may be the length that is wrong, and good records may be in what it covers.
-                    if self.good_inside(input, log, start + 1)? {
+                    if self.good_inside(input, start + 1)? {
                         let problem = format!(
                             "a packet of {} bytes that reaches beyond the end of the file",
                             header.captured
@@ -148,7 +148,7 @@ impl Pcap {
                 }
             }
             if self.is_odd(header) {
-                match self.is_confirmed(input, log, header, start + size)? {
+                match self.is_confirmed(input, header, start + size)? {
                     Have::Enough => {}
                     Have::NotYet => return Ok(Step::NotYet),
                     Have::End => {
@@ -201,14 +201,8 @@ impl Pcap {
 
     /// Whether a header `at` bytes into the window bears an odd one in front of it out, or the file ends
     /// there; [`Have::End`] is no.
-    fn is_confirmed(
-        &self,
-        input: &mut Input,
-        log: &mut Log,
-        odd: RecordHeader,
-        at: usize,
-    ) -> Result<Have> {
-        let have = input.want(at + self.magic.record, log)?;
+    fn is_confirmed(&self, input: &mut Input, odd: RecordHeader, at: usize) -> Result<Have> {
+        let have = input.want(at + self.magic.record)?;
         if have == Have::NotYet || (have == Have::End && input.window().len() == at) {
             return Ok(if have == Have::NotYet { have } else { Have::Enough });
         }
@@ -232,9 +226,9 @@ impl Pcap {
 
     /// Whether a record begins `at` bytes into the window, another behind it, or the end of the file;
     /// `None` when the file ends before its header does.
-    fn begins(&self, input: &mut Input, log: &mut Log, at: usize) -> Result<Option<bool>> {
+    fn begins(&self, input: &mut Input, at: usize) -> Result<Option<bool>> {
         let size = self.magic.record;
-        if input.want(at + size, log)? != Have::Enough {
+        if input.want(at + size)? != Have::Enough {
             return Ok(None);
         }
         let header = |input: &Input, at: usize| {
@@ -243,16 +237,16 @@ impl Pcap {
         };
         let Some(first) = header(input, at) else { return Ok(Some(false)) };
         let behind = at + size + first.captured as usize;
-        if input.want(behind + size, log)? == Have::Enough {
+        if input.want(behind + size)? == Have::Enough {
             return Ok(Some(header(input, behind).is_some()));
         }
         Ok(Some(input.window().len() == behind))
     }
 
     /// Whether a record begins in the window behind so many bytes. The input has ended.
-    fn good_inside(&self, input: &mut Input, log: &mut Log, from: usize) -> Result<bool> {
+    fn good_inside(&self, input: &mut Input, from: usize) -> Result<bool> {
         for at in from..input.window().len() {
-            match self.begins(input, log, at)? {
+            match self.begins(input, at)? {
                 None => return Ok(false),
                 Some(true) => return Ok(true),
                 Some(false) => {}
@@ -268,7 +262,7 @@ impl Pcap {
         let broke = input.offset() + self.done as u64;
         let mut at = (self.magic.record + 1).min(self.done + 1);
         let found = loop {
-            match self.begins(input, log, at) {
+            match self.begins(input, at) {
                 Err(error) => break Err(error),
                 Ok(None) => break Ok(false),
                 Ok(Some(true)) => break Ok(true),
