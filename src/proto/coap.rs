@@ -91,18 +91,18 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
 
 /// An option of a message.
 #[derive(Clone, Copy, Debug)]
-struct Opt<'a> {
-    number: u32,
+pub(crate) struct Opt<'a> {
+    pub(crate) number: u32,
     /// Where it begins in the message.
-    at: usize,
+    pub(crate) at: usize,
     /// Where its value begins.
-    start: usize,
-    value: &'a [u8],
+    pub(crate) start: usize,
+    pub(crate) value: &'a [u8],
 }
 
 /// How the options of a message end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     /// With the message.
     Options,
     /// With the marker in front of a payload.
@@ -115,16 +115,16 @@ enum End {
 
 /// Reads the options of a message.
 #[derive(Clone, Debug)]
-struct Options<'a> {
+pub(crate) struct Options<'a> {
     message: &'a [u8],
     number: u32,
     /// Where the next one begins; behind the last, where the payload begins.
-    at: usize,
-    end: End,
+    pub(crate) at: usize,
+    pub(crate) end: End,
 }
 
 impl<'a> Options<'a> {
-    fn new(message: &'a [u8]) -> Self {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
         let token = message.first().map_or(0, |first| usize::from(first & 15));
         Options { message, number: 0, at: HEADER + token, end: End::Options }
     }

@@ -55,7 +55,7 @@ enum Start<'a> {
 }
 
 /// The line that begins at `at` without its end, and where the next one begins; `None` if it has no end.
-fn line_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+pub(crate) fn line_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let rest = bytes.get(at..)?;
     let length = rest.iter().position(|byte| *byte == b'\n')?;
     let line = rest.get(..length)?;
@@ -86,13 +86,13 @@ fn start_line(line: &[u8]) -> Option<Start<'_>> {
     }
 }
 
-fn is_version(text: &[u8]) -> bool {
+pub(crate) fn is_version(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"HTTP/").unwrap_or_default();
     matches!(digits, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// A character of a method or of a header's name (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -188,7 +188,7 @@ fn is_chunked(coding: &[u8]) -> bool {
 }
 
 /// A decimal number.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }

@@ -51,23 +51,23 @@ pub static TLS: Protocol = Protocol {
     exchange,
 };
 
-const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
-const CLIENT_HELLO: u8 = 1;
-const SERVER_HELLO: u8 = 2;
-const CERTIFICATE: u8 = 11;
+pub(crate) const CLIENT_HELLO: u8 = 1;
+pub(crate) const SERVER_HELLO: u8 = 2;
+pub(crate) const CERTIFICATE: u8 = 11;
 
 /// A record, or the part of it that is in a segment.
 #[derive(Clone, Copy, Debug)]
-struct Record<'a> {
-    at: usize,
-    kind: u8,
+pub(crate) struct Record<'a> {
+    pub(crate) at: usize,
+    pub(crate) kind: u8,
     version: u16,
     length: usize,
     /// What is there of what it holds.
-    body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// The record at `at`; `None` if none can begin there or not all of its header is there.
@@ -92,7 +92,7 @@ fn record_at(bytes: &[u8], at: usize) -> Option<Record<'_>> {
 }
 
 /// The records of a segment, as far as they look like some.
-fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+pub(crate) fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let record = record_at(bytes, at)?;
@@ -119,12 +119,12 @@ fn dissect(walk: &mut Walk<'_>) -> Next {
 
 /// A handshake message that is not encrypted, or the part of it that is there.
 #[derive(Clone, Copy, Debug)]
-struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// Where it begins in the record's body.
-    at: usize,
-    kind: u8,
+    pub(crate) at: usize,
+    pub(crate) kind: u8,
     length: usize,
-    body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 fn message_at(body: &[u8], at: usize) -> Option<Message<'_>> {
@@ -135,7 +135,7 @@ fn message_at(body: &[u8], at: usize) -> Option<Message<'_>> {
 }
 
 /// The messages of a record; none if it is encrypted.
-fn messages<'a>(record: &Record<'a>) -> impl Iterator<Item = Message<'a>> + use<'a> {
+pub(crate) fn messages<'a>(record: &Record<'a>) -> impl Iterator<Item = Message<'a>> + use<'a> {
     let body = if is_plain(record) { record.body } else { &[] };
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -179,7 +179,7 @@ fn goes_on(message: &Message<'_>) -> bool {
 }
 
 /// An alert that is not encrypted: level and description.
-fn alert(record: &Record<'_>) -> Option<(u8, u8)> {
+pub(crate) fn alert(record: &Record<'_>) -> Option<(u8, u8)> {
     let &[level, description] = record.body else { return None };
     let is_plain = record.kind == ALERT && record.length == 2 && level_name(level).is_some();
     is_plain.then_some((level, description))
