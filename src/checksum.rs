@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071), eight bytes at a time.
+//! The Internet checksum (RFC 1071), in words that the processor can add several of at once.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -31,16 +31,14 @@ impl Sum {
     /// that they are read as they come.
     #[must_use]
     pub fn plus(mut self, bytes: &[u8]) -> Self {
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            let word = u64::from_ne_bytes(chunk.try_into().unwrap_or_default());
-            self.carry(word);
-        }
-        let rest = chunks.remainder();
+        let (words, rest) = bytes.as_chunks::<4>();
+        // No sum of words of 32 bits that fit into memory overflows one of 64.
+        let sum = words.iter().fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
+        self.carry(sum);
         if !rest.is_empty() {
-            let mut last = [0; 8];
+            let mut last = [0; 4];
             last[..rest.len()].copy_from_slice(rest);
-            self.carry(u64::from_ne_bytes(last));
+            self.carry(u32::from_ne_bytes(last).into());
         }
         self
     }
