@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071), in words that the processor can add several of at once.
+//! The Internet checksum (RFC 1071), eight bytes at a time.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -31,14 +31,16 @@ impl Sum {
     /// that they are read as they come.
     #[must_use]
     pub fn plus(mut self, bytes: &[u8]) -> Self {
-        let (words, rest) = bytes.as_chunks::<4>();
-        // No sum of words of 32 bits that fit into memory overflows one of 64.
-        let sum = words.iter().fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
-        self.carry(sum);
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            let word = u64::from_ne_bytes(chunk.try_into().unwrap_or_default());
+            self.carry(word);
+        }
+        let rest = chunks.remainder();
         if !rest.is_empty() {
-            let mut last = [0; 4];
+            let mut last = [0; 8];
             last[..rest.len()].copy_from_slice(rest);
-            self.carry(u32::from_ne_bytes(last).into());
+            self.carry(u64::from_ne_bytes(last));
         }
         self
     }

@@ -87,10 +87,31 @@ fn extension(kind: u16, is_client: bool, sheet: &mut Sheet<'_>) {
                 at = name.end;
             }
         }
+        // Groups, forms of points, signatures, modes: lists of numbers of a few bytes.
+        10 | 11 | 13 | 45 | 50 => {
+            let width = if matches!(kind, 11 | 45) { 1 } else { 2 };
+            let first = if width == 1 { sheet.byte(0).map(u16::from) } else { sheet.word(0) };
+            let is_list = first.map(usize::from) == sheet.old.len().checked_sub(width);
+            sheet.keep(0..if is_list { width + 64 } else { 0 });
+        }
+        51 => shares(sheet, is_client),
         43 => {
             let end = sheet.old.len();
             sheet.keep(0..end.min(if is_client { 65 } else { 2 }));
         }
         _ => {}
+    }
+}
+
+/// Which keys are shared and how long they are (RFC 8446 section 4.2.8).
+fn shares(sheet: &mut Sheet<'_>, is_client: bool) {
+    let mut at = if is_client { 2 } else { 0 };
+    sheet.keep(0..at);
+    while let Some(length) = sheet.word(at + 2) {
+        sheet.keep(at..at + 4);
+        at += 4 + usize::from(length);
+    }
+    if at == 0 {
+        sheet.keep(0..2); // the group of another attempt
     }
 }
