@@ -94,7 +94,7 @@ impl Totals {
     /// What a capture has that could not be written to its end.
     pub fn kept_summary(&self) -> Option<String> {
         let kept = match self.kept? {
-            0 => "nothing".to_owned(),
+            0 => return None,
             1 => "only the first record".to_owned(),
             n => format!("only the first {n} records"),
         };
