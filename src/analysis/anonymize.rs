@@ -1,46 +1,54 @@
 //! Captures for other people's eyes: addresses and payloads replaced, everything else as it was.
 //!
-//! - IPv4, IPv6 and Ethernet addresses are replaced by others, the same one always by the same, and
-//!   two IP addresses that share their first bits get replacements that share as many: a network stays
-//!   a network (the construction of Crypto-PAn, with SHA-256 under a random key that is forgotten). The
-//!   first byte of an IPv4 address is kept, and the first two of an IPv6 address. Groups, broadcast, loopback, link-local and unspecified addresses stay what they are, since they
-//!   name nobody; of a link-local IPv6 address the interface part is replaced.
-//! - Of TCP, UDP, ICMP and everything above, and of whatever is not understood, each byte of payload
-//!   becomes [`FILLER`]. Lengths stay, so that sequence numbers still fit.
-//! - Options that hold addresses or text become padding.
-//! - Checksums that were right are right again; one that was wrong stays wrong by as much.
+//! - Addresses are replaced by others, the same one always by the same, and networks stay networks
+//!   ([`names`]) under a random key that is forgotten. Groups, broadcast, loopback and unspecified
+//!   addresses stay what they are, since they name nobody.
+//! - Each layer begins as zeros, and what says how the network works is written into it again: types, counts,
+//!   lengths, ids, timings. Names and text become [`TEXT`]; payload, secrets and whatever is not understood stay
+//!   zero. What was well-formed is so afterwards, and what was malformed is malformed in the same place.
+//! - Lengths stay, so that sequence numbers and fragments still fit.
+//! - Checksums that were right are right again, those that reach over several fragments too
+//!   ([`checksums`]); one that was wrong stays wrong by as much.
 //! - Console lines lose their text, and framing errors their bytes.
 //!
-//! What protocols say in headers (ports, flags, windows, timings, lengths) remains.
+//! To add a protocol to [`crate::proto::ALL`] is to say in `layers.rs` what of it is kept.
 
 mod checksums;
-mod headers;
+mod control;
+mod dhcp;
+mod dns;
+mod http;
+mod layers;
+mod mqtt;
+mod names;
+mod neighbours;
+mod sheet;
+mod small;
 #[cfg(test)]
 mod tests;
+mod tls;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bytes::{Bytes, BytesMut};
-use sha2::{Digest, Sha256};
 
+use self::names::Names;
+use self::sheet::Sheet;
 use crate::dissect::Dissector;
+use crate::proto::{Layer, NoteKind, Stack};
 use crate::record::{Body, FramingError, LinkChange, LinkType, Packet, Record};
 
-/// What payload is replaced by.
-pub const FILLER: u8 = b'x';
-/// Addresses whose replacements are remembered; others are computed again.
-const MEMORY: usize = 64 * 1024;
+/// What names and text are replaced by.
+pub const TEXT: u8 = b'x';
+/// Frames are written in pieces of memory of this size, in bytes, which are used again.
+const PIECE: usize = 64 * 1024;
 
 /// Replaces what must not be told to others.
 #[derive(Debug)]
 pub struct Anonymizer {
-    key: [u8; 32],
-    v4: HashMap<Ipv4Addr, Ipv4Addr>,
-    v6: HashMap<Ipv6Addr, Ipv6Addr>,
-    macs: HashMap<[u8; 6], [u8; 6]>,
+    names: Names,
     dissector: Dissector,
+    piece: BytesMut,
 }
 
 impl Default for Anonymizer {
@@ -64,140 +72,73 @@ impl Anonymizer {
     /// One whose replacements depend on `key` alone.
     pub fn with_key(key: [u8; 32]) -> Self {
         Anonymizer {
-            key,
-            v4: HashMap::new(),
-            v6: HashMap::new(),
-            macs: HashMap::new(),
+            names: Names::new(key),
             dissector: Dissector::default(),
+            piece: BytesMut::with_capacity(PIECE),
         }
     }
 
     /// The record as others may see it.
     pub fn record(&mut self, record: &Record) -> Record {
+        let text = |length| Bytes::from(vec![TEXT; length]);
+        let hidden = || "anonymized".to_owned();
         let body = match &record.body {
             Body::Frame(bytes) => Body::Frame(self.frame(LinkType::ETHERNET, bytes, bytes.len())),
-            Body::Packet(packet) => {
-                let bytes = self.frame(packet.link, &packet.bytes, packet.length as usize);
-                Body::Packet(Packet { bytes, ..packet.clone() })
+            Body::Packet(Packet { link, bytes, length }) => Body::Packet(Packet {
+                link: *link,
+                bytes: self.frame(*link, bytes, *length as usize),
+                length: *length,
+            }),
+            Body::FramingError(FramingError { problem, bytes, recovery }) => {
+                Body::FramingError(FramingError {
+                    problem: *problem,
+                    bytes: text(bytes.len()),
+                    recovery: *recovery,
+                })
             }
-            Body::FramingError(error) => {
-                let filler = vec![FILLER; error.bytes.len()];
-                Body::FramingError(FramingError { bytes: Bytes::from(filler), ..error.clone() })
-            }
-            Body::Console(line) => Body::Console(Bytes::from(vec![FILLER; line.len()])),
-            Body::Link(LinkChange::Connected(_)) => {
-                Body::Link(LinkChange::Connected("anonymized".to_owned()))
-            }
-            Body::Link(LinkChange::Lost(_)) => {
-                Body::Link(LinkChange::Lost("anonymized".to_owned()))
-            }
+            Body::Console(line) => Body::Console(text(line.len())),
+            Body::Link(LinkChange::Connected(_)) => Body::Link(LinkChange::Connected(hidden())),
+            Body::Link(LinkChange::Lost(_)) => Body::Link(LinkChange::Lost(hidden())),
             Body::Link(LinkChange::Reset) | Body::Gap { .. } => record.body.clone(),
         };
-        Record { body, ..record.clone() }
+        let Record { time, origin, offset, .. } = *record;
+        Record { time, origin, offset, body }
     }
 
     fn frame(&mut self, link: LinkType, bytes: &[u8], length: usize) -> Bytes {
-        let mut dissector = std::mem::take(&mut self.dissector);
-        let stack = dissector.dissect_as(link, bytes, length);
-        let mut out = BytesMut::zeroed(bytes.len());
-        out.fill(FILLER);
-        for layer in stack.layers {
-            let (Some(old), Some(new)) =
-                (bytes.get(layer.start..layer.payload), out.get_mut(layer.start..layer.payload))
-            else {
+        let stack = self.dissector.dissect_as(link, bytes, length);
+        self.piece.resize(bytes.len(), 0);
+        for (n, layer) in stack.layers.iter().enumerate() {
+            let span = layer.start..layer.end;
+            let (Some(old), Some(new)) = (bytes.get(span.clone()), self.piece.get_mut(span)) else {
                 continue;
             };
-            headers::rewrite(layer.protocol.name, old, new, self);
+            let header = layer.payload - layer.start;
+            let sheet = Sheet { old, new, header, names: &mut self.names };
+            layers::rewrite(&stack, n, sheet);
         }
-        checksums::mend(&stack, &mut out);
-        self.dissector = dissector;
-        out.freeze()
+        keep_faults(&stack, &mut self.piece);
+        checksums::mend(&stack, &mut self.piece);
+        self.piece.split().freeze()
     }
+}
 
-    fn v4(&mut self, address: Ipv4Addr) -> Ipv4Addr {
-        let names_nobody = address.is_broadcast()
-            || address.is_multicast()
-            || address.is_loopback()
-            || address.is_unspecified();
-        if names_nobody {
-            return address;
+/// A header that cannot be one has no layer: the bytes that tell so are kept, since zeros might be one.
+fn keep_faults(stack: &Stack<'_>, new: &mut [u8]) {
+    for note in stack.notes {
+        let is_in_itself = |layer: &Layer| {
+            matches!(note.protocol, "ipv4" | "ipv6") && note.offset == layer.payload
+        };
+        let is_bare = stack.layers.iter().all(|layer| layer.protocol.name != note.protocol)
+            || stack.layers.last().is_some_and(is_in_itself);
+        let kept = match note.kind {
+            NoteKind::Invalid { .. } | NoteKind::Wrong(_) if is_bare => 3,
+            NoteKind::Truncated { .. } | NoteKind::CutByCapture { .. } if is_bare => 1,
+            _ => continue,
+        };
+        let span = note.offset..note.offset.saturating_add(kept).min(new.len());
+        if let (Some(old), Some(new)) = (stack.frame.get(span.clone()), new.get_mut(span)) {
+            new.copy_from_slice(old);
         }
-        if let Some(known) = self.v4.get(&address) {
-            return *known;
-        }
-        let bits = u32::from(address);
-        let flips = (0..32).map(|n| self.flip(4, u128::from(bits) << 96, n));
-        let flips = flips.fold(0u32, |all, flip| all << 1 | u32::from(flip));
-        let kept = if address.is_link_local() { 16 } else { 8 };
-        let new = Ipv4Addr::from(bits ^ flips & u32::MAX >> kept);
-        if self.v4.len() < MEMORY {
-            self.v4.insert(address, new);
-        }
-        new
-    }
-
-    fn v6(&mut self, address: Ipv6Addr) -> Ipv6Addr {
-        if let [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c] = address.octets() {
-            let [a, b, c] = self.solicited([a, b, c]);
-            let group = [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c];
-            return Ipv6Addr::from(group);
-        }
-        if address.is_multicast() || address.is_loopback() || address.is_unspecified() {
-            return address;
-        }
-        if let Some(known) = self.v6.get(&address) {
-            return *known;
-        }
-        let bits = u128::from(address);
-        let flips = (0..128).map(|n| self.flip(6, bits, n));
-        let flips = flips.fold(0u128, |all, flip| all << 1 | u128::from(flip));
-        let kept = if address.is_unicast_link_local() { 64 } else { 16 };
-        let new = Ipv6Addr::from(bits ^ flips & u128::MAX >> kept);
-        if self.v6.len() < MEMORY {
-            self.v6.insert(address, new);
-        }
-        new
-    }
-
-    /// The last bytes of a solicited-node group (RFC 4291 section 2.7.1), which are those of an address.
-    fn solicited(&self, last: [u8; 3]) -> [u8; 3] {
-        let digest = self.digest(&[1], &last);
-        [digest[0], digest[1], digest[2]]
-    }
-
-    /// Whether bit number `n` changes, given those in front of it.
-    fn flip(&self, family: u8, bits: u128, n: u32) -> bool {
-        let prefix = if n == 0 { 0 } else { bits >> (128 - n) };
-        let digest = self.digest(&[family, n as u8], &prefix.to_be_bytes());
-        digest[0] & 1 == 1
-    }
-
-    fn mac(&mut self, mac: [u8; 6]) -> [u8; 6] {
-        if let [0x33, 0x33, 0xff, a, b, c] = mac {
-            let [a, b, c] = self.solicited([a, b, c]); // the group of who has such an address
-            return [0x33, 0x33, 0xff, a, b, c];
-        }
-        if mac[0] & 1 == 1 || mac == [0; 6] {
-            return mac; // a group's, or nobody's
-        }
-        if let Some(known) = self.macs.get(&mac) {
-            return *known;
-        }
-        let digest = self.digest(&[0], &mac);
-        let mut new: [u8; 6] = digest[..6].try_into().unwrap_or(mac);
-        new[0] = new[0] & !1 | 2; // of one station, locally administered
-        if self.macs.len() < MEMORY {
-            self.macs.insert(mac, new);
-        }
-        new
-    }
-
-    fn digest(&self, what: &[u8], bytes: &[u8]) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(self.key)
-            .chain_update(what)
-            .chain_update(bytes)
-            .finalize()
-            .into()
     }
 }

@@ -1,5 +1,11 @@
 //! Hex text: a line with time and direction, and the bytes below it, as sniff and tcpdump show them. It
-//! can be read again, by us and by `text2pcap`, and put into a bug report.
+//! can be read again, by us and by `text2pcap`, and put into a bug report. The line says what the bytes
+//! are and how many, so that nothing has to be guessed from them:
+//!
+//! ```text
+//! 1700000000.123456789 -> Ethernet, length 98
+//! 1700000000.123456789 <- IP, length 84
+//! ```
 
 use std::io;
 
@@ -27,9 +33,9 @@ impl Hex {
         self.line.text(mark).text(" ");
     }
 
-    fn bytes(&mut self, record: &Record, bytes: &[u8]) {
+    fn bytes(&mut self, record: &Record, what: &str, bytes: &[u8]) {
         self.start(record, record.origin.direction.arrow());
-        self.line.text("length ").dec(bytes.len() as u64).text("\n");
+        self.line.text(what).text(", length ").dec(bytes.len() as u64).text("\n");
         dump(bytes, Layout::Hex, &mut self.line);
     }
 }
@@ -37,12 +43,14 @@ impl Hex {
 impl Format for Hex {
     fn record(&mut self, record: &Record, _: Option<&str>, out: &mut Vec<u8>) -> io::Result<bool> {
         match &record.body {
-            Body::Frame(frame) => self.bytes(record, frame),
+            Body::Frame(frame) if frame.is_empty() => return Ok(false), // it would have no rows
+            Body::Frame(frame) => self.bytes(record, "Ethernet", frame),
             Body::Packet(Packet { link, bytes, length })
                 if matches!(*link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6)
-                    && *length as usize == bytes.len() =>
+                    && *length as usize == bytes.len()
+                    && !bytes.is_empty() =>
             {
-                self.bytes(record, bytes);
+                self.bytes(record, "IP", bytes);
             }
             Body::Packet(_) => return Ok(false), // what it is could not be told again
             Body::FramingError(error) => {

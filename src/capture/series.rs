@@ -102,6 +102,11 @@ impl Series {
         Ok(())
     }
 
+    /// The format.
+    pub fn kind(&self) -> Kind {
+        self.plan.target.kind
+    }
+
     /// When [`Series::turn`] has to be called again.
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.ends_at

@@ -11,11 +11,12 @@ use crate::analysis::console::{self, Finding};
 use crate::analysis::flows::Flows;
 use crate::analysis::replies::Replies;
 use crate::capture::series::{self, Series};
-use crate::capture::{Counts, Source};
+use crate::capture::{Counts, Kind, Source};
 use crate::clock::{Clock, Timestamp};
 use crate::dissect::Dissector;
 use crate::dissect::filter::{Filter, Other, Seen};
 use crate::error::{Error, Result};
+use crate::framing::DEFAULT_MAX_FRAME;
 use crate::record::{Body, Direction, LinkType, Record};
 
 /// What is to be done with records.
@@ -64,6 +65,12 @@ pub struct Totals {
     pub frames_left_out: u64,
     /// Records that are in the capture, if there is one.
     pub kept: Option<u64>,
+    /// Those of them that are framing errors.
+    pub errors_left_out: u64,
+    /// Frames in a raw stream that are longer than whoever reads it expects.
+    pub long_frames: u64,
+    /// The longest frame of a raw stream, in bytes.
+    pub longest: usize,
     /// Lines of the device's console.
     pub console_lines: u64,
     /// What they told.
@@ -87,23 +94,38 @@ impl Totals {
     /// What a capture has that could not be written to its end.
     pub fn kept_summary(&self) -> Option<String> {
         let kept = match self.kept? {
-            0 => "nothing".to_owned(),
+            0 => return None,
             1 => "only the first record".to_owned(),
             n => format!("only the first {n} records"),
         };
         Some(format!("the capture is not whole: it has {kept}"))
     }
 
-    /// What the capture's format could not hold, if it matters.
+    /// What the capture's format could not hold, or not so that it comes back by itself, if it matters.
     pub fn left_out_summary(&self) -> Option<String> {
+        let sentences = [self.not_held(), self.too_long()];
+        sentences.into_iter().flatten().reduce(|first, second| format!("{first}\n{second}"))
+    }
+
+    fn too_long(&self) -> Option<String> {
+        let (frames, longest) = (terminal::count(self.long_frames, "frame"), self.longest);
+        (self.long_frames > 0).then(|| {
+            format!(
+                "{frames} of more than {DEFAULT_MAX_FRAME} bytes in the raw stream: read it with \
+                 '--max-frame {longest}'"
+            )
+        })
+    }
+
+    fn not_held(&self) -> Option<String> {
         if self.frames_left_out > 0 {
             let frames = terminal::count(self.frames_left_out, "frame");
             return Some(format!(
                 "{frames} not in the capture, whose format cannot hold them; use .pcapng"
             ));
         }
-        (self.left_out > 0 && self.errors > 0).then(|| {
-            let errors = terminal::count(self.errors, "framing error");
+        (self.errors_left_out > 0).then(|| {
+            let errors = terminal::count(self.errors_left_out, "framing error");
             format!("{errors} not in the capture: classic pcap holds only frames; use .pcapng")
         })
     }
@@ -212,8 +234,16 @@ impl Outputs {
         let is_stdout = capture.is_stdout();
         let before = capture.left_out();
         let done = capture.record(record, remark, now);
+        let left_out = capture.left_out() - before;
         if matches!(record.body, Body::Frame(_) | Body::Packet(_)) {
-            self.totals.frames_left_out += capture.left_out() - before;
+            self.totals.frames_left_out += left_out;
+        }
+        if matches!(&record.body, Body::FramingError(error) if error.is_new()) {
+            self.totals.errors_left_out += left_out;
+        }
+        if let (Kind::Stream, Body::Frame(frame), 0) = (capture.kind(), &record.body, left_out) {
+            self.totals.longest = self.totals.longest.max(frame.len());
+            self.totals.long_frames += u64::from(frame.len() > DEFAULT_MAX_FRAME);
         }
         let done = done.and_then(|()| match self.plan.is_unbuffered {
             true => capture.flush(),

@@ -97,10 +97,10 @@ impl Work {
         let mut n = 0u64;
         while let Some(record) = reader.read()? {
             n += 1;
+            if n.is_multiple_of(STRIDE) && stop.is_stopped() {
+                return Ok(());
+            }
             if n.is_multiple_of(STRIDE) || self.is_followed {
-                if stop.is_stopped() {
-                    return Ok(());
-                }
                 self.tell_damage(reader);
                 self.progress.show(n);
             }

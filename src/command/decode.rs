@@ -59,7 +59,8 @@ pub struct DecodeArgs {
     /// Replace addresses and payloads, consistently, and mend checksums and lengths
     #[arg(long)]
     anonymize: bool,
-    /// Keep reading as the file grows, until Ctrl-C
+    /// Keep reading as the file grows, until Ctrl-C, and go on with the new one when it is replaced or
+    /// written anew
     #[arg(long)]
     follow_file: bool,
     /// What the file is, when it is not found out by itself
@@ -149,6 +150,7 @@ pub fn run(args: DecodeArgs) -> Result<Verdict> {
             max_frame: args.max_frame.unwrap_or(framing::DEFAULT_MAX_FRAME),
             inner: args.inner,
             stop: Some(stop.clone()),
+            tell: Some(terminal::tell),
         },
         from: args.from,
         to: args.to,

@@ -125,7 +125,13 @@ fn recorded(args: &SniffArgs, path: PathBuf) -> Result<Verdict> {
     let (stopper, stop) = stop::pair();
     signals::watch(stopper)?;
     ready.tell();
-    let reading = Reading { framing, max_frame, stop: Some(stop.clone()), ..Reading::default() };
+    let reading = Reading {
+        framing,
+        max_frame,
+        stop: Some(stop.clone()),
+        tell: Some(terminal::tell),
+        ..Reading::default()
+    };
     let job = Job { path, reading, from: None, to: None, anonymizer: None };
     super::decode::conclude(read::run(job, plan, &stop)?)
 }

@@ -8,18 +8,18 @@ use super::coap::HEADER;
 
 /// An option of a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opt<'a> {
-    pub(super) number: u32,
+pub(crate) struct Opt<'a> {
+    pub(crate) number: u32,
     /// Where it begins in the message.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Where its value begins.
-    pub(super) start: usize,
-    pub(super) value: &'a [u8],
+    pub(crate) start: usize,
+    pub(crate) value: &'a [u8],
 }
 
 /// How the options of a message end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// With the message.
     Options,
     /// With the marker in front of a payload.
@@ -32,16 +32,16 @@ pub(super) enum End {
 
 /// Reads the options of a message.
 #[derive(Clone, Debug)]
-pub(super) struct Options<'a> {
+pub(crate) struct Options<'a> {
     message: &'a [u8],
     number: u32,
     /// Where the next one begins; behind the last, where the payload begins.
-    pub(super) at: usize,
-    pub(super) end: End,
+    pub(crate) at: usize,
+    pub(crate) end: End,
 }
 
 impl<'a> Options<'a> {
-    pub(super) fn new(message: &'a [u8]) -> Self {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
         let token = message.first().map_or(0, |first| usize::from(first & 15));
         Options { message, number: 0, at: HEADER + token, end: End::Options }
     }

@@ -4,13 +4,13 @@
 use super::{Item, Value, be16, be32, ipv4_at};
 
 /// Where the server's name is in a message.
-pub(super) const SNAME: usize = 44;
+pub(crate) const SNAME: usize = 44;
 /// Where the file is.
-pub(super) const FILE: usize = 108;
+pub(crate) const FILE: usize = 108;
 /// Where the magic cookie is, or vendor information in its place.
-pub(super) const COOKIE: usize = 236;
+pub(crate) const COOKIE: usize = 236;
 /// Where the options begin.
-pub(super) const OPTIONS: usize = 240;
+pub(crate) const OPTIONS: usize = 240;
 
 /// An option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(super) fn all(message: &[u8]) -> impl Iterator<Item = Opt<'_>> {
 }
 
 /// What the overload option of the options field says: bits for file (1) and server's name (2).
-pub(super) fn overload(message: &[u8]) -> u8 {
+pub(crate) fn overload(message: &[u8]) -> u8 {
     let value = find(message, 52).and_then(|data| data.first().copied());
     value.unwrap_or_default()
 }

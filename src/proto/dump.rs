@@ -23,7 +23,9 @@ pub fn dump(bytes: &[u8], layout: Layout, line: &mut Line) {
         return characters(bytes, line);
     }
     for (n, row) in bytes.chunks(16).enumerate() {
-        line.text("\t0x").hex((n * 16) as u64, 4).text(": ");
+        let offset = (n * 16) as u64;
+        let digits = (offset.max(1).ilog2() / 4 + 1).max(4);
+        line.text("\t0x").hex(offset, digits).text(": ");
         for pair in row.chunks(2) {
             line.text(" ");
             pair.iter().for_each(|byte| {
@@ -71,6 +73,9 @@ mod tests {
         let expected = "\t0x0000:  2e2f 3031 3233 3435 3637 3839 3a3b 3c3d\n\t0x0010:  3e3f 40\n";
         assert_eq!(shown(&bytes, Layout::Hex), expected);
         assert_eq!(shown(&[], Layout::HexAndCharacters), "");
+        let long = shown(&[7; 0x10010], Layout::Hex);
+        let starts: Vec<&str> = long.lines().rev().take(2).map(|row| &row[..10]).collect();
+        assert_eq!(starts, ["\t0x10000:  ", "\t0xfff0:  0"].map(|text| &text[..10]), "no wrapping");
     }
 
     #[test]

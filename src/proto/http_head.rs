@@ -5,7 +5,7 @@
 
 /// The parts of a start line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start<'a> {
+pub(crate) enum Start<'a> {
     /// Method, target and, unless it is cut or left out, version.
     Request(&'a [u8], &'a [u8], Option<&'a [u8]>),
     /// Version, status and reason.
@@ -13,7 +13,7 @@ pub(super) enum Start<'a> {
 }
 
 /// The line that begins at `at` without its end, and where the next one begins; `None` if it has no end.
-pub(super) fn line_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+pub(crate) fn line_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let rest = bytes.get(at..)?;
     let length = rest.iter().position(|byte| *byte == b'\n')?;
     let line = rest.get(..length)?;
@@ -21,7 +21,7 @@ pub(super) fn line_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
 }
 
 /// A start line, whole or cut.
-pub(super) fn start_line(line: &[u8]) -> Option<Start<'_>> {
+pub(crate) fn start_line(line: &[u8]) -> Option<Start<'_>> {
     let space = line.iter().position(|byte| *byte == b' ')?;
     let (first, rest) = (&line[..space], &line[space + 1..]);
     if is_version(first) {
@@ -44,34 +44,34 @@ pub(super) fn start_line(line: &[u8]) -> Option<Start<'_>> {
     }
 }
 
-fn is_version(text: &[u8]) -> bool {
+pub(crate) fn is_version(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"HTTP/").unwrap_or_default();
     matches!(digits, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// A character of a method or of a header's name (RFC 9110 section 5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A line of a head behind the start line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header<'a> {
+pub(crate) struct Header<'a> {
     /// Where it begins.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Without its end.
-    pub(super) line: &'a [u8],
+    pub(crate) line: &'a [u8],
 }
 
 impl<'a> Header<'a> {
     /// Name and value; `None` if there is no colon.
-    pub(super) fn parts(&self) -> Option<(&'a [u8], &'a [u8])> {
+    pub(crate) fn parts(&self) -> Option<(&'a [u8], &'a [u8])> {
         let colon = self.line.iter().position(|byte| *byte == b':')?;
         Some((&self.line[..colon], self.line[colon + 1..].trim_ascii()))
     }
 
     /// What is against the protocol (RFC 9112 sections 5.1, 5.2 and 6.2).
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    pub(crate) fn fault(&self) -> Option<&'static str> {
         if matches!(self.line, [b' ' | b'\t', ..]) {
             return Some("header is folded");
         }
@@ -83,7 +83,7 @@ impl<'a> Header<'a> {
         (is_length && number(value).is_none()).then_some("content length is not a number")
     }
 
-    pub(super) fn is_chunked(&self) -> bool {
+    pub(crate) fn is_chunked(&self) -> bool {
         self.parts().is_some_and(|(name, value)| {
             name.eq_ignore_ascii_case(b"transfer-encoding")
                 && value.rsplit(|byte| *byte == b',').next().is_some_and(is_chunked)
@@ -96,29 +96,29 @@ fn is_chunked(coding: &[u8]) -> bool {
 }
 
 /// A decimal number.
-pub(super) fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }
 
 /// Reads the lines of a head behind its start line.
 #[derive(Clone, Debug)]
-pub(super) struct Head<'a> {
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Head<'a> {
+    pub(crate) bytes: &'a [u8],
     /// Where the next line begins; in the end, where the body begins or the bytes end.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     is_started: bool,
     is_ended: bool,
     is_whole: bool,
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Head { bytes, at: 0, is_started: false, is_ended: false, is_whole: false }
     }
 
     /// Whether the blank line was there.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
     }
 }
@@ -150,10 +150,10 @@ impl<'a> Iterator for Head<'a> {
 
 /// Reads the sizes of chunks (RFC 9112 section 7.1): place, number of digits, and size.
 #[derive(Clone, Debug)]
-pub(super) struct Chunks<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
-    pub(super) broken_at: Option<usize>,
+pub(crate) struct Chunks<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
+    pub(crate) broken_at: Option<usize>,
 }
 
 impl Iterator for Chunks<'_> {

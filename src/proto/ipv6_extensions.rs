@@ -133,13 +133,19 @@ fn dissect_options(walk: &mut Walk<'_>, protocol: &'static Protocol) -> Next {
     if end < header.len() {
         walk.note(protocol, end, NoteKind::Wrong("an option runs over the end of the header"));
     }
-    let home =
-        ipv6_options::each(header).find(|(_, option)| option.len() == 18 && option[0] == 201);
-    if let Some(home) = home.and_then(|(_, option)| ipv6_at(option, 2)) {
+    if let Some(home) = home_address(protocol, header) {
         readdress(walk, |_, destination| Addresses::V6(home, destination));
     }
     walk.push(protocol, header.len(), usize::MAX);
     Next::IpProtocol(header[0])
+}
+
+/// The source that checksums are made of, if this is a header of options that has another one.
+pub(crate) fn home_address(protocol: &Protocol, header: &[u8]) -> Option<Ipv6Addr> {
+    let has_options = protocol == &HOP_BY_HOP || protocol == &DESTINATION;
+    let mut options = ipv6_options::each(header).filter(|_| has_options);
+    let home = options.find(|(_, option)| option.len() == 18 && option[0] == 201);
+    home.and_then(|(_, option)| ipv6_at(option, 2))
 }
 
 /// Changes the addresses that checksums are made of.
@@ -173,13 +179,8 @@ fn dissect_routing(walk: &mut Walk<'_>) -> Next {
         walk.note(&ROUTING, 3, NoteKind::Wrong(what));
         distrust(walk);
     } else if left > 0 {
-        let last = match kind {
-            0 | 2 => addresses(header).last(),
-            4 => addresses(header).next(), // the list is in reverse order
-            _ => None,
-        };
-        match last {
-            Some((_, last)) => readdress(walk, |source, _| Addresses::V6(source, last)),
+        match last_segment(header) {
+            Some(last) => readdress(walk, |source, _| Addresses::V6(source, last)),
             None => distrust(walk),
         }
     }
@@ -187,8 +188,18 @@ fn dissect_routing(walk: &mut Walk<'_>) -> Next {
     Next::IpProtocol(header[0])
 }
 
+/// Where a routing header leads in the end, if it says so.
+pub(crate) fn last_segment(header: &[u8]) -> Option<Ipv6Addr> {
+    let last = match header.get(2)? {
+        0 | 2 => addresses(header).last(),
+        4 => addresses(header).next(), // the list is in reverse order
+        _ => None,
+    };
+    last.map(|(_, address)| address)
+}
+
 /// The addresses of a routing header, of those types that hold whole ones, and where they are.
-fn addresses(header: &[u8]) -> impl Iterator<Item = (usize, Ipv6Addr)> {
+pub(crate) fn addresses(header: &[u8]) -> impl Iterator<Item = (usize, Ipv6Addr)> {
     let count = match header.get(2) {
         Some(0) => usize::MAX,
         Some(2) => 1,

@@ -34,7 +34,7 @@ pub fn each(header: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// The length that a jumbo payload option gives, if these hop-by-hop options have one (RFC 2675).
-pub(super) fn jumbo_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn jumbo_length(bytes: &[u8]) -> Option<usize> {
     let header = bytes.get(..8 + 8 * usize::from(*bytes.get(1)?))?;
     let (_, option) = each(header).find(|(_, option)| option.starts_with(&[0xc2, 4]))?;
     usize::try_from(be32(option, 2)?).ok()

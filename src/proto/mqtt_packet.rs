@@ -6,7 +6,7 @@
 use super::be16;
 
 /// The types of packets that have a meaning beyond their name here.
-pub(super) mod kind {
+pub(crate) mod kind {
     pub const CONNECT: u8 = 1;
     pub const CONNACK: u8 = 2;
     pub const PUBLISH: u8 = 3;
@@ -26,36 +26,36 @@ pub(super) mod kind {
 
 /// A control packet, or the part of it that is in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packet<'a> {
+pub(crate) struct Packet<'a> {
     /// Where it begins in the segment.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Its type.
-    pub(super) kind: u8,
+    pub(crate) kind: u8,
     /// The four bits behind the type.
-    pub(super) flags: u8,
+    pub(crate) flags: u8,
     /// How many bytes follow the length.
-    pub(super) remaining: usize,
+    pub(crate) remaining: usize,
     /// Where they begin in the segment.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Those of them that are there.
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// The packets of a segment that begins with one, as far as they look like packets.
 #[derive(Clone, Debug)]
-pub(super) struct Packets<'a> {
+pub(crate) struct Packets<'a> {
     bytes: &'a [u8],
     at: usize,
     broken_at: Option<usize>,
 }
 
 impl<'a> Packets<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Packets { bytes, at: 0, broken_at: None }
     }
 
     /// Where something stands that is no packet.
-    pub(super) fn broken_at(&self) -> Option<usize> {
+    pub(crate) fn broken_at(&self) -> Option<usize> {
         self.broken_at
     }
 }
@@ -135,7 +135,7 @@ fn variable(bytes: &[u8], at: usize) -> Variable {
 }
 
 /// Where properties end that begin at `at` with their length (5.0 section 2.2.2).
-pub(super) fn behind_properties(body: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn behind_properties(body: &[u8], at: usize) -> Option<usize> {
     match variable(body, at) {
         Variable::Number(length, start) => {
             start.checked_add(length).filter(|end| *end <= body.len())
@@ -145,7 +145,7 @@ pub(super) fn behind_properties(body: &[u8], at: usize) -> Option<usize> {
 }
 
 /// The text or binary data at `at`, behind its length of two bytes, and where it ends.
-pub(super) fn string_at(body: &[u8], at: usize) -> Option<(&[u8], usize)> {
+pub(crate) fn string_at(body: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let start = at.checked_add(2)?;
     let end = start + usize::from(be16(body, at)?);
     Some((body.get(start..end)?, end))
@@ -206,7 +206,7 @@ fn is_topic(packet: &Packet<'_>, least: usize) -> bool {
 
 /// Where the filters of a whole SUBSCRIBE or UNSUBSCRIBE begin in its body: those of 3.1.1 right behind
 /// the packet's id, those of 5.0 behind properties. Which it is shows in that they must end with the body.
-pub(super) fn filters_at(packet: &Packet<'_>) -> Option<usize> {
+pub(crate) fn filters_at(packet: &Packet<'_>) -> Option<usize> {
     let (body, options) = (packet.body, usize::from(packet.kind == kind::SUBSCRIBE));
     let is_filled = |start: usize| {
         let mut at = start;

@@ -90,7 +90,7 @@ pub(super) fn target(header: &[u8]) -> Option<std::net::Ipv6Addr> {
 }
 
 /// The bytes in front of the options, if messages of that type have options.
-pub(super) fn options_at(kind: u8) -> Option<usize> {
+pub(crate) fn options_at(kind: u8) -> Option<usize> {
     match kind {
         ROUTER_SOLICITATION => Some(8),
         ROUTER_ADVERTISEMENT => Some(16),

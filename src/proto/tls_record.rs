@@ -9,27 +9,27 @@ use super::be16;
 use super::tls_names::{handshake_name, level_name, record_name};
 
 /// The bytes in front of what a record holds.
-pub(super) const HEADER: usize = 5;
+pub(crate) const HEADER: usize = 5;
 /// What a record may hold at most, encryption included (RFC 5246 section 6.2.3).
 const MAX_RECORD: usize = (1 << 14) + 2048;
 
-const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(super) const ALERT: u8 = 21;
-pub(super) const HANDSHAKE: u8 = 22;
-pub(super) const APPLICATION_DATA: u8 = 23;
-pub(super) const CLIENT_HELLO: u8 = 1;
-pub(super) const SERVER_HELLO: u8 = 2;
-const CERTIFICATE: u8 = 11;
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(crate) const ALERT: u8 = 21;
+pub(crate) const HANDSHAKE: u8 = 22;
+pub(crate) const APPLICATION_DATA: u8 = 23;
+pub(crate) const CLIENT_HELLO: u8 = 1;
+pub(crate) const SERVER_HELLO: u8 = 2;
+pub(crate) const CERTIFICATE: u8 = 11;
 
 /// A record, or the part of it that is in a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
-    pub(super) at: usize,
-    pub(super) kind: u8,
-    pub(super) version: u16,
-    pub(super) length: usize,
+pub(crate) struct Record<'a> {
+    pub(crate) at: usize,
+    pub(crate) kind: u8,
+    pub(crate) version: u16,
+    pub(crate) length: usize,
     /// What is there of what it holds.
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// The record at `at`; `None` if none can begin there or not all of its header is there.
@@ -54,7 +54,7 @@ fn record_at(bytes: &[u8], at: usize) -> Option<Record<'_>> {
 }
 
 /// The records of a segment, as far as they look like some.
-pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+pub(crate) fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let record = record_at(bytes, at)?;
@@ -64,18 +64,18 @@ pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
 }
 
 /// Whether a TCP segment begins with a record: of text no record is made.
-pub(super) fn begins_record(bytes: &[u8]) -> bool {
+pub(crate) fn begins_record(bytes: &[u8]) -> bool {
     record_at(bytes, 0).is_some()
 }
 
 /// A handshake message that is not encrypted, or the part of it that is there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// Where it begins in the record's body.
-    pub(super) at: usize,
-    pub(super) kind: u8,
-    pub(super) length: usize,
-    pub(super) body: &'a [u8],
+    pub(crate) at: usize,
+    pub(crate) kind: u8,
+    pub(crate) length: usize,
+    pub(crate) body: &'a [u8],
 }
 
 fn message_at(body: &[u8], at: usize) -> Option<Message<'_>> {
@@ -86,7 +86,7 @@ fn message_at(body: &[u8], at: usize) -> Option<Message<'_>> {
 }
 
 /// The messages of a record; none if it is encrypted.
-pub(super) fn messages<'a>(record: &Record<'a>) -> impl Iterator<Item = Message<'a>> + use<'a> {
+pub(crate) fn messages<'a>(record: &Record<'a>) -> impl Iterator<Item = Message<'a>> + use<'a> {
     let body = if is_plain(record) { record.body } else { &[] };
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -97,7 +97,7 @@ pub(super) fn messages<'a>(record: &Record<'a>) -> impl Iterator<Item = Message<
 }
 
 /// Whether a handshake record holds messages that can be read.
-pub(super) fn is_plain(record: &Record<'_>) -> bool {
+pub(crate) fn is_plain(record: &Record<'_>) -> bool {
     let mut at = 0;
     while record.kind == HANDSHAKE && at < record.length {
         let Some(message) = message_at(record.body, at) else {
@@ -130,7 +130,7 @@ fn goes_on(message: &Message<'_>) -> bool {
 }
 
 /// An alert that is not encrypted: level and description.
-pub(super) fn alert(record: &Record<'_>) -> Option<(u8, u8)> {
+pub(crate) fn alert(record: &Record<'_>) -> Option<(u8, u8)> {
     let &[level, description] = record.body else { return None };
     let is_plain = record.kind == ALERT && record.length == 2 && level_name(level).is_some();
     is_plain.then_some((level, description))

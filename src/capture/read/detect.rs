@@ -1,6 +1,7 @@
 //! What a file is, by its content.
 
-use super::damage::Log;
+use bytes::Bytes;
+
 use super::input::{Have, Input, PATIENCE};
 use super::{Format, Reading, hex, pcap, pcapng, plausible};
 use crate::error::{Category, Error, Result};
@@ -23,50 +24,136 @@ const OTHERS: [(&[u8], &str); 11] = [
     (b"{", "JSON"),
 ];
 
-/// The format of the input; an error of [`Category::InputFile`] when it is none that is known.
-pub(super) fn format(input: &mut Input, log: &mut Log, how: &Reading) -> Result<Format> {
-    input.want(4, log)?;
-    if pcap::Magic::of(input.window()).is_some() {
-        return Ok(Format::Pcap);
+/// The format of the input, as given or found out, and what it seems to be instead, if it was given and
+/// something else is known by how it begins. An error of [`Category::InputFile`] when it is none that is known.
+pub(super) fn format(input: &mut Input, how: &Reading) -> Result<(Format, Option<&'static str>)> {
+    let Some(format) = how.format else {
+        return Ok((find(input, how)?, None));
+    };
+    match format {
+        Format::Pcap | Format::Pcapng => Ok((format, None)),
+        Format::Stream | Format::Hex => {
+            let (prefix, have) = peek(input)?;
+            if prefix.is_empty() && have == Have::End && input.has_ended() {
+                return Err(is_empty(input));
+            }
+            refuse_a_dumped_capture(input, &prefix, format)?;
+            Ok((format, known(&prefix)))
+        }
     }
-    if input.window().starts_with(&pcapng::SECTION.to_be_bytes()) {
-        return Ok(Format::Pcapng);
-    }
+}
+
+/// Finds the format out. As long as more may come and nothing can be told, it waits.
+fn find(input: &mut Input, how: &Reading) -> Result<Format> {
     input.patience = Some(PATIENCE);
-    let have = input.want(PREFIX, log);
+    let begun = input.want(4);
     input.patience = None;
-    let is_all = have? != Have::Enough;
-    let prefix = input.window().slice(..input.window().len().min(PREFIX));
-    if plausible::is_stream(how.framing, how.max_frame, &prefix, is_all) {
-        return Ok(Format::Stream);
+    begun?;
+    let mut is_told = false;
+    loop {
+        if pcap::Magic::of(input.window()).is_some() {
+            return Ok(Format::Pcap);
+        }
+        if input.window().starts_with(&pcapng::SECTION.to_be_bytes()) {
+            return Ok(Format::Pcapng);
+        }
+        let (prefix, have) = peek(input)?;
+        if plausible::is_stream(how.framing, how.max_frame, &prefix, have == Have::End) {
+            return Ok(Format::Stream);
+        }
+        if hex::is_dump(&prefix) {
+            refuse_a_dumped_capture(input, &prefix, Format::Hex)?;
+            return Ok(Format::Hex);
+        }
+        if have != Have::NotYet || known(&prefix).is_some() {
+            return Err(unknown(input, how, &prefix));
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            input.tell("has nothing yet that tells what it is: waiting for more");
+        }
+        input.want(prefix.len() + 1)?;
     }
-    if hex::is_dump(&prefix) {
-        return Ok(Format::Hex);
-    }
+}
+
+/// The beginning, as far as it is there.
+fn peek(input: &mut Input) -> Result<(Bytes, Have)> {
+    input.patience = Some(PATIENCE);
+    let have = input.want(PREFIX);
+    input.patience = None;
+    let length = input.window().len().min(PREFIX);
+    Ok((input.window().slice(..length), have?))
+}
+
+/// Whether a section of a pcapng file begins anywhere near the beginning.
+pub(super) fn has_section(input: &mut Input) -> Result<bool> {
+    let magic = pcapng::SECTION.to_be_bytes();
+    let (prefix, _) = peek(input)?;
+    Ok(prefix.windows(4).any(|bytes| bytes == magic))
+}
+
+/// The frames of a capture cannot be told from what stands between them once it is a dump.
+fn refuse_a_dumped_capture(input: &Input, prefix: &[u8], format: Format) -> Result<()> {
+    let first = if format == Format::Hex { hex::first_row(prefix) } else { Vec::new() };
+    let what = match pcap::Magic::of(&first) {
+        Some(_) => "pcap",
+        None if first.starts_with(&pcapng::SECTION.to_be_bytes()) => "pcapng",
+        None => return Ok(()),
+    };
     let name = input.name();
-    if prefix.is_empty() {
-        return Err(Error::new(Category::InputFile, format!("'{name}' is empty")));
-    }
-    let seems = seems(&prefix);
-    let framing = how.framing.name;
-    let text = format!(
-        "'{name}' is neither pcap, pcapng, a hex dump nor a raw stream: it seems to be {seems}"
-    );
-    let help = format!(
-        "if it is a raw stream, its framing may not be {framing}; its format can be given with --format"
-    );
+    let text = format!("'{name}' is a hex dump of a {what} file, which has to be read itself");
+    let help = format!("xxd's dumps go back: xxd -r {name} > again.{what}");
     Err(Error::new(Category::InputFile, text).with_help(help))
 }
 
-fn seems(prefix: &[u8]) -> &'static str {
-    if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| prefix.starts_with(magic)) {
-        return what;
+fn is_empty(input: &Input) -> Error {
+    Error::new(Category::InputFile, format!("'{}' is empty", input.name()))
+}
+
+fn unknown(input: &Input, how: &Reading, prefix: &[u8]) -> Error {
+    if prefix.is_empty() {
+        return is_empty(input);
+    }
+    let name = input.name();
+    let text = format!("'{name}' is neither pcap, pcapng, a hex dump nor a raw stream");
+    if let Some(seems) = known(prefix) {
+        return error(text, Some(seems));
     }
     let is_text = |byte: &u8| *byte >= b' ' || matches!(byte, b'\n' | b'\r' | b'\t' | 0x1b);
-    match prefix.iter().all(is_text) {
-        true => "text without a hex dump",
-        false => "bytes in which no frame begins",
+    if prefix.iter().all(is_text) {
+        let help = "a dump has lines of an offset and bytes, as 'tcpdump -xx', 'hexdump -C' and 'xxd' \
+                    write them; digits alone can be read with --format hex";
+        return error(text, Some("text without a hex dump")).with_help(help);
     }
+    let framing = how.framing.name;
+    error(text, Some("bytes in which no frame begins")).with_help(format!(
+        "if it is a raw stream, its framing may not be {framing}; its format can be given with --format"
+    ))
+}
+
+/// That something cannot be read, and what it seems to be.
+pub(super) fn error(text: String, seems: Option<&str>) -> Error {
+    let seems = seems.map(|seems| format!(": it seems to be {seems}")).unwrap_or_default();
+    Error::new(Category::InputFile, text + &seems)
+}
+
+/// That the input does not begin as the format that was given does.
+pub(super) fn is_not(input: &Input, what: &str) -> Error {
+    let name = input.name();
+    match input.window().is_empty() {
+        true => is_empty(input),
+        false => error(format!("'{name}' does not begin with {what}"), known(input.window())),
+    }
+}
+
+/// What begins like this, if that is known.
+fn known(prefix: &[u8]) -> Option<&'static str> {
+    if pcap::Magic::of(prefix).is_some() {
+        return Some("a pcap file");
+    }
+    if prefix.starts_with(&pcapng::SECTION.to_be_bytes()) {
+        return Some("a pcapng file");
+    }
+    OTHERS.iter().find(|(magic, _)| prefix.starts_with(magic)).map(|(_, what)| *what)
 }
 
 #[cfg(test)]
@@ -75,8 +162,8 @@ mod tests {
 
     fn outcome(bytes: &'static [u8]) -> String {
         let mut input = Input::from_reader(bytes);
-        match format(&mut input, &mut Log::default(), &Reading::default()) {
-            Ok(format) => format!("{format:?}"),
+        match format(&mut input, &Reading::default()) {
+            Ok((format, _)) => format!("{format:?}"),
             Err(error) => error.chain(),
         }
     }

@@ -7,18 +7,21 @@
 //!
 //! Nothing seeks: a pipe does as well as a file. A file that grows is asked again every [`POLL`], and a pipe
 //! is waited for as long; in between the word to stop is heard. A reader that would rather decide with
-//! what there is says how long it has patience, and is told [`Have::NotYet`].
+//! what there is says how long it has patience, and is told [`Have::NotYet`]. When another file has taken the
+//! place of a followed one (`watch.rs`), the input ends, and [`Input::begin_anew`] goes on with the new one.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
 
-use super::damage::Log;
+use super::watch::{Look, Watch};
 use crate::error::{Category, Error, Result};
 use crate::stop::Stop;
 
@@ -53,8 +56,22 @@ pub(super) struct Input {
     /// Where the window begins in the file.
     offset: u64,
     is_over: bool,
+    /// What happens to the file that is followed.
+    watch: Watch,
+    /// What takes the place of this file.
+    next: Option<Next>,
+    /// Who is told what happens to the file, as it happens.
+    pub(super) tell: Option<fn(&str)>,
     /// How long a reader waits for more; `None` is as long as it takes.
     pub(super) patience: Option<Duration>,
+}
+
+/// What comes when a followed file is no longer what it was.
+enum Next {
+    /// The same file, from its beginning.
+    Same,
+    /// Another file of that name.
+    Other(File),
 }
 
 enum Source {
@@ -76,7 +93,7 @@ impl Input {
         };
         let opened = match path.as_os_str() == "-" {
             true => rustix::io::dup(rustix::stdio::stdin()).map(File::from).map_err(Into::into),
-            false => File::open(path),
+            false => open(path),
         };
         let cannot = |error: io::Error| {
             Error::new(Category::InputFile, format!("cannot open '{name}'")).caused_by(error)
@@ -87,7 +104,9 @@ impl Input {
             return Err(Error::new(Category::InputFile, format!("'{name}' is a folder")));
         }
         let source = if kind.is_file() { Source::File(file) } else { Source::Pipe(file) };
-        Ok(Input::new(name, source, follow, stop))
+        let mut input = Input::new(name, source, follow, stop);
+        input.watch = Watch::new(Some(path).filter(|path| path.as_os_str() != "-"));
+        Ok(input)
     }
 
     fn new(name: String, source: Source, follow: bool, stop: Option<Stop>) -> Input {
@@ -100,6 +119,9 @@ impl Input {
             window: Bytes::new(),
             offset: 0,
             is_over: false,
+            watch: Watch::new(None),
+            next: None,
+            tell: None,
             patience: None,
         }
     }
@@ -129,16 +151,55 @@ impl Input {
         self.follow
     }
 
+    /// Whether the input has ended by itself: nobody said stop, and nothing takes its place.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_over && !self.grows() && !self.is_stopped()
+    }
+
+    /// Whether it is time to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_stopped)
+    }
+
+    /// Whether something takes the place of this file: see [`Input::begin_anew`].
+    pub(super) fn is_succeeded(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Goes on with what takes the place of this file, if anything does; what is in the window is forgotten.
+    pub(super) fn begin_anew(&mut self) -> Result<bool> {
+        match self.next.take() {
+            None => return Ok(false),
+            Some(Next::Other(file)) => self.source = Source::File(file),
+            Some(Next::Same) => self.source.rewind().map_err(|error| self.cannot_read(error))?,
+        }
+        (self.chunk, self.window) = (Bytes::new(), Bytes::new());
+        self.offset = 0;
+        self.is_over = false;
+        Ok(true)
+    }
+
+    /// Says something about the input, at once.
+    pub(super) fn tell(&self, what: &str) {
+        if let Some(tell) = self.tell {
+            tell(&format!("{} {what}", self.name));
+        }
+    }
+
+    fn cannot_read(&self, error: io::Error) -> Error {
+        Error::new(Category::InputFile, format!("cannot read '{}'", self.name)).caused_by(error)
+    }
+
     /// Whether at least `n` bytes are in the window, after reading what it takes.
     #[inline]
-    pub(super) fn want(&mut self, n: usize, log: &mut Log) -> Result<Have> {
+    pub(super) fn want(&mut self, n: usize) -> Result<Have> {
         if self.window.len() >= n {
             return Ok(Have::Enough);
         }
-        self.fetch(n, log)
+        self.fetch(n)
     }
 
-    fn fetch(&mut self, n: usize, log: &mut Log) -> Result<Have> {
+    fn fetch(&mut self, n: usize) -> Result<Have> {
         while self.window.len() < n {
             if self.is_over {
                 return Ok(Have::End);
@@ -147,9 +208,8 @@ impl Input {
                 return Ok(if self.is_over { Have::End } else { Have::NotYet });
             }
             if self.refill(n)? == 0 {
-                self.is_over = true;
-                self.look_for_a_shorter_file(log);
-                if !self.is_over && !self.pause()? {
+                self.is_over = !self.grows();
+                if !self.is_over && !self.pause() {
                     return Ok(if self.is_over { Have::End } else { Have::NotYet });
                 }
             }
@@ -180,9 +240,7 @@ impl Input {
         let read = self.source.read(&mut chunk);
         self.chunk = Bytes::from(chunk);
         self.window = self.chunk.clone();
-        read.map_err(|error| {
-            Error::new(Category::InputFile, format!("cannot read '{}'", self.name)).caused_by(error)
-        })?;
+        read.map_err(|error| self.cannot_read(error))?;
         Ok(self.window.len() - before)
     }
 
@@ -221,13 +279,9 @@ impl Input {
             match rustix::event::poll(&mut fds, Some(&poll)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => return Ok(true),
-                Err(error) => {
-                    let text = format!("cannot read '{}'", self.name);
-                    let error = io::Error::from(error);
-                    return Err(Error::new(Category::InputFile, text).caused_by(error));
-                }
+                Err(error) => return Err(self.cannot_read(error.into())),
             }
-            if self.stop.as_ref().is_some_and(Stop::is_stopped) {
+            if self.is_stopped() {
                 self.is_over = true;
                 return Ok(false);
             }
@@ -238,23 +292,47 @@ impl Input {
     }
 
     fn has_to_stop(&mut self) -> bool {
-        self.is_over |= self.stop.as_ref().is_some_and(Stop::is_stopped);
+        self.is_over |= self.is_stopped();
         self.is_over
+    }
+
+    /// Whether there may be more behind the end of the file.
+    fn grows(&self) -> bool {
+        self.follow && matches!(self.source, Source::File(_))
     }
 
     /// At the end of a file that may grow: waits until it has; `false` when patience or the input
     /// ended before.
-    fn pause(&mut self) -> Result<bool> {
+    fn pause(&mut self) -> bool {
         let started = Instant::now();
         loop {
             if self.has_to_stop() {
-                return Ok(false);
+                return false;
             }
-            if self.source.length().is_none_or(|length| length != self.read_so_far()) {
-                return Ok(true);
+            let so_far = self.read_so_far();
+            let Source::File(file) = &self.source else { return true };
+            self.next = match self.watch.look(file, so_far) {
+                Look::Grown => return true,
+                Look::Same => None,
+                Look::Deleted => {
+                    self.tell("was deleted: waiting for a new one");
+                    None
+                }
+                Look::Rewritten => {
+                    self.tell("was written anew: reading it from its beginning");
+                    Some(Next::Same)
+                }
+                Look::Replaced(file) => {
+                    self.tell("was replaced: reading the new one");
+                    Some(Next::Other(file))
+                }
+            };
+            if self.next.is_some() {
+                self.is_over = true;
+                return false;
             }
             if self.patience.is_some_and(|patience| started.elapsed() >= patience) {
-                return Ok(false);
+                return false;
             }
             std::thread::sleep(POLL);
         }
@@ -263,21 +341,21 @@ impl Input {
     fn read_so_far(&self) -> u64 {
         self.offset + self.window.len() as u64
     }
+}
 
-    /// At the end of a file: if more may come, and the file is not shorter than what was read of it,
-    /// it is not over.
-    fn look_for_a_shorter_file(&mut self, log: &mut Log) {
-        let Some(length) = self.source.length().filter(|_| self.follow) else { return };
-        let so_far = self.read_so_far();
-        if length < so_far {
-            let text = format!(
-                "the file was cut to {length} bytes or begun anew; reading ends with what it had"
-            );
-            log.add(so_far, 0, text);
-        } else {
-            self.is_over = false;
-        }
+/// Opens a file to be read. A named pipe that nobody writes to yet is no reason to wait here, where the word
+/// to stop is not heard.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    if cfg!(target_os = "linux") && path.metadata().is_ok_and(|found| found.file_type().is_fifo()) {
+        options.custom_flags(OFlags::NONBLOCK.bits() as i32);
+        let pipe = options.open(path)?;
+        let flags = rustix::fs::fcntl_getfl(&pipe)?;
+        rustix::fs::fcntl_setfl(&pipe, flags.difference(OFlags::NONBLOCK))?;
+        return Ok(pipe);
     }
+    options.open(path)
 }
 
 impl Source {
@@ -300,11 +378,11 @@ impl Source {
         }
     }
 
-    /// How long a file is now; `None` for what has no length.
-    fn length(&self) -> Option<u64> {
+    /// Goes back to the beginning of a file.
+    fn rewind(&mut self) -> io::Result<()> {
         match self {
-            Source::File(file) => file.metadata().ok().map(|metadata| metadata.len()),
-            Source::Pipe(_) | Source::Other(_) => None,
+            Source::File(file) => file.rewind(),
+            Source::Pipe(_) | Source::Other(_) => Ok(()),
         }
     }
 }
@@ -328,10 +406,9 @@ mod tests {
         let all: Vec<u8> = (0..3_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         for piece in [1000, 4096, 1 << 20, 5 << 20] {
             let mut input = Input::from_reader(Pieces(io::Cursor::new(all.clone()), piece));
-            let mut log = Log::default();
             let mut taken = Vec::new();
             let mut kept = Vec::new();
-            while input.want(1499, &mut log).expect("it can be read") == Have::Enough {
+            while input.want(1499).expect("it can be read") == Have::Enough {
                 assert_eq!(input.offset(), taken.len() as u64);
                 let frame = input.take(1499);
                 taken.extend_from_slice(&frame);
@@ -348,9 +425,8 @@ mod tests {
     #[test]
     fn memory_is_used_again() {
         let mut input = Input::from_reader(io::Cursor::new(vec![7; 10 << 20]));
-        let mut log = Log::default();
         let mut places = std::collections::BTreeSet::new();
-        while input.want(60_000, &mut log).expect("it can be read") == Have::Enough {
+        while input.want(60_000).expect("it can be read") == Have::Enough {
             places.insert(input.chunk.as_ptr());
             drop(input.take(60_000));
         }
@@ -369,22 +445,22 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_is_followed_until_it_is_cut() {
+    fn a_file_that_grows_is_followed_and_one_that_is_cut_begins_anew() {
         use std::io::Write;
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(b"one").expect("it is written");
         let mut input = Input::open(file.path(), true, None).expect("it is there");
-        let mut log = Log::default();
         input.patience = Some(Duration::ZERO);
-        assert_eq!(input.want(4, &mut log).expect("it can be read"), Have::NotYet);
+        assert_eq!(input.want(4).expect("it can be read"), Have::NotYet);
         file.write_all(b"two").expect("it is written");
-        assert_eq!(input.want(6, &mut log).expect("it can be read"), Have::Enough);
+        assert_eq!(input.want(6).expect("it can be read"), Have::Enough);
         assert_eq!(input.take(6), "onetwo");
         file.as_file().set_len(2).expect("it can be cut");
-        assert_eq!(input.want(1, &mut log).expect("it can be read"), Have::End);
-        let damage = log.take();
-        assert_eq!((damage.len(), damage[0].offset), (1, 6));
-        assert!(damage[0].text.starts_with("the file was cut to 2 bytes"));
+        assert_eq!(input.want(1).expect("it can be read"), Have::End);
+        assert!(input.is_succeeded() && !input.has_ended());
+        assert!(input.begin_anew().expect("it can be read"));
+        assert_eq!(input.want(3).expect("it can be read"), Have::NotYet);
+        assert_eq!(input.take(6), "on");
     }
 
     #[test]
@@ -392,7 +468,7 @@ mod tests {
         let (stopper, stop) = crate::stop::pair();
         let file = tempfile::NamedTempFile::new().expect("a file");
         let mut input = Input::open(file.path(), true, Some(stop)).expect("it is there");
-        let wait = std::thread::spawn(move || input.want(1, &mut Log::default()));
+        let wait = std::thread::spawn(move || input.want(1));
         stopper.stop();
         assert_eq!(wait.join().expect("no panic").expect("no error"), Have::End);
     }

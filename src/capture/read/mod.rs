@@ -19,6 +19,7 @@ mod pcap;
 mod pcapng;
 mod plausible;
 mod stream;
+mod watch;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -31,7 +32,7 @@ use self::input::{Input, PATIENCE};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 use self::stream::Stream;
-use crate::error::{Category, Error, Result};
+use crate::error::Result;
 use crate::framing::{self, Framing};
 use crate::record::{LinkType, Record};
 use crate::stop::Stop;
@@ -58,6 +59,8 @@ pub struct Reading {
     pub inner: Inner,
     /// Ends waiting, for a file that grows as for a pipe.
     pub stop: Option<Stop>,
+    /// Is told at once what happens to the file, or is left out of it: whole sentences.
+    pub tell: Option<fn(&str)>,
 }
 
 impl Default for Reading {
@@ -70,6 +73,7 @@ impl Default for Reading {
             max_frame: framing::DEFAULT_MAX_FRAME,
             inner: Inner::Auto,
             stop: None,
+            tell: None,
         }
     }
 }
@@ -101,6 +105,7 @@ pub enum Format {
 
 /// Reads one input.
 pub struct Reader {
+    how: Reading,
     input: Input,
     log: Log,
     parser: Parser,
@@ -110,6 +115,8 @@ pub struct Reader {
     /// What the tunnel yields; empty between calls.
     scratch: Vec<Record>,
     remark: Option<String>,
+    /// What the file seems to be, when it is read as something else.
+    seems: Option<&'static str>,
     is_over: bool,
 }
 
@@ -149,56 +156,54 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     /// Opens a file; `-` is stdin. When it cannot be opened, or is nothing that is known, that is an
-    /// error of [`Category::InputFile`].
+    /// error of [`crate::error::Category::InputFile`].
     pub fn open(path: &Path, how: &Reading) -> Result<Reader> {
         Reader::new(Input::open(path, how.follow, how.stop.clone())?, how)
     }
 
     fn new(mut input: Input, how: &Reading) -> Result<Reader> {
-        let mut log = Log::default();
-        let format = match how.format {
-            Some(format) => format,
-            None => detect::format(&mut input, &mut log, how)?,
-        };
-        let parser = match format {
-            Format::Pcap => match Pcap::begin(&mut input, &mut log)? {
-                Some(pcap) => Parser::Pcap(pcap),
-                None => return Err(is_not(input.name(), "a whole pcap header")),
-            },
-            Format::Pcapng => {
-                if input.window().first_chunk() != Some(&pcapng::SECTION.to_be_bytes())
-                    && input.want(4, &mut log)? != input::Have::Enough
-                {
-                    return Err(is_not(input.name(), "a pcapng section"));
-                }
-                Parser::Pcapng(Pcapng::default())
-            }
-            Format::Stream => Parser::Stream(Stream::new(how.framing, how.max_frame)),
-            Format::Hex => Parser::Hex(Hex::new(how.framing, how.max_frame)),
-        };
+        input.tell = how.tell;
+        let (parser, seems) = parser(&mut input, how)?;
         let mut reader = Reader {
+            how: how.clone(),
             input,
-            log,
+            log: Log::default(),
             parser,
             tunnel: None,
             ready: VecDeque::new(),
             scratch: Vec::new(),
             remark: None,
+            seems,
             is_over: false,
         };
-        reader.begin(how)?;
+        reader.begin()?;
         Ok(reader)
     }
 
+    /// Goes on with what has taken the place of a followed file.
+    fn begin_anew(&mut self) -> Result<()> {
+        self.tunnel = None;
+        self.input.begin_anew()?;
+        let begun = parser(&mut self.input, &self.how);
+        if begun.is_err() && self.input.is_stopped() {
+            self.is_over = true;
+            return Ok(());
+        }
+        (self.parser, self.seems) = begun?;
+        self.begin()
+    }
+
     /// Finds out whether it is a capture of the tunnel, and about pcapng's interfaces.
-    fn begin(&mut self, how: &Reading) -> Result<()> {
+    fn begin(&mut self) -> Result<()> {
+        let Reading { framing, max_frame, .. } = self.how;
         let is_capture = matches!(self.parser, Parser::Pcap(_) | Parser::Pcapng(_));
-        match how.inner {
+        let inner = self.how.inner;
+        match inner {
             Inner::Port(port) => {
-                self.tunnel = Some(Tunnel::new(port, how.framing, how.max_frame));
+                self.tunnel = Some(Tunnel::new(port, framing, max_frame));
             }
             Inner::Auto if is_capture && self.first_packets_show_a_tunnel()? => {
-                let mut tunnel = Tunnel::new(TUNNEL_PORT, how.framing, how.max_frame);
+                let mut tunnel = Tunnel::new(TUNNEL_PORT, framing, max_frame);
                 for seen in std::mem::take(&mut self.ready) {
                     tunnel.take(&seen.record, &mut self.scratch);
                 }
@@ -238,7 +243,7 @@ impl Reader {
     }
 
     /// The next record; `None` at the end. Damage is not an error: see [`Reader::damage`]. An error of
-    /// [`Category::InputFile`] is one of the system's, and the end.
+    /// [`crate::error::Category::InputFile`] is one of the system's, and the end.
     #[inline]
     pub fn read(&mut self) -> Result<Option<Record>> {
         loop {
@@ -249,6 +254,10 @@ impl Reader {
             if self.is_over {
                 self.remark = None;
                 return Ok(None);
+            }
+            if self.input.is_succeeded() {
+                self.begin_anew().inspect_err(|_| self.is_over = true)?;
+                continue;
             }
             let step = self.parser.next(&mut self.input, &mut self.log);
             match (step, &mut self.tunnel) {
@@ -261,10 +270,11 @@ impl Reader {
                 }
                 (Ok(Step::NotYet), _) => {}
                 (Ok(Step::End), tunnel) => {
-                    self.is_over = true;
+                    self.is_over = !self.input.is_succeeded();
                     if let Some(tunnel) = tunnel {
                         tunnel.finish(&mut self.scratch);
                     }
+                    self.has_been_read()?;
                 }
                 (Err(error), _) => {
                     self.is_over = true;
@@ -273,6 +283,28 @@ impl Reader {
             }
             self.ready.extend(self.scratch.drain(..).map(Seen::from));
         }
+    }
+
+    /// At the end of what was read as a stream or a dump: that it was none is an error, and that it seems to be
+    /// something else is said.
+    fn has_been_read(&self) -> Result<()> {
+        let (name, format) = (self.name(), self.format().name());
+        let what = match &self.parser {
+            _ if !self.input.has_ended() => return Ok(()),
+            Parser::Stream(stream) if stream.frames() == 0 && self.how.format.is_some() => {
+                format!("no frame begins in '{name}', read as a raw stream")
+            }
+            Parser::Hex(hex) if hex.dumps() == 0 => {
+                format!("'{name}' has no hex dump of a frame in it")
+            }
+            Parser::Pcap(_) | Parser::Pcapng(_) | Parser::Stream(_) | Parser::Hex(_) => {
+                if let Some(seems) = self.seems {
+                    self.input.tell(&format!("was read as a {format}, but seems to be {seems}"));
+                }
+                return Ok(());
+            }
+        };
+        Err(detect::error(what, self.seems))
     }
 
     /// What was found to be wrong since this was asked last: each thing once.
@@ -303,12 +335,7 @@ impl Reader {
 
     /// What the file is.
     pub fn format(&self) -> Format {
-        match self.parser {
-            Parser::Pcap(_) => Format::Pcap,
-            Parser::Pcapng(_) => Format::Pcapng,
-            Parser::Stream(_) => Format::Stream,
-            Parser::Hex(_) => Format::Hex,
-        }
+        self.parser.format()
     }
 
     /// How many packets of a capture of the tunnel were not the tunnel's.
@@ -328,23 +355,70 @@ impl Parser {
         match self {
             Parser::Pcap(pcap) => pcap.next(input, log),
             Parser::Pcapng(pcapng) => pcapng.next(input, log),
-            Parser::Stream(stream) => stream.next(input, log),
+            Parser::Stream(stream) => stream.next(input),
             Parser::Hex(hex) => hex.next(input, log),
         }
     }
 
-    fn name(&self) -> &'static str {
+    fn format(&self) -> Format {
         match self {
-            Parser::Pcap(_) => "pcap",
-            Parser::Pcapng(_) => "pcapng",
-            Parser::Stream(_) => "raw stream",
-            Parser::Hex(_) => "hex dump",
+            Parser::Pcap(_) => Format::Pcap,
+            Parser::Pcapng(_) => Format::Pcapng,
+            Parser::Stream(_) => Format::Stream,
+            Parser::Hex(_) => Format::Hex,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.format().name()
+    }
+}
+
+/// What reads the input, and what it seems to be if it is read as something else.
+fn parser(input: &mut Input, how: &Reading) -> Result<(Parser, Option<&'static str>)> {
+    loop {
+        let begun = detect::format(input, how)
+            .and_then(|(format, seems)| Ok((format.parser(input, how)?, seems)));
+        match begun {
+            Err(_) if input.begin_anew()? => {} // it was replaced before it could be told what it is
+            begun => return begun,
         }
     }
 }
 
-fn is_not(name: &str, what: &str) -> Error {
-    Error::new(Category::InputFile, format!("'{name}' does not begin with {what}"))
+impl Format {
+    fn parser(self, input: &mut Input, how: &Reading) -> Result<Parser> {
+        match self {
+            Format::Pcap => match Pcap::begin(input)? {
+                Some(pcap) => Ok(Parser::Pcap(pcap)),
+                None => Err(detect::is_not(input, "a whole pcap header")),
+            },
+            Format::Pcapng => {
+                let magic = pcapng::SECTION.to_be_bytes();
+                match input.want(4)? == input::Have::Enough {
+                    true if input.window().starts_with(&magic) => {}
+                    true if !detect::has_section(input)? => {
+                        return Err(detect::is_not(input, "a pcapng section"));
+                    }
+                    true => {} // the parser finds it, and tells what was passed over
+                    false => return Err(detect::is_not(input, "a pcapng section")),
+                }
+                Ok(Parser::Pcapng(Pcapng::default()))
+            }
+            Format::Stream => Ok(Parser::Stream(Stream::new(how.framing, how.max_frame))),
+            Format::Hex => Ok(Parser::Hex(Hex::new(how.framing, how.max_frame))),
+        }
+    }
+
+    /// How people call it.
+    fn name(self) -> &'static str {
+        match self {
+            Format::Pcap => "pcap",
+            Format::Pcapng => "pcapng",
+            Format::Stream => "raw stream",
+            Format::Hex => "hex dump",
+        }
+    }
 }
 
 /// How people call a link type.

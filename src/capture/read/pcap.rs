@@ -5,6 +5,9 @@
 //! header that cannot be means that this chain is broken. It may have been the length before it that was
 //! wrong, so that the search begins inside the record before, and ends where two plausible headers
 //! follow one another, or one whose record ends with the file.
+//!
+//! Some writers let the fraction of a time grow beyond a second. Where all the rest of the header is as it should
+//! be, and that of the next one, such a record is kept, and what is too much is carried over to the seconds.
 
 use bytes::Bytes;
 
@@ -24,6 +27,8 @@ pub(super) const MAX_CAPTURED: u32 = 262_144;
 const MAX_LENGTH: u32 = 4 * MAX_CAPTURED;
 /// Nor is it further from the one before than this, in seconds.
 const MAX_JUMP: u32 = 366 * 24 * 3600;
+/// What is said of a time that carries over.
+const EXCESS: &str = "a time of which the fraction is more than a second";
 
 /// What the first four bytes of a file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,14 @@ struct RecordHeader {
     length: u32,
 }
 
+impl RecordHeader {
+    /// Whether the lengths agree, and the time is near to another.
+    fn is_near(self, seconds: Option<u32>) -> bool {
+        (self.captured..=MAX_LENGTH).contains(&self.length)
+            && seconds.is_none_or(|known| self.seconds.abs_diff(known) < MAX_JUMP)
+    }
+}
+
 /// A file of this format, behind its header.
 #[derive(Debug)]
 pub(super) struct Pcap {
@@ -84,6 +97,8 @@ pub(super) struct Pcap {
     most: u32,
     /// When the last good record was, in seconds.
     seconds: Option<u32>,
+    /// How many records had a fraction of more than a second.
+    carried: u64,
     /// Bytes of the record that was just handed out; they stay in the window until the next one is
     /// asked for.
     done: usize,
@@ -91,9 +106,9 @@ pub(super) struct Pcap {
 
 impl Pcap {
     /// Reads the file header; `None` when the file is shorter.
-    pub(super) fn begin(input: &mut Input, log: &mut Log) -> Result<Option<Pcap>> {
+    pub(super) fn begin(input: &mut Input) -> Result<Option<Pcap>> {
         let patience = input.patience.take();
-        let have = input.want(HEADER, log);
+        let have = input.want(HEADER);
         input.patience = patience;
         let magic = Magic::of(input.window());
         let (Have::Enough, Some(magic)) = (have?, magic) else { return Ok(None) };
@@ -105,7 +120,7 @@ impl Pcap {
             n => n.saturating_mul(2).saturating_add(2048).min(MAX_CAPTURED),
         };
         let link = LinkType(magic.u32(&header, 20) as u16); // above it: the length of the FCS
-        Ok(Some(Pcap { magic, link, most, seconds: None, done: 0 }))
+        Ok(Some(Pcap { magic, link, most, seconds: None, carried: 0, done: 0 }))
     }
 
     /// As in "pcap, nanoseconds, Ethernet".
@@ -116,9 +131,21 @@ impl Pcap {
 
     #[inline]
     pub(super) fn next(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
+        let step = self.step(input, log)?;
+        if matches!(step, Step::End) && self.carried > 1 {
+            let text =
+                format!("{} times in all had a fraction of more than a second", self.carried);
+            log.add(input.offset(), 0, text);
+            self.carried = 0;
+        }
+        Ok(step)
+    }
+
+    #[inline]
+    fn step(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
         loop {
             let start = self.done;
-            match input.want(start + self.magic.record, log)? {
+            match input.want(start + self.magic.record)? {
                 Have::Enough => {}
                 Have::NotYet => return Ok(Step::NotYet),
                 Have::End => return Ok(self.end(input, log)),
@@ -131,12 +158,12 @@ impl Pcap {
                 continue;
             }
             let size = self.magic.record + header.captured as usize;
-            match input.want(start + size, log)? {
+            match input.want(start + size)? {
                 Have::Enough => {}
                 Have::NotYet => return Ok(Step::NotYet),
                 Have::End => {
                     // It may be the length that is wrong, and good records may be in what it covers.
-                    if self.good_inside(input, log, start + 1)? {
+                    if self.good_inside(input, start + 1)? {
                         let problem = format!(
                             "a packet of {} bytes that reaches beyond the end of the file",
                             header.captured
@@ -144,21 +171,31 @@ impl Pcap {
                         self.search(input, log, problem)?;
                         continue;
                     }
+                    if self.has_excess(header) {
+                        self.search(input, log, EXCESS.to_owned())?; // nothing bears it out
+                        continue;
+                    }
                     return Ok(self.cut(input, log, header));
                 }
             }
             if self.is_odd(header) {
-                match self.is_confirmed(input, log, header, start + size)? {
+                match self.is_confirmed(input, header, start + size)? {
                     Have::Enough => {}
                     Have::NotYet => return Ok(Step::NotYet),
                     Have::End => {
-                        let problem = "a header that nothing like it follows".to_owned();
-                        self.search(input, log, problem)?;
+                        let problem = match self.has_excess(header) {
+                            true => EXCESS,
+                            false => "a header that nothing like it follows",
+                        };
+                        self.search(input, log, problem.to_owned())?;
                         continue;
                     }
                 }
             }
             input.skip(start);
+            if self.has_excess(header) {
+                self.carry(input, log);
+            }
             self.done = size;
             self.seconds = Some(header.seconds);
             let bytes = input.window().slice(self.magic.record..size);
@@ -186,29 +223,36 @@ impl Pcap {
         if header.captured > self.most {
             return Some(format!("a packet of {} bytes", header.captured));
         }
-        if u64::from(header.fraction) * u64::from(self.magic.unit) >= 1_000_000_000 {
-            return Some("a time of which the fraction is more than a second".to_owned());
+        let is_wrong = self.has_excess(header) && !header.is_near(self.seconds);
+        is_wrong.then(|| EXCESS.to_owned())
+    }
+
+    /// Whether the fraction of a time is a second or more.
+    #[inline]
+    fn has_excess(&self, header: RecordHeader) -> bool {
+        u64::from(header.fraction) * u64::from(self.magic.unit) >= 1_000_000_000
+    }
+
+    /// Counts such a time; the first is told where it is, the number of all at the end.
+    fn carry(&mut self, input: &Input, log: &mut Log) {
+        if self.carried == 0 {
+            log.add(input.offset(), 0, format!("{EXCESS}: it is carried over"));
         }
-        None
+        self.carried = self.carried.saturating_add(1);
     }
 
     /// Whether a header could be by chance what it seems: it is believed when another follows.
     #[inline]
     fn is_odd(&self, header: RecordHeader) -> bool {
         let is_far = self.seconds.is_some_and(|s| header.seconds.abs_diff(s) >= MAX_JUMP);
-        is_far || !(header.captured..=MAX_LENGTH).contains(&header.length)
+        let is_sound = (header.captured..=MAX_LENGTH).contains(&header.length);
+        is_far || !is_sound || self.has_excess(header)
     }
 
     /// Whether a header `at` bytes into the window bears an odd one in front of it out, or the file ends
     /// there; [`Have::End`] is no.
-    fn is_confirmed(
-        &self,
-        input: &mut Input,
-        log: &mut Log,
-        odd: RecordHeader,
-        at: usize,
-    ) -> Result<Have> {
-        let have = input.want(at + self.magic.record, log)?;
+    fn is_confirmed(&self, input: &mut Input, odd: RecordHeader, at: usize) -> Result<Have> {
+        let have = input.want(at + self.magic.record)?;
         if have == Have::NotYet || (have == Have::End && input.window().len() == at) {
             return Ok(if have == Have::NotYet { have } else { Have::Enough });
         }
@@ -217,7 +261,9 @@ impl Pcap {
         let is_alike = is_near(odd.seconds)
             || self.seconds.is_some_and(is_near)
             || (next.captured..=MAX_LENGTH).contains(&next.length);
-        let is_good = have == Have::Enough && self.problem(next).is_none() && is_alike;
+        let is_strict = self.has_excess(odd) || self.has_excess(next);
+        let is_alike = is_alike && (!is_strict || next.is_near(Some(odd.seconds)));
+        let is_good = have == Have::Enough && next.captured <= self.most && is_alike;
         Ok(if is_good { Have::Enough } else { Have::End })
     }
 
@@ -227,14 +273,14 @@ impl Pcap {
         let near = self.seconds.is_none_or(|s| header.seconds.abs_diff(s) < MAX_JUMP);
         near && (1..=self.most).contains(&header.captured)
             && (header.captured..=MAX_LENGTH).contains(&header.length)
-            && self.problem(header).is_none()
+            && !self.has_excess(header)
     }
 
     /// Whether a record begins `at` bytes into the window, another behind it, or the end of the file;
     /// `None` when the file ends before its header does.
-    fn begins(&self, input: &mut Input, log: &mut Log, at: usize) -> Result<Option<bool>> {
+    fn begins(&self, input: &mut Input, at: usize) -> Result<Option<bool>> {
         let size = self.magic.record;
-        if input.want(at + size, log)? != Have::Enough {
+        if input.want(at + size)? != Have::Enough {
             return Ok(None);
         }
         let header = |input: &Input, at: usize| {
@@ -243,16 +289,16 @@ impl Pcap {
         };
         let Some(first) = header(input, at) else { return Ok(Some(false)) };
         let behind = at + size + first.captured as usize;
-        if input.want(behind + size, log)? == Have::Enough {
+        if input.want(behind + size)? == Have::Enough {
             return Ok(Some(header(input, behind).is_some()));
         }
         Ok(Some(input.window().len() == behind))
     }
 
     /// Whether a record begins in the window behind so many bytes. The input has ended.
-    fn good_inside(&self, input: &mut Input, log: &mut Log, from: usize) -> Result<bool> {
+    fn good_inside(&self, input: &mut Input, from: usize) -> Result<bool> {
         for at in from..input.window().len() {
-            match self.begins(input, log, at)? {
+            match self.begins(input, at)? {
                 None => return Ok(false),
                 Some(true) => return Ok(true),
                 Some(false) => {}
@@ -268,7 +314,7 @@ impl Pcap {
         let broke = input.offset() + self.done as u64;
         let mut at = (self.magic.record + 1).min(self.done + 1);
         let found = loop {
-            match self.begins(input, log, at) {
+            match self.begins(input, at) {
                 Err(error) => break Err(error),
                 Ok(None) => break Ok(false),
                 Ok(Some(true)) => break Ok(true),

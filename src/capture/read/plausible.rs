@@ -58,8 +58,9 @@ pub(super) fn is_stream(framing: &Framing, max_frame: usize, bytes: &Bytes, is_a
     let mut decoder = (framing.decoder)(Origin::new(Direction::Unknown), max_frame);
     let mut records = Vec::new();
     decoder.push(Timestamp::default(), bytes, &mut records);
-    if is_all {
-        decoder.finish(Timestamp::default(), &mut records);
+    match is_all {
+        true => decoder.finish(Timestamp::default(), &mut records),
+        false => decoder.idle(Timestamp::default(), &mut records),
     }
     let is_error = |body: &Body| !matches!(body, Body::Frame(_));
     let starts_in_step = records.first().is_some_and(|record| !is_error(&record.body));

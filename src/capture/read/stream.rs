@@ -3,13 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::damage::Log;
 use super::input::{Have, Input, PATIENCE};
 use super::{Seen, Step};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::framing::{Decoder, Framing};
-use crate::record::{Direction, Origin, Record};
+use crate::record::{Body, Direction, Origin, Record};
 
 /// So many bytes are framed at a time, so that not too many records wait.
 pub(super) const SLICE: usize = 64 * 1024;
@@ -19,6 +18,7 @@ pub(super) struct Stream {
     decoder: Box<dyn Decoder>,
     queue: VecDeque<Record>,
     scratch: Vec<Record>,
+    frames: u64,
     /// Nothing has come for a while, and the decoder knows.
     is_idle: bool,
     is_over: bool,
@@ -30,15 +30,22 @@ impl Stream {
             decoder: (framing.decoder)(Origin::new(Direction::Unknown), max_frame),
             queue: VecDeque::new(),
             scratch: Vec::new(),
+            frames: 0,
             is_idle: false,
             is_over: false,
         }
     }
 
-    pub(super) fn next(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
+    /// How many frames there were so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    pub(super) fn next(&mut self, input: &mut Input) -> Result<Step> {
         loop {
             if let Some(mut record) = self.queue.pop_front() {
                 record.time = None;
+                self.frames += u64::from(matches!(record.body, Body::Frame(_)));
                 return Ok(Step::Seen(Seen::from(record)));
             }
             if self.is_over {
@@ -46,7 +53,7 @@ impl Stream {
             }
             let now = Timestamp::default();
             input.patience = (!self.is_idle).then_some(PATIENCE);
-            match input.want(1, log)? {
+            match input.want(1)? {
                 Have::Enough => {
                     self.is_idle = false;
                     self.decoder.push(now, &input.take(SLICE), &mut self.scratch);
@@ -57,9 +64,9 @@ impl Stream {
                 }
                 Have::End => {
                     self.is_over = true;
-                    match input.follows() {
-                        true => self.decoder.stop(now, &mut self.scratch),
-                        false => self.decoder.finish(now, &mut self.scratch),
+                    match input.has_ended() {
+                        true => self.decoder.finish(now, &mut self.scratch),
+                        false => self.decoder.stop(now, &mut self.scratch),
                     }
                 }
             }

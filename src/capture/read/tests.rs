@@ -228,8 +228,9 @@ proptest! {
 
     #[test]
     fn any_text_is_survived_as_a_dump(text in "[0-9a-f]{0,9}[ :x*\n.>!-]{0,3}([0-9a-f ]{0,60}\n?){0,9}") {
-        let once = read_as(Format::Hex, text.as_bytes(), 7).expect("it can be read");
-        let again = read_as(Format::Hex, text.as_bytes(), 1 << 20).expect("it can be read");
+        // A text without a dump is an error, however it is cut.
+        let once = read_as(Format::Hex, text.as_bytes(), 7).map_err(|error| error.chain());
+        let again = read_as(Format::Hex, text.as_bytes(), 1 << 20).map_err(|error| error.chain());
         prop_assert_eq!(once, again);
     }
 }
@@ -309,6 +310,53 @@ fn a_file_that_is_cut_anywhere_gives_what_there_is_and_says_so() {
             last = wholes.len();
         }
         assert!(last >= 4);
+    }
+}
+
+#[test]
+fn a_fraction_of_more_than_a_second_is_carried_over() {
+    let mut file = pcap(&five());
+    let second = 24 + 16 + 98;
+    let third = second + 16 + 98 + 3;
+    for (at, nanos) in [(second, 1_000_000_000u32), (third, 3_500_000_000)] {
+        file[at + 4..at + 8].copy_from_slice(&nanos.to_le_bytes());
+    }
+    let content = read(&file);
+    let times = |content: &Content| -> Vec<u64> {
+        let time =
+            |seen: &Seen| seen.record.time.expect("a time").last.0 - 1_700_000_000_000_000_000;
+        content.seen.iter().map(time).collect()
+    };
+    assert_eq!(times(&content), [0, 1_000_000_000, 3_500_000_000, 3, 4]);
+    let bodies = |records: Vec<Record>| records.into_iter().map(|r| r.body).collect::<Vec<_>>();
+    let lines: Vec<String> = content.damage.iter().map(Damage::to_string).collect();
+    assert_eq!(bodies(content.records()), bodies(five()));
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    byte 138: a time of which the fraction is more than a second: it is carried over
+    byte 624: 2 times in all had a fraction of more than a second
+    ");
+
+    file[..4].copy_from_slice(&0xa1b2_c3d4u32.to_le_bytes()); // the same in microseconds
+    for at in [second, third] {
+        file[at + 4..at + 8].copy_from_slice(&1_500_000u32.to_le_bytes());
+    }
+    let content = read(&file);
+    assert_eq!(times(&content), [0, 1_500_000_000, 1_500_000_000, 3000, 4000]);
+    let content = read(&file[..third + 60]);
+    assert_eq!(times(&content), [0, 1_500_000_000], "nothing bears the last out");
+}
+
+#[test]
+fn a_fraction_of_more_than_a_second_in_a_header_that_is_odd_besides_is_damage() {
+    let second = 24 + 16 + 98;
+    let good = pcap(&five());
+    for (at, wrong) in [(0, 1u32), (12, 5)] {
+        let mut file = good.clone();
+        file[second + 4..second + 8].copy_from_slice(&1_000_000_000u32.to_le_bytes());
+        file[second + at..second + at + 4].copy_from_slice(&wrong.to_le_bytes());
+        let content = read(&file);
+        assert_eq!((content.seen.len(), content.damage.len()), (4, 1), "{at}: {content:?}");
+        assert!(content.damage[0].passed_over > 0);
     }
 }
 

@@ -5,13 +5,18 @@
 //! 22:14:04.000113 !! framing: length 65535 > 1514 at byte 10432; ...  bytes that make no frame
 //! 1700000000.123456 IP 192.168.100.1 > 192.168.100.2: ICMP ...        tcpdump -tt
 //! 2026-11-21 22:14:03.123456 IP 192.168.100.1 > ...                   tcpdump -tttt, in the local zone
+//! 1700000000.123456789 -> Ethernet, length 98                         ours, in a .txt; or IP
+//! Frame (98 bytes):                                                   tshark -x
+//! Reassembled TCP (4000 bytes):                                       tshark -x; made of several frames
+//! Data (48 bytes)                                                     tshark -V; a part of a frame
+//!   payload, 56 bytes                                                 our --tree; a part of a frame
 //! ```
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::clock::Timestamp;
-use crate::record::{Direction, Problem, Recovery};
+use crate::record::{Direction, LinkType, Problem, Recovery};
 
 /// What a heading says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +31,12 @@ pub(super) struct Heading {
 pub(super) enum About {
     /// A frame.
     Frame,
+    /// A frame, or a packet without its Ethernet header, of so many bytes.
+    Exactly { link: LinkType, length: u64 },
     /// Bytes that make none.
     Error { problem: Problem, offset: Option<u64>, recovery: Recovery },
+    /// So many bytes at most that a program has made of frames: a part, or put together, unpacked, decrypted.
+    Derived { length: u64 },
     /// Nothing that has a dump.
     Other,
 }
@@ -36,6 +45,9 @@ pub(super) enum About {
 pub(super) fn parse(line: &[u8], zone: &mut Option<TimeZone>) -> Option<Heading> {
     let line = line.get(..line.len().min(1000))?;
     let text = String::from_utf8_lossy(line);
+    if let Some(about) = sized(text.trim()) {
+        return Some(Heading { time: None, direction: Direction::Unknown, about });
+    }
     let (first, behind) = word(&text);
     let (time, rest) = if is_time_of_day(first) {
         (Some(None), behind)
@@ -48,15 +60,40 @@ pub(super) fn parse(line: &[u8], zone: &mut Option<TimeZone>) -> Option<Heading>
     };
     let (mark, behind) = word(rest);
     let (direction, about) = match mark {
-        "->" => (Direction::ToDevice, About::Frame),
-        "<-" => (Direction::FromDevice, About::Frame),
-        "--" => (Direction::Unknown, About::Frame),
+        "->" => (Direction::ToDevice, frame(behind)),
+        "<-" => (Direction::FromDevice, frame(behind)),
+        "--" => (Direction::Unknown, frame(behind)),
         "!!" => (Direction::Unknown, error(behind).unwrap_or(About::Other)),
         "**" | "::" => (Direction::Unknown, About::Other),
         _ if time.is_some() => (Direction::Unknown, About::Frame),
         _ => return None,
     };
     Some(Heading { time: time.flatten(), direction, about })
+}
+
+/// What is behind an arrow: the line about a frame, or what we say of one in a `.txt`.
+fn frame(text: &str) -> About {
+    let exactly = |link, what: &str| -> Option<About> {
+        let length = text.trim().strip_prefix(what)?.strip_prefix(", length ")?.parse().ok()?;
+        Some(About::Exactly { link, length })
+    };
+    exactly(LinkType::ETHERNET, "Ethernet")
+        .or_else(|| exactly(LinkType::RAW, "IP"))
+        .unwrap_or(About::Frame)
+}
+
+/// `Frame (98 bytes):`, and what else there is of the same frame.
+fn sized(text: &str) -> Option<About> {
+    let (name, size) = match text.strip_prefix("payload, ") {
+        Some(size) => ("payload", size),
+        None => {
+            let text = text.strip_suffix(':').unwrap_or(text);
+            text.strip_suffix(')')?.rsplit_once(" (")?
+        }
+    };
+    let number = size.strip_suffix(" bytes").or_else(|| size.strip_suffix(" byte"))?;
+    let length = number.parse().ok()?;
+    Some(if name == "Frame" { About::Frame } else { About::Derived { length } })
 }
 
 /// The first word, and what is behind it.
@@ -156,6 +193,18 @@ mod tests {
         let time = Some(1_700_000_000_123_456_000);
         assert_eq!(heading("1700000000.123456 IP 1.2.3.4 >"), frame(time, unknown));
         assert_eq!(heading("2023-11-14 22:13:20.123456 -> IP 1.2.3.4"), frame(time, to));
+        let exactly = |line| heading(line).map(|heading| heading.about);
+        let about = |link, length| Some(About::Exactly { link, length });
+        let derived = |length| Some(About::Derived { length });
+        assert_eq!(exactly("1.000000 -> Ethernet, length 98"), about(LinkType::ETHERNET, 98));
+        assert_eq!(exactly("<- IP, length 84\r"), about(LinkType::RAW, 84));
+        assert_eq!(exactly("<- IP, length 84 or so"), Some(About::Frame));
+        assert_eq!(exactly("Frame (98 bytes):"), Some(About::Frame));
+        assert_eq!(exactly("Reassembled TCP (4000 bytes):"), derived(4000));
+        assert_eq!(exactly("De-chunked entity body (1 byte):"), derived(1));
+        assert_eq!(exactly("    Data (48 bytes)"), derived(48));
+        assert_eq!(exactly("  payload, 56 bytes"), derived(56));
+        assert_eq!(exactly("a list (of bytes):"), None);
         assert_eq!(heading("    192.168.100.1 > 192.168.100.2: ICMP"), None);
         assert_eq!(heading("Frame 1: 98 bytes on wire"), None);
     }

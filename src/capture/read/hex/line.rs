@@ -16,6 +16,8 @@
 
 /// Rows are no longer than this, in bytes: as wide as xxd can make them.
 const MAX_ROW: usize = 256;
+/// A row that begins in the middle of what was dumped has at least so many bytes.
+pub(super) const MIN_ROW: usize = 8;
 /// Fewer bytes without an offset are a word that happens to be hex.
 pub(super) const MIN_BARE: usize = 14;
 /// The bytes of a whole line of `xxd -p`.
@@ -52,6 +54,11 @@ pub(super) struct Offset {
     pub is_sure: bool,
     /// The row is in words of 16 bits, the lower byte first.
     pub is_words: bool,
+}
+
+/// Whether a dump can begin with this row.
+pub(super) fn begins(offset: Offset, row: &[u8]) -> bool {
+    offset.hex == 0 || (offset.is_sure && row.len() >= MIN_ROW)
 }
 
 /// Reads a line, without its end; puts its bytes into `row`.

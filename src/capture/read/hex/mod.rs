@@ -2,13 +2,15 @@
 //!
 //! Lines (`line.rs`) are collected to dumps. One ends where an offset starts again at 0, at the heading
 //! of the next, at the offset alone with which hexdump ends, or with the file. A line of digits without
-//! offset is a dump of its own, unless it is one of the even lines of `xxd -p`.
+//! offset is a dump of its own, unless it is one of the even lines of `xxd -p`. In a file that grows a blank
+//! line is an end, too, but silence is none: whoever writes may have come to the middle of a frame.
 //!
 //! What a dump is its heading says (`heading.rs`), and otherwise its bytes: an Ethernet frame, a stream that
 //! is framed as a recorded one, or an IP packet, since `tcpdump -x` leaves the Ethernet header away. A dump that
-//! is too long for a frame is a stream, and is framed as it comes. Everything else in the file is
-//! passed over.
+//! is too long for a frame is a stream, and is framed as it comes. What tshark has put together, unpacked or
+//! decrypted is no frame. Everything else in the file is passed over.
 
+mod find;
 mod heading;
 mod line;
 
@@ -17,6 +19,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 
+pub(super) use self::find::{first_row, is_dump};
 use self::heading::{About, Heading};
 use self::line::{Line, Offset};
 use super::damage::Log;
@@ -27,6 +30,7 @@ use super::{Seen, Step};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::framing::{Decoder, Framing};
+use crate::proto::ethernet;
 use crate::record::{Body, Direction, FramingError, LinkType, Origin, Packet, Record, Span};
 
 /// A dump of more bytes is no frame.
@@ -42,6 +46,8 @@ pub(super) struct Hex {
     max_frame: usize,
     dump: Dump,
     heading: Option<Heading>,
+    /// A dump of so many bytes at most that comes next is no frame.
+    derived: Option<u64>,
     zone: Option<TimeZone>,
     /// The bytes of the line at hand.
     row: Vec<u8>,
@@ -50,6 +56,10 @@ pub(super) struct Hex {
     /// In a line that is too long: where it began.
     too_long: Option<u64>,
     queue: VecDeque<Record>,
+    /// How many dumps there were.
+    dumps: u64,
+    /// The file grows.
+    grows: bool,
     is_idle: bool,
     is_over: bool,
 }
@@ -79,16 +89,6 @@ enum Kind {
     Bare { is_even: bool },
 }
 
-/// Whether a text, or the beginning of one, has a dump in it.
-pub(super) fn is_dump(text: &[u8]) -> bool {
-    let mut row = Vec::new();
-    text.split(|byte| *byte == b'\n').any(|line| match line::parse(line, &mut row) {
-        Line::Row(offset) => offset.hex == 0 || offset.is_sure,
-        Line::Bare { .. } => row.len() >= line::MIN_BARE,
-        Line::End(_) | Line::Repeat | Line::Blank | Line::Text => false,
-    })
-}
-
 impl Hex {
     pub(super) fn new(framing: &'static Framing, max_frame: usize) -> Self {
         Hex {
@@ -96,17 +96,26 @@ impl Hex {
             max_frame,
             dump: Dump::default(),
             heading: None,
+            derived: None,
             zone: None,
             row: Vec::new(),
             scanned: 0,
             too_long: None,
             queue: VecDeque::new(),
+            dumps: 0,
+            grows: false,
             is_idle: false,
             is_over: false,
         }
     }
 
+    /// How many dumps of frames, or of what else was on a line, there were so far.
+    pub(super) fn dumps(&self) -> u64 {
+        self.dumps
+    }
+
     pub(super) fn next(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
+        self.grows = input.follows();
         loop {
             if let Some(record) = self.queue.pop_front() {
                 return Ok(Step::Seen(Seen::from(record)));
@@ -115,20 +124,26 @@ impl Hex {
                 return Ok(Step::End);
             }
             input.patience = (!self.is_idle).then_some(PATIENCE);
-            match input.want(self.scanned + 1, log)? {
+            match input.want(self.scanned + 1)? {
                 Have::Enough => {
                     self.is_idle = false;
                     self.scan(input, log);
                 }
                 Have::NotYet => {
                     self.is_idle = true;
-                    self.end_dump();
+                    if self.is_as_long_as_said() {
+                        self.end_dump();
+                    }
                 }
                 Have::End => {
-                    let rest = input.take(usize::MAX);
-                    self.line(&rest, input.offset(), log);
-                    self.end_dump();
                     self.is_over = true;
+                    let rest = input.take(usize::MAX);
+                    match input.has_ended() {
+                        true => self.line(&rest, input.offset(), log),
+                        false if self.is_cut(&rest) => self.leave_out(input),
+                        false => {}
+                    }
+                    self.end_dump();
                 }
             }
         }
@@ -160,6 +175,41 @@ impl Hex {
         }
     }
 
+    /// Whether the dump has as many bytes as its heading says.
+    fn is_as_long_as_said(&self) -> bool {
+        let said = self.heading.map(|heading| heading.about);
+        matches!(said, Some(About::Exactly { length, .. }) if length == self.dump.next)
+            && self.dump.kind == Kind::Rows
+    }
+
+    /// Reading ends before the file does, with `rest` of a line: whether the dump is, or may be, not whole.
+    fn is_cut(&mut self, rest: &[u8]) -> bool {
+        if self.dump.kind == Kind::None || self.dump.stream.is_some() {
+            return false;
+        }
+        self.dump.bytes.append(&mut self.dump.last);
+        let bytes = &self.dump.bytes;
+        let wanted = match self.heading.map(|heading| heading.about) {
+            Some(About::Exactly { length, .. }) => usize::try_from(length).ok(),
+            Some(About::Error { .. }) => None,
+            None | Some(About::Frame | About::Derived { .. } | About::Other)
+                if is_ethernet(bytes) =>
+            {
+                let packet = bytes.get(ethernet::HEADER..).and_then(ip_length);
+                packet.map(|length| length.saturating_add(ethernet::HEADER))
+            }
+            None | Some(About::Frame | About::Derived { .. } | About::Other) => ip_length(bytes),
+        };
+        wanted.map_or(!rest.trim_ascii().is_empty(), |wanted| bytes.len() < wanted)
+    }
+
+    /// Forgets the dump, and says so.
+    fn leave_out(&mut self, input: &Input) {
+        input.tell("ends in the middle of a frame, for now: it is left out");
+        self.dump = Dump::default();
+        self.heading = None;
+    }
+
     fn line(&mut self, line: &[u8], at: u64, log: &mut Log) {
         let mut row = std::mem::take(&mut self.row);
         let kind = match (line::parse(line, &mut row), self.dump.kind) {
@@ -173,7 +223,7 @@ impl Hex {
             Line::Repeat => self.dump.repeats = self.dump.kind == Kind::Rows,
             Line::End(offset) => self.take_end(offset, at, log),
             Line::Blank => {
-                if matches!(self.dump.kind, Kind::Bare { .. }) {
+                if self.grows || matches!(self.dump.kind, Kind::Bare { .. }) {
                     self.end_dump();
                 }
             }
@@ -183,7 +233,10 @@ impl Hex {
                 }
                 if let Some(heading) = heading::parse(line, &mut self.zone) {
                     self.end_dump();
-                    self.heading = Some(heading);
+                    match heading.about {
+                        About::Derived { length } => self.derived = Some(length),
+                        _ => (self.heading, self.derived) = (Some(heading), None),
+                    }
                 }
             }
         }
@@ -198,7 +251,7 @@ impl Hex {
             self.dump.repeats = false;
         } else if is_open && self.dump.repeats && offset.hex > next {
             self.repeat(offset.hex - next, at, log);
-        } else if offset.hex == 0 || offset.is_sure {
+        } else if line::begins(offset, row) {
             self.end_dump();
             self.dump.kind = Kind::Rows;
             self.dump.next = offset.hex;
@@ -289,6 +342,9 @@ impl Hex {
     fn flush_last(&mut self) {
         let dump = &mut self.dump;
         dump.bytes.append(&mut dump.last);
+        if self.derived.is_some_and(|length| length > MAX_DUMP as u64) {
+            dump.bytes.clear();
+        }
         let most = if dump.stream.is_some() { SLICE } else { MAX_DUMP };
         if dump.bytes.len() > most {
             self.frame_bytes();
@@ -297,6 +353,7 @@ impl Hex {
 
     /// The dump is a stream: frames what there is of it.
     fn frame_bytes(&mut self) {
+        self.dumps += 1;
         let origin = Origin::new(self.heading.map_or(Direction::Unknown, |h| h.direction));
         let decoder =
             self.dump.stream.get_or_insert_with(|| (self.framing.decoder)(origin, self.max_frame));
@@ -315,6 +372,11 @@ impl Hex {
             return;
         }
         self.dump.bytes.append(&mut self.dump.last);
+        let length = self.dump.bytes.len() as u64;
+        if self.derived.take().is_some_and(|derived| length <= derived) {
+            self.dump = Dump::default();
+            return; // the heading in front of it may be about the dump behind it
+        }
         if self.dump.stream.is_some() {
             self.end_stream();
         } else {
@@ -336,10 +398,11 @@ impl Hex {
 
     /// Hands out a whole dump as what it is.
     fn yield_dump(&mut self, bytes: Bytes) {
+        let heading = self.heading;
         if bytes.is_empty() {
             return;
         }
-        let heading = self.heading;
+        self.dumps += 1;
         let mut record = Record {
             time: heading.and_then(|heading| heading.time).map(Span::at),
             origin: Origin {
@@ -362,7 +425,13 @@ impl Hex {
                 self.dump.bytes = bytes.into();
                 return self.end_as_stream();
             }
-            None | Some(About::Frame | About::Other) => record.body = frame(bytes),
+            Some(About::Exactly { link, length }) if length == bytes.len() as u64 => {
+                record.body = exactly(link, bytes);
+            }
+            None
+            | Some(About::Frame | About::Exactly { .. } | About::Derived { .. } | About::Other) => {
+                record.body = frame(bytes);
+            }
         }
         self.queue.push_back(record);
     }
@@ -370,6 +439,14 @@ impl Hex {
     fn end_as_stream(&mut self) {
         self.frame_bytes();
         self.end_stream();
+    }
+}
+
+/// A dump as what its heading says it is.
+fn exactly(link: LinkType, bytes: Bytes) -> Body {
+    match u32::try_from(bytes.len()) {
+        Ok(length) if link != LinkType::ETHERNET => Body::Packet(Packet { link, bytes, length }),
+        _ => Body::Frame(bytes),
     }
 }
 

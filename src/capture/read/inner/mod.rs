@@ -9,6 +9,7 @@ mod leg;
 mod outer;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 
 use self::leg::{Ending, Frames, Leg};
@@ -37,13 +38,50 @@ pub(super) struct Tunnel {
     port: u16,
     frames: Frames,
     /// By the device's address and its peer's.
-    connections: HashMap<(SocketAddr, SocketAddr), Connection>,
+    connections: HashMap<(SocketAddr, SocketAddr), Connection, BuildHasherDefault<Mixer>>,
     /// How many there were so far.
     count: u32,
     held: usize,
     passed_over: u64,
     /// The outer packets have no times.
     has_no_times: bool,
+}
+
+/// Hashes addresses in a few steps. Somebody might choose addresses that collide, and would gain nothing: there are
+/// no more than [`MAX_CONNECTIONS`] to be compared.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Mixer {
+    fn mix(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.mix(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.mix(number as u64);
+    }
 }
 
 struct Connection {
@@ -66,7 +104,7 @@ impl Tunnel {
         Tunnel {
             port,
             frames: Frames { framing, max_frame },
-            connections: HashMap::new(),
+            connections: HashMap::default(),
             count: 0,
             held: 0,
             passed_over: 0,
@@ -93,15 +131,19 @@ impl Tunnel {
         };
         self.has_no_times |= record.time.is_none();
         let time = record.time.map_or(Timestamp::default(), |span| span.last);
-        if self.connections.get(&key).is_some_and(|known| known.is_another(&segment, direction)) {
+        let may_begin = segment.flags & flag::SYN != 0 || !segment.data.is_empty();
+        let mut known = self.connections.get_mut(&key);
+        if segment.flags & flag::SYN != 0
+            && known.as_ref().is_some_and(|known| known.is_another(&segment, direction))
+        {
             self.forget(key, "another connection began in its place", out);
+            known = None;
         }
-        let is_new = !self.connections.contains_key(&key);
-        let begins = segment.flags & flag::SYN != 0 || !segment.data.is_empty();
-        if is_new && begins {
+        if known.is_none() && may_begin {
             self.begin(key, out);
+            known = self.connections.get_mut(&key);
         }
-        if let Some(connection) = self.connections.get_mut(&key) {
+        if let Some(connection) = known {
             let before = connection.held();
             connection.take(time, &segment, direction, out);
             self.held = (self.held + connection.held()).saturating_sub(before);

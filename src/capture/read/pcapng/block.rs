@@ -1,6 +1,5 @@
 //! Blocks and options: where they begin and end, in either byte order.
 
-use super::super::damage::Log;
 use super::super::input::{Have, Input};
 use super::super::pcap::MAX_CAPTURED;
 use crate::error::Result;
@@ -126,8 +125,8 @@ pub(super) enum Scan {
 
 /// Looks at the block at the front of the window.
 #[inline]
-pub(super) fn scan(input: &mut Input, log: &mut Log, order: Option<Order>) -> Result<Scan> {
-    match input.want(FRAME, log)? {
+pub(super) fn scan(input: &mut Input, order: Option<Order>) -> Result<Scan> {
+    match input.want(FRAME)? {
         Have::Enough => {}
         Have::NotYet => return Ok(Scan::NotYet),
         Have::End => return Ok(Scan::End),
@@ -139,7 +138,7 @@ pub(super) fn scan(input: &mut Input, log: &mut Log, order: Option<Order>) -> Re
     if seen < block.length {
         // A packet tells soon how long its block may be.
         let enough = block.length.min(28);
-        match input.want(enough, log)? {
+        match input.want(enough)? {
             Have::Enough => {}
             Have::NotYet => return Ok(Scan::NotYet),
             Have::End => return Ok(Scan::End),
@@ -147,12 +146,12 @@ pub(super) fn scan(input: &mut Input, log: &mut Log, order: Option<Order>) -> Re
         if let Some(problem) = too_long(input.window(), &block) {
             return Ok(Scan::Broken(problem));
         }
-        match input.want(block.length, log)? {
+        match input.want(block.length)? {
             Have::Enough => {}
             Have::NotYet => return Ok(Scan::NotYet),
             Have::End => {
                 // It may be the length that is wrong, and good blocks may be in what it covers.
-                return Ok(match find(input, log, Some(block.order), Keep::All)?.is_some() {
+                return Ok(match find(input, Some(block.order), Keep::All)?.is_some() {
                     true => Scan::Broken(format!(
                         "a block of {} bytes that reaches beyond the end of the file",
                         block.length
@@ -218,12 +217,8 @@ fn too_long(bytes: &[u8], block: &Block) -> Option<String> {
 }
 
 /// Moves the window to the next block that can be believed; the order of its section, if there is one.
-pub(super) fn search(
-    input: &mut Input,
-    log: &mut Log,
-    order: Option<Order>,
-) -> Result<Option<Order>> {
-    let found = find(input, log, order, Keep::Little)?;
+pub(super) fn search(input: &mut Input, order: Option<Order>) -> Result<Option<Order>> {
+    let found = find(input, order, Keep::Little)?;
     input.skip(found.map_or(usize::MAX, |(at, _)| at));
     Ok(found.map(|(_, order)| order))
 }
@@ -240,21 +235,16 @@ enum Keep {
 /// How many bytes into the window the next block begins that can be believed, and in which order: of a
 /// known type, with the same length at both ends, and another block or nothing behind it. Blocks
 /// begin at any byte here, since bytes may be missing.
-fn find(
-    input: &mut Input,
-    log: &mut Log,
-    order: Option<Order>,
-    keep: Keep,
-) -> Result<Option<(usize, Order)>> {
+fn find(input: &mut Input, order: Option<Order>, keep: Keep) -> Result<Option<(usize, Order)>> {
     const LITTLE: usize = 1024 * 1024;
     let orders = match order {
         Some(order) => [Some(order), None],
         None => [Some(Order::Little), Some(Order::Big)],
     };
     let mut at = 4;
-    while input.want(at + FRAME, log)? == Have::Enough {
+    while input.want(at + FRAME)? == Have::Enough {
         for order in orders.into_iter().flatten() {
-            if let Some(order) = block_at(input, log, order, at)? {
+            if let Some(order) = block_at(input, order, at)? {
                 return Ok(Some((at, order)));
             }
         }
@@ -268,14 +258,14 @@ fn find(
 }
 
 /// The order of the block that begins `at` bytes into the window, if one does.
-fn block_at(input: &mut Input, log: &mut Log, order: Order, at: usize) -> Result<Option<Order>> {
+fn block_at(input: &mut Input, order: Order, at: usize) -> Result<Option<Order>> {
     let bytes = input.window().get(at..).unwrap_or_default();
     let known = [SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, STATISTICS, ENHANCED, JOURNAL];
     let is_known = known.contains(&order.u32(bytes, 0));
     let Some(block) = is_known.then(|| head(bytes, order).ok()).flatten() else { return Ok(None) };
-    if input.want(at + block.length.min(28), log)? != Have::Enough
+    if input.want(at + block.length.min(28))? != Have::Enough
         || too_long(input.window().get(at..).unwrap_or_default(), &block).is_some()
-        || input.want(at + block.length, log)? != Have::Enough
+        || input.want(at + block.length)? != Have::Enough
     {
         return Ok(None);
     }
@@ -283,7 +273,7 @@ fn block_at(input: &mut Input, log: &mut Log, order: Order, at: usize) -> Result
     if block.order.u32(input.window(), behind - 4) as usize != block.length {
         return Ok(None);
     }
-    let is_followed = match input.want(behind + FRAME, log)? {
+    let is_followed = match input.want(behind + FRAME)? {
         Have::Enough => {
             let next = input.window().get(behind..).unwrap_or_default();
             head(next, block.order).is_ok()

@@ -67,7 +67,7 @@ impl Pcapng {
     /// Reads on until the first record is next, so that [`Pcapng::describe`] knows the interfaces.
     pub(super) fn begin(&mut self, input: &mut Input, log: &mut Log) -> Result<()> {
         loop {
-            match self.scan(input, log)? {
+            match self.scan(input)? {
                 Scan::Block(block) if !block.has_record() => {
                     let body = input.take(block.length);
                     self.take_in(&block, &body, input.offset(), log);
@@ -80,7 +80,7 @@ impl Pcapng {
     #[inline]
     pub(super) fn next(&mut self, input: &mut Input, log: &mut Log) -> Result<Step> {
         loop {
-            match self.scan(input, log)? {
+            match self.scan(input)? {
                 Scan::Block(block) => {
                     let offset = input.offset();
                     let whole = input.take(block.length);
@@ -101,8 +101,8 @@ impl Pcapng {
         self.section.unwrap_or(Order::Little)
     }
 
-    fn scan(&self, input: &mut Input, log: &mut Log) -> Result<Scan> {
-        block::scan(input, log, self.section)
+    fn scan(&self, input: &mut Input) -> Result<Scan> {
+        block::scan(input, self.section)
     }
 
     /// Takes a block in; the packet, if it is one.
@@ -285,7 +285,7 @@ impl Pcapng {
     fn search(&mut self, input: &mut Input, log: &mut Log, problem: String) -> Result<()> {
         let patience = input.patience.take(); // what was begun is finished
         let broke = input.offset();
-        let found = block::search(input, log, self.section);
+        let found = block::search(input, self.section);
         input.patience = patience;
         self.section = found?.or(self.section);
         log.add(broke, input.offset().saturating_sub(broke), problem);
