@@ -11,6 +11,7 @@ use super::connect;
 use super::target::{self, Tunnel};
 use crate::bus::{Bus, Inbox};
 use crate::clock::Clock;
+use crate::endpoint::queue;
 use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
 use crate::error::Result;
@@ -78,6 +79,7 @@ impl Network {
         let mut tunnel = tunnel;
         let options = &mut tunnel.spec.options;
         options.reconnect.get_or_insert(AGAIN);
+        options.queue = Some(queue::BOUND);
         let settings = Settings {
             host_ip: identity.host_ip,
             host_mac: identity.host_mac,

@@ -9,6 +9,7 @@ mod attach;
 mod file;
 mod held;
 pub mod memory;
+pub mod queue;
 pub mod reconnect;
 pub mod sharing;
 pub mod spec;

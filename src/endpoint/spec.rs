@@ -31,6 +31,9 @@ pub struct Options {
     pub reconnect: Option<Duration>,
     /// Whether received TCP data is acknowledged at once; see `tcp.rs`.
     pub quickack: bool,
+    /// Bytes that a program on this machine may have before it unread, where that can be told; no
+    /// bound otherwise.
+    pub queue: Option<usize>,
     /// Options of the form's own, in order.
     pub own: Vec<(String, String)>,
 }
@@ -42,6 +45,7 @@ impl Default for Options {
             max_frame: DEFAULT_MAX_FRAME,
             reconnect: None,
             quickack: true,
+            queue: None,
             own: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::queue::{self, Gauge};
 use super::{About, Link, Pending, Receive, Received, Transmit};
 use crate::error::{Category, Error, Result};
 use crate::framing::Framing;
@@ -52,7 +53,7 @@ where
         endpoint: endpoint.clone(),
         is_live: about.is_live,
     };
-    let tx = Writer { writer, framing, buffer: Vec::new(), endpoint };
+    let tx = Writer { writer, framing, buffer: Vec::new(), endpoint, queue: None };
     Link { rx: Box::new(rx), tx: Box::new(tx), about }
 }
 
@@ -95,11 +96,57 @@ impl<R: AsyncRead + Unpin + Send> Receive for Reader<R> {
     }
 }
 
+/// The same; never more than `bound` bytes are in front of the peer unread, as `gauge` shows them.
+pub(super) fn bounded_link<R, W>(
+    (reader, writer): (R, W),
+    acknowledge: Acknowledge<R>,
+    framing: &'static Framing,
+    about: About,
+    (gauge, bound): (Gauge, usize),
+) -> Link
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let endpoint = about.endpoint.clone();
+    let queue = Some(Queue { gauge, bound, room: 0 });
+    let tx = Writer { writer, framing, buffer: Vec::new(), endpoint, queue };
+    let nobody = tokio::io::sink();
+    let link = link(reader, nobody, acknowledge, framing, about);
+    Link { tx: Box::new(tx), ..link }
+}
+
 struct Writer<W> {
     writer: W,
     framing: &'static Framing,
     buffer: Vec<u8>,
     endpoint: String,
+    queue: Option<Queue>,
+}
+
+/// What the peer has before it.
+struct Queue {
+    gauge: Gauge,
+    /// The most that it may have.
+    bound: usize,
+    /// So much can be sent before it is looked at again.
+    room: usize,
+}
+
+impl Queue {
+    /// Waits until `n` bytes fit, or until nothing is left; `false` when it cannot be told any more.
+    async fn make_room(&mut self, n: usize) -> bool {
+        while self.room < n {
+            let Some(unread) = self.gauge.unread() else { return false };
+            self.room = self.bound.saturating_sub(unread);
+            if self.room >= n || unread == 0 {
+                break;
+            }
+            tokio::time::sleep(queue::AGAIN).await;
+        }
+        self.room = self.room.saturating_sub(n);
+        true
+    }
 }
 
 impl<W: AsyncWrite + Unpin + Send> Transmit for Writer<W> {
@@ -110,6 +157,11 @@ impl<W: AsyncWrite + Unpin + Send> Transmit for Writer<W> {
                 self.framing
                     .encode(frame, &mut self.buffer)
                     .map_err(|error| Error::usage("cannot send").caused_by(error))?;
+            }
+            if let Some(queue) = &mut self.queue
+                && !queue.make_room(self.buffer.len()).await
+            {
+                self.queue = None;
             }
             let sent = self.writer.write_all(&self.buffer).await;
             sent.map_err(|error| cannot_send(&self.endpoint, error))

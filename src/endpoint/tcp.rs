@@ -16,6 +16,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::OnceCell;
 
+use super::queue::Gauge;
 use super::spec::{Form, Spec};
 use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Standing, held};
@@ -211,6 +212,10 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
         has_left: super::has_left(&stream),
         shared: None,
     };
+    let gauge = spec.options.queue.and_then(|bound| {
+        let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some((Gauge::tcp(local, peer)?, bound))
+    });
     let is_here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
     let (reader, writer) = stream.into_split();
     let acknowledge = match (spec.options.quickack, is_here) {
@@ -218,7 +223,11 @@ fn link(spec: &Spec, stream: TcpStream, standing: Standing, peer: Option<String>
         (true, true) => Acknowledge::Pieces(acknowledge_at_once),
         (true, false) => Acknowledge::Always(acknowledge_at_once),
     };
-    Ok(stream::link(reader, writer, acknowledge, spec.options.framing, about))
+    let framing = spec.options.framing;
+    Ok(match gauge {
+        Some(queue) => stream::bounded_link((reader, writer), acknowledge, framing, about, queue),
+        None => stream::link(reader, writer, acknowledge, framing, about),
+    })
 }
 
 /// Arms TCP_QUICKACK. A failure only costs latency.

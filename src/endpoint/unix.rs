@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OnceCell;
 
+use super::queue::Gauge;
 use super::spec::{Form, Spec};
 use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Standing, held};
@@ -183,8 +184,16 @@ fn link(spec: &Spec, stream: UnixStream, standing: Standing, peer: Option<String
         has_left: super::has_left(&stream),
         shared: None,
     };
+    let gauge = spec.options.queue.and_then(|bound| Some((Gauge::unix(&stream)?, bound)));
     let (reader, writer) = stream.into_split();
-    stream::link(reader, writer, Acknowledge::Never, spec.options.framing, about)
+    let framing = spec.options.framing;
+    match gauge {
+        Some(queue) => {
+            let both = (reader, writer);
+            stream::bounded_link(both, Acknowledge::Never, framing, about, queue)
+        }
+        None => stream::link(reader, writer, Acknowledge::Never, framing, about),
+    }
 }
 
 #[cfg(test)]

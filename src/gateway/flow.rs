@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSender;
 
+use super::pace::{Pace, Window};
 use super::stack::Stack;
 use super::{Gateway, Key, count};
 use crate::clock::Timestamp;
@@ -95,6 +96,12 @@ struct Flow<'a> {
     packets: mpsc::Receiver<Bytes>,
     lane: PollSender<Bytes>,
     timer: Pin<Box<Sleep>>,
+    /// How much may be on its way, to the device and from it.
+    to_device: Pace,
+    from_device: Pace,
+    window: Window,
+    /// Bytes that were not acknowledged when we looked last.
+    unacknowledged: usize,
     /// The device has accepted.
     is_connected: bool,
     /// Our side has said all, and the device its.
@@ -130,6 +137,10 @@ impl<'a> Flow<'a> {
             packets,
             lane: PollSender::new(gateway.0.lane.clone()),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            to_device: Pace::new(settings.window),
+            from_device: Pace::new(settings.window),
+            window: Window::default(),
+            unacknowledged: 0,
             is_connected: false,
             has_ended: (false, false),
             is_shut: false,
@@ -191,7 +202,8 @@ impl<'a> Flow<'a> {
                 Poll::Ready(Err(_)) => return None,
                 Poll::Ready(Ok(())) => {}
             }
-            let packet = self.stack.queues.outgoing.pop_front().unwrap_or_default();
+            let mut packet = self.stack.queues.outgoing.pop_front().unwrap_or_default();
+            self.window.lower(&mut packet, self.from_device.bound());
             let (_, source) = self.gateway.host();
             // A device that is away gets it under its last address, or not at all.
             let destination = self.gateway.device_mac().unwrap_or_default();
@@ -230,6 +242,7 @@ impl<'a> Flow<'a> {
             match written {
                 Ok(Poll::Ready(Ok(n))) => {
                     count(&self.gateway.0.counters.from_device, n);
+                    self.from_device.count(n, self.gateway.0.clock.now());
                     has_moved = true;
                 }
                 Ok(Poll::Ready(Err(_))) => {
@@ -250,9 +263,20 @@ impl<'a> Flow<'a> {
 
     fn from_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
         let mut has_moved = false;
+        let now = self.gateway.0.clock.now();
+        let waiting = self.stack.socket().send_queue();
+        self.to_device.count(self.unacknowledged.saturating_sub(waiting), now);
+        self.unacknowledged = waiting;
         while !self.has_ended.0 && self.stack.socket().can_send() {
+            let bound = self.to_device.bound();
+            let free = bound.saturating_sub(self.unacknowledged);
+            if free == 0 {
+                break; // acknowledgements make room
+            }
             let read = self.stack.socket().send(|room| {
-                let mut room = ReadBuf::new(room);
+                // Two segments are on their way by turns, and a receiver acknowledges every second one.
+                let most = room.len().min(free).min(bound / 2);
+                let mut room = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
                 let read = Pin::new(&mut *stream).poll_read(cx, &mut room);
                 let n = room.filled().len();
                 (n, read.map_ok(|()| n))
@@ -265,6 +289,7 @@ impl<'a> Flow<'a> {
                 }
                 Ok(Poll::Ready(Ok(n))) => {
                     count(&self.gateway.0.counters.to_device, n);
+                    self.unacknowledged += n;
                     has_moved = true;
                 }
                 Ok(Poll::Ready(Err(_))) => {

@@ -15,6 +15,7 @@ mod flow;
 pub mod forward;
 mod forwards;
 mod neighbour;
+mod pace;
 mod stack;
 mod udp;
 

@@ -1,0 +1,166 @@
+//! How much of a connection may be on its way: little on a slow line, so that whoever else is on it waits
+//! for little; more where the line is fast.
+//!
+//! The rule: as much as went in the last [`DELAY`], but one segment of an Ethernet MTU at least. A bulk
+//! transfer then keeps the line busy (its two halves of a segment are on their way by turns), and the queue
+//! that it builds in front of others stays that short. Towards the device we send no more before it is
+//! acknowledged; from the device we get no more, since the window that our segments announce is lowered to
+//! that, but never below what was announced before (RFC 9293 section 3.8.6).
+
+use std::time::Duration;
+
+use crate::checksum::Sum;
+use crate::clock::Timestamp;
+use crate::proto::{be16, be32};
+
+/// How long others may have to wait behind what is on its way.
+const DELAY: Duration = Duration::from_millis(5);
+/// The rate is measured over at least so long.
+const MEASURE: Duration = Duration::from_millis(2);
+/// The least that may be on its way, in bytes.
+pub(super) const LEAST: usize = 1446;
+/// What may be on its way as long as nothing is known.
+const FIRST: usize = LEAST;
+
+/// The bound for one direction of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    most: usize,
+    bound: usize,
+    bytes: usize,
+    since: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Never more than `most` bytes.
+    pub(super) fn new(most: usize) -> Pace {
+        let most = most.max(LEAST);
+        Pace { most, bound: FIRST.min(most), bytes: 0, since: None }
+    }
+
+    /// So many bytes may be on their way.
+    pub(super) fn bound(&self) -> usize {
+        self.bound
+    }
+
+    /// `n` bytes have gone all the way.
+    pub(super) fn count(&mut self, n: usize, now: Timestamp) {
+        let Some(since) = self.since else {
+            (self.since, self.bytes) = (Some(now), 0);
+            return;
+        };
+        self.bytes += n;
+        let elapsed = now.since(since);
+        if elapsed < MEASURE {
+            return;
+        }
+        let gone = self.bytes as f64 * DELAY.as_secs_f64() / elapsed.as_secs_f64();
+        // A pause says nothing about the line: it takes several to be sure.
+        self.bound = (gone as usize).max(self.bound / 2).clamp(LEAST, self.most);
+        (self.since, self.bytes) = (Some(now), 0);
+    }
+}
+
+/// The end of the window that the device was told last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window(Option<u32>);
+
+impl Window {
+    /// Lowers the window that the IPv4 packet of a segment announces to `bound` bytes. The segment has no
+    /// window scale.
+    pub(super) fn lower(&mut self, packet: &mut [u8], bound: usize) -> Option<()> {
+        let header = usize::from(packet.first()? & 15) * 4;
+        let segment = packet.get(header..)?;
+        let (ack, window) = (be32(segment, 8)?, be16(segment, 14)?);
+        let promised = self.0.map_or(0, |end| end.wrapping_sub(ack));
+        let promised = if promised > u32::from(u16::MAX) { 0 } else { promised as usize };
+        let lower = usize::from(window).min(bound.max(promised)) as u16;
+        if *segment.get(13)? & 16 != 0 {
+            self.0 = Some(ack.wrapping_add(lower.into()));
+        }
+        if lower != window {
+            let before = be16(segment, 16)?;
+            let after = mended(before, window, lower);
+            packet.get_mut(header + 14..header + 16)?.copy_from_slice(&lower.to_be_bytes());
+            packet.get_mut(header + 16..header + 18)?.copy_from_slice(&after.to_be_bytes());
+        }
+        Some(())
+    }
+}
+
+/// The checksum when one word of what it covers has changed (RFC 1624 section 3).
+fn mended(checksum: u16, before: u16, after: u16) -> u16 {
+    let words = [!checksum, !before, after];
+    let bytes: Vec<u8> = words.into_iter().flat_map(u16::to_be_bytes).collect();
+    Sum::default().plus(&bytes).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum;
+    use proptest::prelude::*;
+
+    fn at(micros: u64) -> Timestamp {
+        Timestamp(micros * 1000)
+    }
+
+    #[test]
+    fn a_slow_line_gets_one_segment_and_a_fast_one_all() {
+        let mut slow = Pace::new(32_768);
+        assert_eq!(slow.bound(), FIRST);
+        (0..100).for_each(|n| slow.count(723, at(n * 7_800))); // 92 kB a second
+        assert_eq!(slow.bound(), LEAST);
+        let mut fast = Pace::new(32_768);
+        (0..100).for_each(|n| fast.count(2892, at(n * 100))); // 29 MB a second
+        assert_eq!(fast.bound(), 32_768);
+        let mut between = Pace::new(32_768);
+        (0..100).for_each(|n| between.count(1000, at(n * 1000))); // 1 MB a second
+        assert_eq!(between.bound(), 5000);
+        between.count(1, at(1_000_000)); // one pause
+        assert_eq!(between.bound(), 2500);
+    }
+
+    /// A segment of 20 + 20 bytes in a packet, with a right checksum.
+    fn packet(ack: u32, window: u16) -> Vec<u8> {
+        let mut segment = vec![0; 20];
+        segment[8..12].copy_from_slice(&ack.to_be_bytes());
+        segment[12..14].copy_from_slice(&[5 << 4, 16]);
+        segment[14..16].copy_from_slice(&window.to_be_bytes());
+        let sum = checksum::internet(&segment);
+        segment[16..18].copy_from_slice(&sum.to_be_bytes());
+        let mut packet = vec![0; 20];
+        packet[0] = 0x45;
+        packet.extend(segment);
+        packet
+    }
+
+    fn announced(window: &mut Window, ack: u32, real: u16, bound: usize) -> u16 {
+        let mut packet = packet(ack, real);
+        window.lower(&mut packet, bound).expect("a segment");
+        assert_eq!(checksum::internet(&packet[20..]), 0);
+        be16(&packet, 34).expect("a window")
+    }
+
+    #[test]
+    fn a_window_never_shrinks_from_the_right() {
+        let mut window = Window::default();
+        let first = u32::MAX - 100;
+        assert_eq!(announced(&mut window, first, 30_000, 5000), 5000);
+        assert_eq!(announced(&mut window, first.wrapping_add(1000), 30_000, 2000), 4000);
+        assert_eq!(announced(&mut window, first.wrapping_add(5000), 30_000, 2000), 2000);
+        // What there is no room for is not promised, whatever was.
+        assert_eq!(announced(&mut window, first.wrapping_add(5000), 300, 2000), 300);
+    }
+
+    proptest! {
+        #[test]
+        fn the_checksum_stays_right_and_nothing_panics(
+            ack: u32, real: u16, bound in 0usize..70_000, junk: Vec<u8>,
+        ) {
+            announced(&mut Window::default(), ack, real, bound);
+            let mut junk = junk;
+            let _ = Window::default().lower(&mut junk, bound);
+        }
+    }
+}
