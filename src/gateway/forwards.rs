@@ -265,7 +265,7 @@ impl Gateway {
 }
 
 /// Listens at `path`; what a process that ended left there makes way.
-fn unix_listener(path: &Path) -> Result<UnixListener> {
+pub(super) fn unix_listener(path: &Path) -> Result<UnixListener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|at| at.file_type().is_socket());
     if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
         let _ = std::fs::remove_file(path); // binding tells if that did not help
@@ -273,7 +273,7 @@ fn unix_listener(path: &Path) -> Result<UnixListener> {
     UnixListener::bind(path).map_err(|error| cannot_listen(&path.display().to_string(), error))
 }
 
-fn cannot_listen(at: &str, error: std::io::Error) -> Error {
+pub(super) fn cannot_listen(at: &str, error: std::io::Error) -> Error {
     let help = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             "somebody listens there; take another port, or 0 for one that is free"

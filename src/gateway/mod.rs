@@ -11,6 +11,7 @@
 //! in a lane with room for a few, which connections enter in turn.
 
 mod answer;
+pub mod control;
 mod flow;
 pub mod forward;
 mod forwards;

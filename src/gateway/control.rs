@@ -1,0 +1,143 @@
+//! Asking a gateway that runs, and changing its forwards: one JSON object a line, over a unix socket that
+//! only its owner can open.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `{"do":"list"}` | `{"forwards":[{"number":1,"forward":"tcp:127.0.0.1:8080:80","connections":3}]}` |
+//! | `{"do":"open","forward":"8081:81"}` | the forward, as in the list |
+//! | `{"do":"close","number":1}` | `{}` |
+//! | `{"do":"stats"}` | device, counters |
+//!
+//! What cannot be done is answered with `{"error":"..."}`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::AbortHandle;
+
+use super::{Forwards, Gateway, Opened, forwards};
+use crate::error::Result;
+
+/// The longest request in bytes.
+const LONGEST: u64 = 4096;
+
+/// What can be asked.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
+enum Request {
+    List,
+    Stats,
+    Open { forward: String },
+    Close { number: u64 },
+}
+
+/// A control socket; it goes away with this.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    task: AbortHandle,
+}
+
+impl Control {
+    /// Listens at `path` for who wants to ask about `gateway`.
+    pub fn serve(path: &Path, gateway: &Gateway, forwards: &Forwards) -> Result<Control> {
+        let listener = forwards::unix_listener(path)?;
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, mode)
+            .map_err(|error| forwards::cannot_listen(&path.display().to_string(), error))?;
+        let task = tokio::spawn(accept(listener, gateway.clone(), forwards.clone()));
+        Ok(Control { path: path.to_owned(), task: task.abort_handle() })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = std::fs::remove_file(&self.path); // somebody may have done so
+    }
+}
+
+async fn accept(listener: UnixListener, gateway: Gateway, forwards: Forwards) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (gateway, forwards) = (gateway.clone(), forwards.clone());
+                tokio::spawn(async move { converse(stream, &gateway, &forwards).await });
+            }
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Answers one line after the other; ends with whoever asks, or with a line that is too long.
+async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(LONGEST).read_until(b'\n', &mut line).await;
+        if !matches!(read, Ok(1..)) {
+            return;
+        }
+        let answer = match serde_json::from_slice(&line) {
+            Ok(request) => answer(request, gateway, forwards).await,
+            Err(error) => json!({ "error": format!("that is no request: {error}") }),
+        };
+        let is_told = writer.write_all(format!("{answer}\n").as_bytes()).await.is_ok();
+        if !is_told || !line.ends_with(b"\n") {
+            return;
+        }
+    }
+}
+
+async fn answer(request: Request, gateway: &Gateway, forwards: &Forwards) -> Value {
+    match request {
+        Request::List => {
+            let all: Vec<Value> = forwards.list().iter().map(said).collect();
+            json!({ "forwards": all })
+        }
+        Request::Stats => stats(gateway),
+        Request::Open { forward } => match forward.parse() {
+            Err(error) => json!({ "error": error }),
+            Ok(forward) => match forwards.open(&forward).await {
+                Ok(opened) => said(&opened),
+                Err(error) => json!({ "error": error.chain() }),
+            },
+        },
+        Request::Close { number } => match forwards.close(number) {
+            true => json!({}),
+            false => json!({ "error": format!("there is no forward {number}") }),
+        },
+    }
+}
+
+fn said(opened: &Opened) -> Value {
+    json!({
+        "number": opened.number,
+        "forward": opened.forward.to_string(),
+        "connections": opened.connections,
+    })
+}
+
+fn stats(gateway: &Gateway) -> Value {
+    let counters = gateway.counters();
+    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    json!({
+        "device_ip": gateway.device_ip().to_string(),
+        "device_mac": gateway.device_mac().map(|mac| mac.to_string()),
+        "open": gateway.open_flows(),
+        "connections": of(&counters.connections),
+        "failed": of(&counters.failed),
+        "bytes_to_device": of(&counters.to_device),
+        "bytes_from_device": of(&counters.from_device),
+        "datagrams": of(&counters.datagrams),
+        "frames_ignored": of(&counters.ignored),
+        "frames_dropped": of(&counters.dropped),
+    })
+}
