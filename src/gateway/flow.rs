@@ -64,12 +64,22 @@ pub enum Outcome {
 /// Connects `stream` with the device's `port`, at `guest` or its usual address, until both are done.
 pub(super) async fn run(
     gateway: &Gateway,
-    mut stream: impl Stream,
+    stream: impl Stream,
     guest: Option<Ipv4Addr>,
     port: u16,
 ) -> Outcome {
-    let settings = &gateway.0.settings;
-    let deadline = Instant::now() + settings.hold;
+    run_within(gateway, stream, guest, port, gateway.0.settings.hold).await
+}
+
+/// The same, where a device that is not there yet has so long to come.
+pub(super) async fn run_within(
+    gateway: &Gateway,
+    mut stream: impl Stream,
+    guest: Option<Ipv4Addr>,
+    port: u16,
+    hold: Duration,
+) -> Outcome {
+    let deadline = Instant::now() + hold;
     if tokio::time::timeout_at(deadline, gateway.resolve()).await.is_err() {
         stream.reset();
         return Outcome::NoAnswer;
