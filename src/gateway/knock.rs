@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::flow::{self, Outcome, Stream};
 use super::Gateway;
+use super::flow::{self, Outcome, Stream};
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4};
 use crate::proto::icmp;
 
@@ -38,9 +38,10 @@ impl Gateway {
         let (sender, accepted) = oneshot::channel();
         let gateway = self.clone();
         let knock = Knock { accepted: Some(sender) };
-        let mut knocking = tokio::spawn(async move {
-            flow::run_within(&gateway, knock, guest, port, patience).await
-        });
+        let mut knocking =
+            tokio::spawn(
+                async move { flow::run_within(&gateway, knock, guest, port, patience).await },
+            );
         tokio::select! {
             biased;
             Ok(()) = accepted => Answer::Accepted, // its end takes its own time

@@ -65,7 +65,8 @@ impl Launched {
         let device = device.map(|text| self.fill(&text));
         let inherited = std::env::var(DEVICE).ok();
         // What the environment says is for commands that start nothing.
-        let device = device.filter(|text| self.device.is_none() || inherited.as_ref() != Some(text));
+        let device =
+            device.filter(|text| self.device.is_none() || inherited.as_ref() != Some(text));
         let console = console.map(|text| self.fill(&text));
         (device.or_else(|| self.device.clone()), console.or_else(|| self.console.clone()))
     }
