@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::error::{Category, Error, Result};
 use crate::stop::Stopper;
@@ -76,18 +77,19 @@ async fn obey(mut signals: Signals, flag: &AtomicBool, stopper: &Stopper) {
     }
 }
 
-/// Signals as they come, by their numbers, for a command that passes them on; the fourth ends the process
-/// at once, whatever the others are stuck in.
-pub fn arrivals() -> Result<mpsc::UnboundedReceiver<i32>> {
-    let (sender, receiver) = mpsc::unbounded_channel();
+/// Signals as they come, by their numbers, for a command that passes them on. When so many wait that
+/// whoever takes them must be stuck, the next ends the process at once.
+pub fn arrivals() -> Result<mpsc::Receiver<i32>> {
+    let (sender, receiver) = mpsc::channel(3);
     let (runtime, mut signals) = listen()?;
     std::thread::spawn(move || {
         runtime.block_on(async {
-            for _ in 0..3 {
-                let _ = sender.send(signals.next().await); // nobody may be there any more
+            loop {
+                let number = signals.next().await;
+                if let Err(TrySendError::Full(_)) = sender.try_send(number) {
+                    std::process::exit(Category::Interrupted.exit_code().into());
+                }
             }
-            signals.next().await;
-            std::process::exit(Category::Interrupted.exit_code().into());
         });
     });
     Ok(receiver)

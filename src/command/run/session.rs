@@ -29,6 +29,8 @@ use crate::tap::End;
 const GRACE: Duration = Duration::from_secs(5);
 /// How often to look for a line whose firmware we start.
 const AGAIN: Duration = Duration::from_millis(50);
+/// Three Ctrl-C within this time mean that COMMAND is to be killed.
+const INSISTENCE: Duration = Duration::from_secs(2);
 /// The number of SIGKILL.
 const SIGKILL: i32 = 9;
 
@@ -57,7 +59,7 @@ struct Run<'a> {
     args: &'a RunArgs,
     config: &'a Config,
     evidence: &'a Evidence,
-    signals: mpsc::UnboundedReceiver<i32>,
+    signals: mpsc::Receiver<i32>,
 }
 
 impl Run<'_> {
@@ -285,17 +287,23 @@ impl Attendant<'_, '_> {
     async fn watch(mut self, mut command: UserCommand, story: &mut Story) -> Result<Verdict> {
         let mut kill_at: Option<Instant> = None;
         let mut cut = None;
-        let mut heard = 0;
+        let (mut is_told, mut pressed) = (false, Vec::new());
         let status = loop {
             let due = kill_at.unwrap_or_else(|| Instant::now() + GRACE);
             tokio::select! {
                 biased;
                 status = command.exited() => break status,
                 Some(number) = self.run.signals.recv() => {
-                    heard += 1;
                     match number {
-                        _ if heard > 1 => command.pass(SIGKILL).await,
-                        SIGINT if command.hears_the_terminal() => {} // it has it already
+                        // It has it already, and may well go on; who insists is obeyed.
+                        SIGINT if command.hears_the_terminal() => {
+                            pressed.retain(|when: &Instant| when.elapsed() < INSISTENCE);
+                            pressed.push(Instant::now());
+                            if pressed.len() >= 3 {
+                                command.pass(SIGKILL).await;
+                            }
+                        }
+                        _ if std::mem::replace(&mut is_told, true) => command.pass(SIGKILL).await,
                         SIGINT => command.pass(SIGINT).await,
                         number => {
                             command.pass(number).await;
