@@ -224,11 +224,11 @@ impl<'a> Flow<'a> {
         }
         self.has_ended.1 |=
             matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
-        let has_moved = self.to_stream(cx, stream);
-        self.from_stream(cx, stream) || has_moved
+        let has_moved = self.fill_stream(cx, stream);
+        self.drain_stream(cx, stream) || has_moved
     }
 
-    fn to_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
+    fn fill_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
         let mut has_moved = false;
         while self.stack.socket().can_recv() {
             let written = self.stack.socket().recv(|data| {
@@ -258,7 +258,7 @@ impl<'a> Flow<'a> {
         has_moved
     }
 
-    fn from_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
+    fn drain_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
         let mut has_moved = false;
         while !self.has_ended.0 && self.stack.socket().can_send() {
             let read = self.stack.socket().send(|room| {
