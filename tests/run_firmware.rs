@@ -26,6 +26,7 @@ fn start(args: &[&str], script: &str) -> Process {
     let own = ["run", "--wait", "60s", "--forward", "0:80", "--launch", &launch];
     let mut command = uarttool();
     command.args(own).args(args).args(["--", "sh", "-c", script]).env("UARTTOOL", binary());
+    command.env("TMPDIR", support::runtime_folder()); // what a killed one leaves goes away with it
     Process::start(&mut command)
 }
 
