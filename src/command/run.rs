@@ -1,6 +1,7 @@
 //! `uarttool run`: a user's own test against firmware, from its start to its end.
 
 mod args;
+mod attendant;
 mod evidence;
 mod firmware;
 mod places;

@@ -1,38 +1,31 @@
-//! The run itself: firmware, line and forwards, the wait, COMMAND, and the end of all of them.
+//! The run itself: firmware, line and forwards, and the end of all of them; `attendant` is what goes on in
+//! between.
 
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::args::RunArgs;
+use super::attendant::Attendant;
 use super::evidence::{Evidence, Witness};
 use super::firmware::Firmware;
+use super::places;
 use super::story::Story;
-use super::{places, waiting};
 use crate::capture::Source;
 use crate::cli::args::TunnelArgs;
 use crate::cli::config::Config;
-use crate::cli::launch::{Launch, Status, UserCommand};
+use crate::cli::launch::Launch;
 use crate::cli::network::Network;
 use crate::cli::outputs::Plan;
-use crate::cli::signals::{SIGINT, SIGTERM};
 use crate::cli::target::{self, Tunnel};
 use crate::cli::{Verdict, signals, sink, terminal};
 use crate::error::{Category, Error, Result};
 use crate::event::{Event, Events};
 use crate::gateway::Opened;
 use crate::stop;
-use crate::tap::End;
 
-/// How long COMMAND has after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
 /// How often to look for a line whose firmware we start.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Three Ctrl-C within this time mean that COMMAND is to be killed.
-const INSISTENCE: Duration = Duration::from_secs(2);
-/// The number of SIGKILL.
-const SIGKILL: i32 = 9;
 
 /// Does all of it, and says at the end what is kept.
 pub async fn run(
@@ -113,8 +106,14 @@ impl Run<'_> {
         };
         let attended = async {
             let variables = places::environment(&opened, &self.evidence.pcap, device);
-            let attendant =
-                Attendant { run: self, network: &network, firmware, line, witness: &witness };
+            let attendant = Attendant {
+                args: self.args,
+                signals: &mut self.signals,
+                network: &network,
+                firmware,
+                line,
+                witness: &witness,
+            };
             let result = attendant.attend(&opened, &variables, story).await;
             stopper.stop();
             result
@@ -237,133 +236,4 @@ async fn device(network: &mut Network, evidence: &Evidence) -> String {
         name
     });
     name + &options
-}
-
-/// Who waits for the device and for COMMAND.
-struct Attendant<'a, 'b> {
-    run: &'a mut Run<'b>,
-    network: &'a Network,
-    firmware: &'a mut Firmware,
-    /// How the line ended, if it does.
-    line: oneshot::Receiver<Result<End>>,
-    witness: &'a Witness,
-}
-
-impl Attendant<'_, '_> {
-    async fn attend(
-        mut self,
-        opened: &[Opened],
-        variables: &[(String, std::ffi::OsString)],
-        story: &mut Story,
-    ) -> Result<Verdict> {
-        let began = Instant::now();
-        let args = self.run.args;
-        let (wait, is_quiet) = (args.launch.wait, args.quiet);
-        let answered = waiting::until_it_answers(&self.network.gateway, opened, wait, is_quiet);
-        tokio::select! {
-            biased;
-            Some(_) = self.run.signals.recv() => return Ok(Verdict::Interrupted),
-            ended = &mut self.line => return Err(lost(ended)),
-            answered = answered => answered.map_err(|error| self.explained(error))?,
-            sentence = self.firmware.gone() => {
-                return Err(Error::environment(sentence)
-                    .with_help("run it by itself to see all that it says"));
-            }
-        }
-        if !is_quiet {
-            let seconds = began.elapsed().as_secs_f64();
-            terminal::tell(&format!("answers  after {seconds:.1} s"));
-        }
-        match UserCommand::start(&args.command, variables).await? {
-            Ok(command) => self.watch(command, story).await,
-            Err((code, why)) => {
-                terminal::tell(&format!("uarttool: {why}"));
-                Ok(Verdict::Program(code))
-            }
-        }
-    }
-
-    /// Waits for the end of COMMAND; brings it about when the firmware or the line ends for good.
-    async fn watch(mut self, mut command: UserCommand, story: &mut Story) -> Result<Verdict> {
-        let mut kill_at: Option<Instant> = None;
-        let mut cut = None;
-        let (mut is_told, mut pressed) = (false, Vec::new());
-        let status = loop {
-            let due = kill_at.unwrap_or_else(|| Instant::now() + GRACE);
-            tokio::select! {
-                biased;
-                status = command.exited() => break status,
-                Some(number) = self.run.signals.recv() => {
-                    match number {
-                        // It has it already, and may well go on; who insists is obeyed.
-                        SIGINT if command.hears_the_terminal() => {
-                            pressed.retain(|when: &Instant| when.elapsed() < INSISTENCE);
-                            pressed.push(Instant::now());
-                            if pressed.len() >= 3 {
-                                command.pass(SIGKILL).await;
-                            }
-                        }
-                        _ if std::mem::replace(&mut is_told, true) => command.pass(SIGKILL).await,
-                        SIGINT => command.pass(SIGINT).await,
-                        number => {
-                            command.pass(number).await;
-                            kill_at = Some(Instant::now() + GRACE);
-                        }
-                    }
-                }
-                sentence = self.firmware.gone(), if cut.is_none() => {
-                    story.firmware_ended(sentence);
-                    terminal::tell("the firmware has ended: ending the command");
-                    cut = Some(Ok(Verdict::Failed));
-                    command.pass(SIGTERM).await;
-                    kill_at = Some(Instant::now() + GRACE);
-                }
-                ended = &mut self.line, if cut.is_none() => {
-                    cut = Some(Err(lost(ended)));
-                    command.pass(SIGTERM).await;
-                    kill_at = Some(Instant::now() + GRACE);
-                }
-                () = tokio::time::sleep_until(due), if kill_at.is_some() => {
-                    command.pass(SIGKILL).await;
-                    kill_at = None;
-                }
-            }
-        };
-        let status = status.unwrap_or(Status::Signal(SIGKILL)); // together with its guard
-        story.command(status, cut.is_some());
-        cut.unwrap_or(Ok(Verdict::Program(status.exit_code())))
-    }
-
-    /// An error of waiting, with what is known about the line and the console.
-    fn explained(&self, error: Error) -> Error {
-        let seen = self.witness.seen();
-        let line = match (seen.was_up, seen.frames, seen.errors) {
-            (false, ..) => format!("there was no connection to {}", self.network.tunnel.spec.text),
-            (true, 0, 0) => "nothing was heard on the line".to_owned(),
-            (true, frames, errors) => format!(
-                "on the line {} and {} were heard from it",
-                terminal::count(frames, "frame"),
-                terminal::count(errors, "framing error")
-            ),
-        };
-        let output = self.firmware.output();
-        let last = seen.console.last_lines().next_back().map(str::to_owned).or_else(|| {
-            let last = output.lines().rfind(|line| !line.trim().is_empty())?;
-            Some(crate::escape::terminal(last.as_bytes()).to_string())
-        });
-        let console = match last {
-            Some(last) => format!("the console's last line is: {last}"),
-            None => "the console has said nothing, or is not listened to".to_owned(),
-        };
-        error.with_help(format!("{line}\n{console}\ngive it more time with '--wait 2m'"))
-    }
-}
-
-/// The line ended although nobody wanted it to.
-fn lost(ended: Result<Result<End>, oneshot::error::RecvError>) -> Error {
-    match ended {
-        Ok(Err(error)) => error,
-        Ok(Ok(End::Lost(how))) => Error::environment(format!("the line is gone: {how}")),
-        Ok(Ok(End::Stopped | End::Finished)) | Err(_) => Error::environment("the line is gone"),
-    }
 }
