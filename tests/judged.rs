@@ -4,11 +4,11 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Process, assert_wireshark_is_happy, text, tshark, uarttool};
+use support::processes::{is_there, kill, qemus_below};
+use support::{Process, assert_wireshark_is_happy, tshark, uarttool};
 
 /// How long all tests of a tier take, and a half more.
 const LONG: Duration = Duration::from_secs(300);
@@ -156,38 +156,6 @@ fn interrupted_or_killed_it_leaves_no_machine_behind() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// Process ids of QEMUs that descend from `ancestor`.
-fn qemus_below(ancestor: u32) -> Vec<u32> {
-    let output = Command::new("ps").args(["-e", "-o", "pid=,ppid=,comm="]).output();
-    let table = text(&output.expect("procps is there")).0;
-    let rows: Vec<(u32, u32, &str)> = table
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?))
-        })
-        .collect();
-    let is_below = |mut pid: u32| loop {
-        let Some((_, parent, _)) = rows.iter().find(|row| row.0 == pid) else { return false };
-        match *parent == ancestor {
-            true => return true,
-            false => pid = *parent,
-        }
-    };
-    let qemu = rows.iter().filter(|row| row.2.starts_with("qemu-system"));
-    qemu.map(|row| row.0).filter(|pid| is_below(*pid)).collect()
-}
-
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
-    rustix::process::kill_process(pid, Signal::KILL).expect("it is ours");
-}
-
-fn is_there(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The rootless host network on a tunnel, as bridge, run and http use it.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use super::connect;
 use super::target::{self, Tunnel};
 use crate::bus::{Bus, Inbox};
 use crate::clock::Clock;
+use crate::endpoint::Connector;
 use crate::endpoint::queue;
 use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
@@ -20,7 +22,7 @@ use crate::gateway::forward::Forward;
 use crate::gateway::{Forwards, Gateway, Opened, Settings};
 use crate::share::wire::Host;
 use crate::stop::Stop;
-use crate::tap::{End, Tap, host};
+use crate::tap::{End, Tap, console, host};
 
 /// Bytes of a connection that may be on their way where nothing is known of the line.
 const WINDOW: usize = 32 * 1024;
@@ -62,6 +64,7 @@ pub struct Network {
     bus: RefCell<Bus>,
     settings: Settings,
     command: &'static str,
+    name: Option<String>,
 }
 
 impl Network {
@@ -93,7 +96,24 @@ impl Network {
         let gateway = Gateway::new(settings, clock.clone(), events.clone());
         let forwards = Forwards::new(&gateway);
         let tap = Tap { clock, events: events.clone(), options: options.clone() };
-        Ok(Network { tunnel, gateway, forwards, tap, bus: RefCell::default(), settings, command })
+        let bus = RefCell::default();
+        Ok(Network { tunnel, gateway, forwards, tap, bus, settings, command, name: None })
+    }
+
+    /// Has other processes find the line under another endpoint, too; for one that is known to us alone,
+    /// such as the built-in device.
+    pub fn add_name(&mut self, identity: String) {
+        self.name = Some(identity);
+    }
+
+    /// Listens to the device's console for ever: what it says stands among what is on the line. One that
+    /// cannot be had is told of, and that is all.
+    pub async fn listen(&self, console: &dyn Connector, events: Events) -> Infallible {
+        let tap = Tap { events, ..self.tap.clone() };
+        if let Err(error) = console::run(&tap, console, &self.bus).await {
+            self.tap.events.warn(error.chain());
+        }
+        std::future::pending().await
     }
 
     /// The clock of its records.
@@ -122,6 +142,9 @@ impl Network {
         let mut sharing = Sharing::new(folder, self.command, spec, &tap.clock, &tap.events).await;
         let (ip, mac) = (self.settings.host_ip.octets(), self.settings.host_mac.octets());
         sharing.set_host(Host { ip, mac });
+        if let Some(name) = &self.name {
+            sharing.add_name(name.clone());
+        }
         let attach = self.tunnel.attach(self.command);
         let device = connect::open(spec, &tap.events, attach)?;
         let end =

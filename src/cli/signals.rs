@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::error::{Category, Error, Result};
 use crate::stop::Stopper;
@@ -25,6 +28,31 @@ impl Interrupted {
 pub fn watch(stopper: Stopper) -> Result<Interrupted> {
     let interrupted = Interrupted::default();
     let flag = interrupted.0.clone();
+    let (runtime, signals) = listen()?;
+    std::thread::spawn(move || runtime.block_on(obey(signals, &flag, &stopper)));
+    Ok(interrupted)
+}
+
+/// The signals that ask for the end.
+struct Signals {
+    int: Signal,
+    term: Signal,
+    hup: Option<Signal>,
+}
+
+impl Signals {
+    /// The number of the next one.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.int.recv() => SIGINT,
+            _ = self.term.recv() => SIGTERM,
+            Some(_) = async { self.hup.as_mut()?.recv().await } => SIGHUP as i32,
+        }
+    }
+}
+
+/// Listens from now on; the runtime is for the thread that waits.
+fn listen() -> Result<(Runtime, Signals)> {
     let cannot = |error| Error::environment("cannot listen for signals").caused_by(error);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(cannot)?;
@@ -36,23 +64,12 @@ pub fn watch(stopper: Stopper) -> Result<Interrupted> {
         false => Some(signal(SignalKind::hangup()).map_err(cannot)?),
     };
     drop(guard);
-    std::thread::spawn(move || runtime.block_on(obey(int, term, hup, &flag, &stopper)));
-    Ok(interrupted)
+    Ok((runtime, Signals { int, term, hup }))
 }
 
-async fn obey(
-    mut int: Signal,
-    mut term: Signal,
-    mut hup: Option<Signal>,
-    flag: &AtomicBool,
-    stopper: &Stopper,
-) {
+async fn obey(mut signals: Signals, flag: &AtomicBool, stopper: &Stopper) {
     loop {
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-            Some(_) = async { hup.as_mut()?.recv().await } => {}
-        }
+        signals.next().await;
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(Category::Interrupted.exit_code().into());
         }
@@ -60,10 +77,33 @@ async fn obey(
     }
 }
 
-const SIGHUP: u32 = 1;
+/// Signals as they come, by their numbers, for a command that passes them on. When so many wait that
+/// whoever takes them must be stuck, the next ends the process at once.
+pub fn arrivals() -> Result<mpsc::Receiver<i32>> {
+    let (sender, receiver) = mpsc::channel(3);
+    let (runtime, mut signals) = listen()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            loop {
+                let number = signals.next().await;
+                if let Err(TrySendError::Full(_)) = sender.try_send(number) {
+                    std::process::exit(Category::Interrupted.exit_code().into());
+                }
+            }
+        });
+    });
+    Ok(receiver)
+}
+
+/// The number of SIGHUP.
+pub const SIGHUP: u32 = 1;
+/// The number of SIGINT.
+pub const SIGINT: i32 = 2;
+/// The number of SIGTERM.
+pub const SIGTERM: i32 = 15;
 
 /// Whether a signal is ignored; where the system does not tell, it is not.
-fn is_ignored(signal: u32) -> bool {
+pub fn is_ignored(signal: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

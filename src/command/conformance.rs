@@ -8,9 +8,9 @@ mod surroundings;
 
 pub use args::ConformanceArgs;
 
+use crate::cli::launch::refuse_sim;
 use crate::cli::target;
 use crate::cli::{self, Verdict, signals, terminal};
-use crate::endpoint::memory;
 use crate::error::{Error, Result};
 use crate::stop;
 use job::Job;
@@ -33,11 +33,7 @@ pub fn run(args: ConformanceArgs) -> Result<Verdict> {
     let config = target::config()?;
     let has_device = args.tunnel.device.is_some() || config.target.device.is_some();
     if let Some(launch) = args.launch.plan(has_device)? {
-        let device = args.tunnel.device.as_deref().unwrap_or_default();
-        if device == memory::SIM.name || device.starts_with("sim,") {
-            return Err(Error::usage("'--launch' starts a device, and '-d sim' is another")
-                .with_help("leave out one of them"));
-        }
+        refuse_sim(args.tunnel.device.as_deref())?;
         return cli::block_on(started::run(args, tests, config, launch));
     }
     let job = Job::new(args, tests, &config, None)?;

@@ -6,6 +6,7 @@ mod decode;
 mod guard;
 mod inject;
 mod ping;
+mod run;
 mod sim;
 mod sniff;
 
@@ -55,6 +56,7 @@ enum Command {
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
     Bridge(Box<bridge::BridgeArgs>),
+    Run(Box<run::RunArgs>),
     Sim(sim::SimArgs),
     Conformance(Box<conformance::ConformanceArgs>),
     #[command(name = "launch-guard")]
@@ -70,6 +72,7 @@ impl CommandLine {
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
             Command::Bridge(args) => bridge::run(*args),
+            Command::Run(args) => run::run(*args),
             Command::Sim(args) => sim::run(args),
             Command::Conformance(args) => conformance::run(*args),
             Command::Guard(args) => guard::run(args),

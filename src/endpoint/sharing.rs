@@ -77,6 +77,11 @@ impl Sharing {
         }
     }
 
+    /// Has the line be found by another name, too, as if that were one of its endpoint's identities.
+    pub fn add_name(&mut self, identity: String) {
+        self.announcement.identities.push(identity);
+    }
+
     /// We are a host with these addresses ourselves.
     pub fn set_host(&mut self, host: Host) {
         self.announcement.terms.host = Some(host);

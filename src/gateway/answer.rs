@@ -156,8 +156,11 @@ impl Gateway {
 
     fn take_message(&self, packet: &Packet<'_>, route: &Ethernet) -> Option<()> {
         let message = packet.payload;
-        let is_request = message.first() == Some(&icmp::ECHO_REQUEST);
         let is_sound = checksum::internet(message) == 0;
+        if is_sound && message.first() == Some(&icmp::ECHO_REPLY) {
+            return self.replied(*message.get(4..)?.first_chunk()?).then_some(());
+        }
+        let is_request = message.first() == Some(&icmp::ECHO_REQUEST);
         let data = message.get(icmp::HEADER..).filter(|_| is_request && is_sound)?.to_vec();
         let rest = *message.get(4..)?.first_chunk()?;
         self.reply_with(packet, route, (icmp::ECHO_REPLY, 0, rest), data);

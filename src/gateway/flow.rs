@@ -65,12 +65,22 @@ pub enum Outcome {
 /// Connects `stream` with the device's `port`, at `guest` or its usual address, until both are done.
 pub(super) async fn run(
     gateway: &Gateway,
-    mut stream: impl Stream,
+    stream: impl Stream,
     guest: Option<Ipv4Addr>,
     port: u16,
 ) -> Outcome {
-    let settings = &gateway.0.settings;
-    let deadline = Instant::now() + settings.hold;
+    run_within(gateway, stream, guest, port, gateway.0.settings.hold).await
+}
+
+/// The same, where a device that is not there yet has so long to come.
+pub(super) async fn run_within(
+    gateway: &Gateway,
+    mut stream: impl Stream,
+    guest: Option<Ipv4Addr>,
+    port: u16,
+    hold: Duration,
+) -> Outcome {
+    let deadline = Instant::now() + hold;
     if tokio::time::timeout_at(deadline, gateway.resolve()).await.is_err() {
         stream.reset();
         return Outcome::NoAnswer;
@@ -226,11 +236,11 @@ impl<'a> Flow<'a> {
         }
         self.has_ended.1 |=
             matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
-        let has_moved = self.to_stream(cx, stream);
-        self.from_stream(cx, stream) || has_moved
+        let has_moved = self.fill_stream(cx, stream);
+        self.drain_stream(cx, stream) || has_moved
     }
 
-    fn to_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
+    fn fill_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
         let mut has_moved = false;
         while self.stack.socket().can_recv() {
             let written = self.stack.socket().recv(|data| {
@@ -261,7 +271,7 @@ impl<'a> Flow<'a> {
         has_moved
     }
 
-    fn from_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
+    fn drain_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
         let mut has_moved = false;
         let now = self.gateway.0.clock.now();
         let waiting = self.stack.socket().send_queue();

@@ -15,6 +15,7 @@ pub mod control;
 mod flow;
 pub mod forward;
 mod forwards;
+mod knock;
 mod neighbour;
 mod pace;
 mod stack;
@@ -29,7 +30,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -39,6 +40,7 @@ use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
 pub use forwards::{Forwards, Opened};
+pub use knock::Answer;
 use neighbour::Neighbour;
 
 /// Answers of our own that wait to be sent; more are dropped.
@@ -134,6 +136,8 @@ struct State {
     /// Connections that are over, and until when they are remembered.
     over: VecDeque<(Key, Instant)>,
     udp: udp::Table,
+    /// Pings that wait for their reply, by identifier and sequence number.
+    echoes: HashMap<[u8; 4], oneshot::Sender<()>>,
     next_port: u16,
 }
 
@@ -150,6 +154,7 @@ impl Gateway {
             flows: HashMap::new(),
             over: VecDeque::new(),
             udp: udp::Table::default(),
+            echoes: HashMap::new(),
             next_port,
         };
         Gateway(Arc::new(Inner {

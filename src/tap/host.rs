@@ -104,10 +104,9 @@ async fn speak(
     let ended = tokio::select! {
         biased;
         ended = leg.observe(&mut *link.rx) => Some(ended),
-        error = mouth.serve(station, &mut senders, &mut *link.tx) => match error {
-            Some(error) => Some(Ok(error.chain())),
-            None => None,
-        },
+        error = mouth.serve(station, &mut senders, &mut *link.tx) => {
+            error.map(|error| Ok(error.chain()))
+        }
         () = async { stop.wait().await; tokio::time::sleep(DRAIN).await } => None,
     };
     match ended {

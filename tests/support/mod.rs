@@ -5,6 +5,7 @@
 pub mod firmware;
 pub mod host;
 pub mod judge;
+pub mod processes;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::DirBuilderExt;

@@ -5,8 +5,12 @@
 //! child left; ending the children again and again reaches all of them. A child's process id is not
 //! given to another process before the guard has reaped it, so that nobody else is ever signalled.
 //! Where there are no sub-reapers (not Linux) the family is the process group.
+//!
+//! A program that is to use the terminal is in the group of who started us, which is the terminal's
+//! foreground group or will be; there the family's members are signalled one by one.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -30,8 +34,10 @@ const NO_FORMAT: i32 = 8;
 
 /// The program and its family. What still runs when it is dropped gets SIGKILL.
 pub struct Family {
-    /// The program's process id, which is its process group's, too.
+    /// The program's process id.
     pub leader: Pid,
+    /// Its process group.
+    group: Pid,
     /// How the program ended, if it has.
     pub status: Option<Status>,
     /// Whether there is any process left.
@@ -39,13 +45,22 @@ pub struct Family {
 }
 
 impl Family {
-    /// Starts a program in a process group of its own, with nothing on its stdin.
+    /// Starts a program in the process group `group`, or in one of its own, with `stdin`, or nothing.
     ///
     /// It fails as starting a process does.
-    pub fn start(program: &[std::ffi::OsString]) -> io::Result<Family> {
+    pub fn start(
+        program: &[std::ffi::OsString],
+        stdin: Option<OwnedFd>,
+        group: Option<Pid>,
+    ) -> io::Result<Family> {
         let (name, args) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let number = group.map_or(0, |group| group.as_raw_nonzero().get());
         let start = |command: &mut Command| {
-            command.args(args).stdin(Stdio::null()).process_group(0).spawn()
+            let stdin = match &stdin {
+                Some(stdin) => Stdio::from(stdin.try_clone()?),
+                None => Stdio::null(),
+            };
+            command.args(args).stdin(stdin).process_group(number).spawn()
         };
         let child = match start(&mut Command::new(name)) {
             Err(error) if error.raw_os_error() == Some(NO_FORMAT) => {
@@ -54,7 +69,7 @@ impl Family {
             other => other,
         }?;
         let leader = Pid::from_raw(child.id() as i32).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Family { leader, status: None, is_alive: true })
+        Ok(Family { leader, group: group.unwrap_or(leader), status: None, is_alive: true })
     }
 
     /// Takes the statuses of those that ended.
@@ -75,13 +90,19 @@ impl Family {
         }
     }
 
-    /// Ends all of it: SIGTERM, [`GRACE`], SIGKILL until nothing is left. `sigchld` says when a child
-    /// may have ended. The processes that are left all the same are returned.
-    pub async fn end(&mut self, sigchld: &mut tokio::signal::unix::Signal) -> Vec<Pid> {
+    /// Ends all of it: SIGTERM, [`GRACE`] unless there is `haste`, SIGKILL until nothing is left. `sigchld`
+    /// says when a child may have ended. The processes that are left all the same are returned.
+    pub async fn end(
+        &mut self,
+        sigchld: &mut tokio::signal::unix::Signal,
+        haste: impl Future<Output = ()>,
+    ) -> Vec<Pid> {
         let mut told = Vec::new();
-        let kill_at = Instant::now() + GRACE;
+        let mut kill_at = Instant::now() + GRACE;
+        let mut is_hasty = false;
+        let mut haste = std::pin::pin!(haste);
         self.reap();
-        self.signal_group(Signal::TERM);
+        self.signal(Signal::TERM);
         while self.is_alive {
             let now = Instant::now();
             let children = children();
@@ -89,17 +110,19 @@ impl Family {
                 return children;
             }
             if now >= kill_at {
-                self.signal_group(Signal::KILL);
+                self.signal(Signal::KILL);
                 children.iter().for_each(|pid| signal(*pid, Signal::KILL));
             } else {
                 for pid in children {
-                    if getpgid(Some(pid)) != Ok(self.leader) && !told.contains(&pid) {
+                    if getpgid(Some(pid)) != Ok(self.group) && !told.contains(&pid) {
                         signal(pid, Signal::TERM);
                         told.push(pid);
                     }
                 }
             }
             tokio::select! {
+                biased;
+                () = &mut haste, if !is_hasty => (is_hasty, kill_at) = (true, now),
                 _ = sigchld.recv() => {}
                 () = tokio::time::sleep(AGAIN) => {}
             }
@@ -108,11 +131,16 @@ impl Family {
         Vec::new()
     }
 
-    /// Signals the process group, as long as its number is certain to be ours.
-    fn signal_group(&self, signal: Signal) {
-        let is_ours = |pid: &Pid| getpgid(Some(*pid)) == Ok(self.leader);
+    /// Signals those of the family that are in the program's process group, as long as the group's number
+    /// is certain to be ours.
+    pub fn signal(&self, number: Signal) {
+        let is_ours = |pid: &Pid| getpgid(Some(*pid)) == Ok(self.group);
+        if self.group != self.leader {
+            descendants().into_iter().filter(is_ours).for_each(|pid| signal(pid, number));
+            return;
+        }
         if self.status.is_none() || !ADOPTS || children().iter().any(is_ours) {
-            let _ = kill_process_group(self.leader, signal); // it may be gone by itself
+            let _ = kill_process_group(self.group, number); // it may be gone by itself
         }
     }
 }
@@ -120,7 +148,7 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         if self.is_alive {
-            self.signal_group(Signal::KILL);
+            self.signal(Signal::KILL);
         }
     }
 }
@@ -130,7 +158,7 @@ fn signal(pid: Pid, signal: Signal) {
 }
 
 /// Whether orphans become ours.
-const ADOPTS: bool = cfg!(target_os = "linux");
+pub const ADOPTS: bool = cfg!(target_os = "linux");
 
 /// Has orphans become ours from now on.
 #[cfg(target_os = "linux")]
@@ -142,13 +170,35 @@ pub fn adopt() {
 #[cfg(target_os = "linux")]
 fn children() -> Vec<Pid> {
     let own = std::process::id();
+    parents().into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect()
+}
+
+/// Our children, theirs, and so on.
+#[cfg(target_os = "linux")]
+fn descendants() -> Vec<Pid> {
+    let mut others = parents();
+    let mut found = Vec::new();
+    let mut known = vec![std::process::id()];
+    while let Some(parent) = known.pop() {
+        let is_child = |(_, its): &mut (Pid, u32)| *its == parent;
+        for (pid, _) in others.extract_if(.., is_child) {
+            known.push(pid.as_raw_nonzero().get().unsigned_abs());
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// Every process that we can see, and its parent.
+#[cfg(target_os = "linux")]
+fn parents() -> Vec<(Pid, u32)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let is_child = |pid: &i32| {
+    let with_parent = |pid: i32| {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-        parent_in(&stat) == Some(own)
+        Some((Pid::from_raw(pid)?, parent_in(&stat)?))
     };
-    pids.filter(is_child).filter_map(Pid::from_raw).collect()
+    pids.filter_map(with_parent).collect()
 }
 
 /// The parent's process id in `/proc/PID/stat`: the second word behind the name in parentheses.
@@ -163,6 +213,11 @@ pub fn adopt() {}
 
 #[cfg(not(target_os = "linux"))]
 fn children() -> Vec<Pid> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn descendants() -> Vec<Pid> {
     Vec::new()
 }
 

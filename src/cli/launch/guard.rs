@@ -6,86 +6,153 @@
 //! with a parent that ends early: its end is closed then. (The parent-death signal of Linux would add
 //! nothing but trouble: it is sent when the *thread* that started the guard ends.)
 //!
-//! The guard has a session of its own, so that the terminal's Ctrl-C reaches us alone and we decide.
+//! The guard of firmware has a session of its own, so that the terminal's Ctrl-C reaches us alone and we
+//! decide; that of a user's command stays in ours, since the command may want the terminal.
 //!
-//! A program that goes into the background has not ended: where the process that was started exits with
-//! 0 and others are left, the last of them is waited for. Any other end of it is the end of them all.
+//! Firmware that goes into the background has not ended: where the process that was started exits with
+//! 0 and others are left, the last of them is waited for. Any other end of it is the end of them all, and
+//! so is every end of a user's command.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{BufRead, ErrorKind, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Pid, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use super::family::{self, Family};
 use super::places;
-use super::report::{Report, Status};
+use super::report::{Order, Report, Status};
+use crate::cli::signals::{SIGHUP, is_ignored};
 use crate::cli::{Verdict, block_on};
 use crate::error::{Error, Result};
+
+/// What a shell exits with when there is no such program, and when there is and it cannot be run.
+pub const NOT_FOUND: u8 = 127;
+/// See [`NOT_FOUND`].
+pub const NOT_EXECUTABLE: u8 = 126;
+
+/// What kind of program is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It has nothing on stdin, and may go into the background.
+    Firmware,
+    /// A user's command: its stdin comes over the socket, and it joins the process group, if one is given.
+    Command(Option<Pid>),
+}
 
 /// Runs `program` and guards it; `folder`, one of sockets that [`super::Launch`] made, is removed at the end.
 ///
 /// The verdict is the program's exit status, or 128 and the number of the signal that ended it. It is
 /// an error of the environment when the program cannot be started.
-pub fn run(program: &[OsString], folder: Option<&Path>) -> Result<Verdict> {
-    let status = block_on(guard(program));
+pub fn run(program: &[OsString], folder: Option<&Path>, role: Role) -> Result<Verdict> {
+    let status = block_on(guard(program, role));
     if let Some(folder) = folder {
         places::remove(folder);
     }
-    if let Err(error) = &status {
-        report(&Report::Failed(error.chain()));
+    match (status, role) {
+        (Ok(Ok(status)), _) => Ok(Verdict::Program(status.exit_code())),
+        (Ok(Err((code, error))), role) => {
+            report(&Report::Failed(code, error.chain()));
+            match role {
+                Role::Firmware => Err(error),
+                Role::Command(_) => Ok(Verdict::Program(code)), // who started us tells it
+            }
+        }
+        (Err(error), _) => {
+            report(&Report::Failed(NOT_EXECUTABLE, error.chain()));
+            Err(error)
+        }
     }
-    Ok(Verdict::Program(status?.exit_code()))
 }
 
-async fn guard(program: &[OsString]) -> Result<Status> {
-    let _ = rustix::process::setsid(); // a shell with job control has made us leader of a group already
+/// How the program ended; or the exit code and the error of one that cannot be started.
+type Guarded = Result<Status, (u8, Error)>;
+
+async fn guard(program: &[OsString], role: Role) -> Result<Guarded> {
+    let (stdin, group) = match role {
+        Role::Firmware => {
+            let _ = rustix::process::setsid(); // a shell with job control has made us leader of a group already
+            (None, None)
+        }
+        Role::Command(group) => (Some(receive_stdin()?), group),
+    };
     family::adopt();
     let cannot = |error| Error::environment("cannot listen for signals").caused_by(error);
     let mut child = signal(SignalKind::child()).map_err(cannot)?;
     let mut requests = Requests::listen().map_err(cannot)?;
-    let mut abandoned = watch_stdin();
-    let mut family = Family::start(program).map_err(|error| {
-        let name = program.first().map(|name| name.to_string_lossy()).unwrap_or_default();
-        Error::environment(format!("cannot start '{name}'")).caused_by(error)
-    })?;
+    let mut orders = watch_stdin();
+    let mut family = match Family::start(program, stdin, group) {
+        Ok(family) => family,
+        Err(error) => return Ok(Err(not_started(program, error))),
+    };
     report(&Report::Started(family.leader.as_raw_nonzero().get()));
     loop {
         family.reap();
-        let has_failed = family.status.is_some_and(|status| status != Status::Exit(0));
-        if !family.is_alive || has_failed {
+        let is_over = family.status.is_some_and(|s| s != Status::Exit(0) || role != Role::Firmware);
+        if !family.is_alive || is_over {
             break;
         }
         tokio::select! {
-            _ = &mut abandoned => break,
+            order = orders.recv() => match order {
+                None => break, // nobody holds the other end any more
+                Some(Order(number)) => match Number::from_named_raw(number) {
+                    Some(Number::KILL) => {
+                        family.signal(Number::KILL);
+                        break;
+                    }
+                    Some(number) => family.signal(number),
+                    None => {}
+                }
+            },
             () = requests.end() => break,
             _ = child.recv() => {}
         }
     }
-    let left = family.end(&mut child).await;
+    let left = family.end(&mut child, told_to_kill(&mut orders)).await;
     if !left.is_empty() {
         report(&Report::Left(left.iter().map(|pid| pid.as_raw_nonzero().get()).collect()));
     }
     let status = family.status.unwrap_or(Status::Signal(9)); // of another user, and left running
     report(&Report::Ended(status));
-    Ok(status)
+    Ok(Ok(status))
+}
+
+fn not_started(program: &[OsString], error: std::io::Error) -> (u8, Error) {
+    let name = program.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    (code, Error::environment(format!("cannot start '{name}'")).caused_by(error))
+}
+
+/// Completes when it is told to kill, and never when it is not.
+async fn told_to_kill(orders: &mut mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        if order == Order(Number::KILL.as_raw()) {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// The signals that ask for the end.
 struct Requests {
     term: Signal,
     int: Signal,
-    hup: Signal,
+    hup: Option<Signal>,
 }
 
 impl Requests {
     fn listen() -> std::io::Result<Requests> {
-        Ok(Requests {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
+        let hup = match is_ignored(SIGHUP) {
+            true => None, // and remains so in the program
+            false => Some(signal(SignalKind::hangup())?),
+        };
+        let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Requests { term, int, hup })
     }
 
     /// Completes when one of them comes.
@@ -93,18 +160,41 @@ impl Requests {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
-            _ = self.hup.recv() => {}
+            Some(_) = async { self.hup.as_mut()?.recv().await } => {}
         }
     }
 }
 
-/// Completes when nobody holds the other end of our stdin any more.
-fn watch_stdin() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
+/// The program's stdin, which is the first thing that is sent to us.
+fn receive_stdin() -> Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let mut into = [IoSliceMut::new(&mut byte)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(std::io::stdin(), &mut into, &mut ancillary, flags);
+    let cannot = || Error::environment("the command's stdin did not come");
+    received.map_err(|error| cannot().caused_by(std::io::Error::from(error)))?;
+    let descriptors = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    descriptors.flatten().next().ok_or_else(cannot)
+}
+
+/// What is told us over stdin; closed when nobody holds the other end any more.
+fn watch_stdin() -> mpsc::UnboundedReceiver<Order> {
+    let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
-        let mut stdin = std::io::stdin();
-        while stdin.read(&mut [0; 64]).is_ok_and(|n| n > 0) {} // nothing is said, only the end
-        let _ = sender.send(()); // the guard may have ended meanwhile
+        let mut line = Vec::new();
+        let mut stdin = std::io::stdin().lock();
+        while stdin.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            let text = std::str::from_utf8(&line).unwrap_or_default();
+            if let Some(order) = Order::parse(text.trim_end()) {
+                let _ = sender.send(order); // the guard may have ended meanwhile
+            }
+            line.clear();
+        }
     });
     receiver
 }

@@ -1,20 +1,22 @@
 //! The guard as seen from us: its process, what it reports, its end.
 
 use std::ffi::OsString;
-use std::io::PipeReader;
-use std::os::fd::OwnedFd;
+use std::io::{IoSlice, PipeReader};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::family::{GRACE, LAST};
 use super::places::Places;
-use super::report::{Report, Status};
+use super::report::{Order, Report, Status};
 use crate::error::{Category, Error, Result};
 
 /// When a guard that does not end is given up.
@@ -39,29 +41,68 @@ impl Guarded {
         program: &[OsString],
         places: &Places,
     ) -> Result<(Guarded, PipeReader)> {
-        let cannot = |error: std::io::Error| {
-            Error::environment(format!("cannot start {}", guard.display())).caused_by(error)
-        };
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(cannot)?;
-        ours.set_nonblocking(true).map_err(cannot)?;
-        let control = UnixStream::from_std(ours).map_err(cannot)?;
-        let (reader, writer) = std::io::pipe().map_err(cannot)?;
+        let (reader, writer) = std::io::pipe().map_err(|error| cannot(guard, error))?;
         let mut command = Command::new(guard);
         command.arg0("uarttool").args(["launch-guard", "--remove"]).arg(places.folder());
         command.arg("--").args(program).envs(places.environment());
+        command.stdout(writer.try_clone().map_err(|error| cannot(guard, error))?).stderr(writer);
+        match Guarded::spawn(command, guard, None).await? {
+            Ok(guarded) => Ok((guarded, reader)),
+            Err((_, why)) => Err(Error::environment(why)),
+        }
+    }
+
+    /// Starts `guard` and through it a user's command, which has our stdin, stdout and stderr, and is in
+    /// the process group `group`, or in one of its own. Or what a shell would exit with, and why.
+    pub async fn start_command(
+        guard: &Path,
+        program: &[OsString],
+        environment: &[(String, OsString)],
+        group: Option<Pid>,
+    ) -> Result<Result<Guarded, (u8, String)>> {
+        let mut command = Command::new(guard);
+        command.arg0("uarttool").args(["launch-guard", "--command"]);
+        if let Some(group) = group {
+            command.arg("--group").arg(group.as_raw_nonzero().to_string());
+        }
+        command.arg("--").args(program).envs(environment.iter().map(|(name, value)| (name, value)));
+        command.process_group(0); // what comes from the terminal is not for the guard
+        Guarded::spawn(command, guard, Some(std::io::stdin().as_fd())).await
+    }
+
+    /// Starts the guard, and waits until it has started its program, which gets `stdin`.
+    async fn spawn(
+        mut command: Command,
+        guard: &Path,
+        stdin: Option<std::os::fd::BorrowedFd<'_>>,
+    ) -> Result<Result<Guarded, (u8, String)>> {
+        let cannot = |error| cannot(guard, error);
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(cannot)?;
+        if let Some(stdin) = stdin {
+            send_descriptor(&ours, stdin).map_err(cannot)?;
+        }
+        ours.set_nonblocking(true).map_err(cannot)?;
+        let control = UnixStream::from_std(ours).map_err(cannot)?;
         command.stdin(OwnedFd::from(theirs));
-        command.stdout(writer.try_clone().map_err(cannot)?).stderr(writer);
         let child = command.spawn().map_err(cannot)?;
         drop(command); // it holds the guard's ends
         let mut guarded = Guarded { child, control: Some(control), heard: Vec::new() };
         while guarded.reports().is_empty() && guarded.listen().await {}
         match guarded.reports().into_iter().next() {
-            Some(Report::Failed(why)) => Err(Error::environment(why)),
-            Some(_) => Ok((guarded, reader)),
+            Some(Report::Failed(code, why)) => Ok(Err((code, why))),
+            Some(_) => Ok(Ok(guarded)),
             None => {
                 let text = format!("{} did not start the program", guard.display());
                 Err(Error::new(Category::Internal, text))
             }
+        }
+    }
+
+    /// Has the guard of a user's command pass on a signal.
+    pub async fn pass(&mut self, signal: i32) {
+        if let Some(control) = &mut self.control {
+            let order = format!("{}\n", Order(signal));
+            let _ = control.write_all(order.as_bytes()).await; // the guard may have ended
         }
     }
 
@@ -132,9 +173,28 @@ impl Guarded {
             _ => None,
         });
         if let Some(group) = group.filter(|_| was_killed) {
-            let _ = kill_process_group(group, Signal::KILL); // it may be gone
+            let _ = kill_process(group, Signal::KILL); // it may be gone
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
+}
+
+fn cannot(guard: &Path, error: std::io::Error) -> Error {
+    Error::environment(format!("cannot start {}", guard.display())).caused_by(error)
+}
+
+/// Sends a descriptor through a socket, with one byte, since it cannot go alone.
+fn send_descriptor(
+    socket: &std::os::unix::net::UnixStream,
+    descriptor: std::os::fd::BorrowedFd<'_>,
+) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    let is_there = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    debug_assert!(is_there, "there is space for one");
+    sendmsg(socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::empty())?;
+    Ok(())
 }
 
 impl Drop for Guarded {

@@ -9,6 +9,9 @@ use super::places::{self, Places};
 use super::{Launch, What};
 use crate::error::{Error, Result};
 
+/// What says where the tunnel is when no flag does.
+const DEVICE: &str = "UARTTOOL_DEVICE";
+
 /// A program that was started. It, and all that came from it, ends with this value, at the latest with
 /// our process; when it is dropped rather than [`end`](Launched::end)ed, the thread waits for that.
 #[derive(Debug)]
@@ -50,6 +53,22 @@ impl Launched {
     /// `--console` can name them, too, for example to add options.
     pub fn fill(&self, text: &str) -> String {
         self.places.fill(text)
+    }
+
+    /// The endpoints of tunnel and console: those that the user wrote, or where the program was told to
+    /// put them.
+    pub fn endpoints(
+        &self,
+        device: Option<String>,
+        console: Option<String>,
+    ) -> (Option<String>, Option<String>) {
+        let device = device.map(|text| self.fill(&text));
+        let inherited = std::env::var(DEVICE).ok();
+        // What the environment says is for commands that start nothing.
+        let device =
+            device.filter(|text| self.device.is_none() || inherited.as_ref() != Some(text));
+        let console = console.map(|text| self.fill(&text));
+        (device.or_else(|| self.device.clone()), console.or_else(|| self.console.clone()))
     }
 
     /// What runs, as the user gave it, in backquotes.

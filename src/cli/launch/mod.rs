@@ -9,6 +9,8 @@
 //! its command line or its environment (`places`). Between us and it stands a guard (`guard`), which
 //! ends it and all that came from it (`family`) when we are gone, however that came.
 //!
+//! A [`UserCommand`] is started in the same way, but has our stdin, stdout and stderr, and the terminal.
+//!
 //! Out of reach is what another process starts for the program (a container's processes: its client
 //! gets SIGTERM and has to pass it on), and what belongs to another user (reported as left).
 
@@ -19,6 +21,7 @@ mod launched;
 mod output;
 mod places;
 mod report;
+mod user_command;
 
 use std::fs::File;
 use std::io::Read;
@@ -29,7 +32,11 @@ use std::time::Duration;
 use clap::Args;
 
 pub use launched::Launched;
+pub use places::{RUN_PREFIX, private_folder, remove};
+pub use report::Status;
+pub use user_command::UserCommand;
 
+use crate::endpoint::memory;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
 
@@ -75,6 +82,16 @@ impl LaunchArgs {
         }
         Ok(Some(Launch { what, guard: own_program()?, log: None }))
     }
+}
+
+/// Refuses the built-in device where another is started.
+pub fn refuse_sim(device: Option<&str>) -> Result<()> {
+    let device = device.unwrap_or_default();
+    if device == memory::SIM.name || device.starts_with("sim,") {
+        return Err(Error::usage("'--launch' starts a device, and '-d sim' is another")
+            .with_help("leave out one of them"));
+    }
+    Ok(())
 }
 
 /// A program that can be started.

@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 
 /// The longest path a socket can have, in bytes, on the system that allows least (macOS).
 const LONGEST: usize = 103;
-/// What the folders' names begin with.
-const PREFIX: &str = "uarttool-launch-";
+/// What the folders' names begin with: those of programs, and those of what is kept about a run.
+pub const PREFIX: &str = "uarttool-launch-";
+/// See [`PREFIX`].
+pub const RUN_PREFIX: &str = "uarttool-run-";
 
 /// Paths and port of one program. The folder goes away with it.
 #[derive(Debug)]
@@ -28,31 +30,9 @@ pub struct Places {
 }
 
 impl Places {
-    /// Makes the folder: in the temporary folder, or the user's runtime folder, or `/tmp`, whichever
-    /// has a short and plain name and lets us.
+    /// Makes the folder.
     pub fn new() -> Result<Places> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let bases = [Some(std::env::temp_dir()), runtime, Some(PathBuf::from("/tmp"))];
-        Places::new_in(&bases.into_iter().flatten().collect::<Vec<_>>())
-    }
-
-    fn new_in(bases: &[PathBuf]) -> Result<Places> {
-        let mut failure = None;
-        for base in bases.iter().filter(|base| is_plain(base)) {
-            match make_folder(base) {
-                Ok(folder) => return Places::within(folder),
-                Err(error) => failure = Some(error),
-            }
-        }
-        let names: Vec<_> = bases.iter().map(|base| base.display().to_string()).collect();
-        let text = format!("cannot make a folder for sockets in {}", names.join(" or "));
-        let error = Error::environment(text).with_help(
-            "set TMPDIR to a folder of yours whose path is short and has no special characters",
-        );
-        Err(match failure {
-            Some(failure) => error.caused_by(failure),
-            None => error,
-        })
+        Places::within(private_folder(PREFIX)?)
     }
 
     fn within(folder: PathBuf) -> Result<Places> {
@@ -109,6 +89,33 @@ impl Places {
     }
 }
 
+/// Makes a private folder whose name begins with `prefix`: in the temporary folder, or the user's runtime
+/// folder, or `/tmp`, whichever has a short and plain name and lets us.
+pub fn private_folder(prefix: &str) -> Result<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let bases = [Some(std::env::temp_dir()), runtime, Some(PathBuf::from("/tmp"))];
+    folder_in(&bases.into_iter().flatten().collect::<Vec<_>>(), prefix)
+}
+
+fn folder_in(bases: &[PathBuf], prefix: &str) -> Result<PathBuf> {
+    let mut failure = None;
+    for base in bases.iter().filter(|base| is_plain(base)) {
+        match make_folder(base, prefix) {
+            Ok(folder) => return Ok(folder),
+            Err(error) => failure = Some(error),
+        }
+    }
+    let names: Vec<_> = bases.iter().map(|base| base.display().to_string()).collect();
+    let text = format!("cannot make a folder for sockets in {}", names.join(" or "));
+    let error = Error::environment(text).with_help(
+        "set TMPDIR to a folder of yours whose path is short and has no special characters",
+    );
+    Err(match failure {
+        Some(failure) => error.caused_by(failure),
+        None => error,
+    })
+}
+
 impl Drop for Places {
     fn drop(&mut self) {
         remove(&self.folder);
@@ -121,11 +128,11 @@ pub fn has(text: &str, name: &str) -> bool {
     text.match_indices(&placeholder).any(|(at, _)| !text[..at].ends_with('$'))
 }
 
-/// Removes a folder that [`Places`] made, with all that is in it; leaves anything else alone.
+/// Removes a folder that [`private_folder`] made, with all that is in it; leaves anything else alone.
 pub fn remove(folder: &Path) {
-    let is_named_so = folder.file_name().is_some_and(|name| {
-        name.to_str().and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|n| n.len() == 16)
-    });
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let random = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(RUN_PREFIX));
+    let is_named_so = random.is_some_and(|random| random.len() == 16);
     let own = rustix::process::geteuid().as_raw();
     let is_ours = fs::symlink_metadata(folder)
         .is_ok_and(|m| m.is_dir() && m.uid() == own && m.mode() & 0o077 == 0);
@@ -144,10 +151,10 @@ fn is_plain(base: &Path) -> bool {
         && base.to_str().is_some_and(|b| b.chars().all(is_plain))
 }
 
-fn make_folder(base: &Path) -> io::Result<PathBuf> {
+fn make_folder(base: &Path, prefix: &str) -> io::Result<PathBuf> {
     loop {
         let random = RandomState::new().build_hasher().finish();
-        let folder = base.join(format!("{PREFIX}{random:016x}"));
+        let folder = base.join(format!("{prefix}{random:016x}"));
         match DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => return Ok(folder),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -167,7 +174,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn places(base: &Path) -> Places {
-        Places::new_in(&[base.to_owned()]).expect("a folder in a plain place")
+        let folder = folder_in(&[base.to_owned()], PREFIX).expect("a folder in a plain place");
+        Places::within(folder).expect("there is a port")
     }
 
     #[test]
@@ -216,14 +224,14 @@ mod tests {
         let long = base.path().join("x".repeat(60));
         let mut bases = vec![base.path().join("a b"), base.path().join("a,b"), long];
         bases.iter().for_each(|base| fs::create_dir(base).expect("a folder"));
-        let error = Places::new_in(&bases).expect_err("none of them");
+        let error = folder_in(&bases, PREFIX).expect_err("none of them");
         assert!(error.chain().starts_with("cannot make a folder for sockets in /"));
         bases.push(base.path().join("missing"));
-        let error = Places::new_in(&bases).expect_err("none of them");
+        let error = folder_in(&bases, PREFIX).expect_err("none of them");
         assert!(error.chain().ends_with(": no such file or directory"), "{}", error.chain());
         bases.push(base.path().to_owned());
-        let places = Places::new_in(&bases).expect("the last one");
-        assert_eq!(places.folder().parent(), Some(base.path()));
+        let folder = folder_in(&bases, PREFIX).expect("the last one");
+        assert_eq!(folder.parent(), Some(base.path()));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the guard tells who started it: one line each, over the socket that is the guard's stdin.
+//! What the guard and who started it tell each other: one line each, over the socket that is the guard's
+//! stdin.
 
 use std::fmt;
 
@@ -11,13 +12,13 @@ pub enum Status {
     Signal(i32),
 }
 
-/// One line.
+/// One line of the guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// The program runs; its process id, which is that of its process group, too.
     Started(i32),
-    /// The program could not be started: why.
-    Failed(String),
+    /// The program could not be started: what a shell would exit with, 127 or 126, and why.
+    Failed(u8, String),
     /// The program ended, and so did everything that it started, but for what `Left` names.
     Ended(Status),
     /// These processes could not be ended.
@@ -74,7 +75,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Report::Started(pid) => write!(f, "started {pid}"),
-            Report::Failed(why) => write!(f, "failed {}", why.replace('\n', " ")),
+            Report::Failed(code, why) => write!(f, "failed {code} {}", why.replace('\n', " ")),
             Report::Ended(Status::Exit(code)) => write!(f, "exit {code}"),
             Report::Ended(Status::Signal(number)) => write!(f, "signal {number}"),
             Report::Left(pids) => {
@@ -91,7 +92,10 @@ impl Report {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match word {
             "started" => Report::Started(rest.parse().ok()?),
-            "failed" => Report::Failed(rest.to_owned()),
+            "failed" => {
+                let (code, why) = rest.split_once(' ')?;
+                Report::Failed(code.parse().ok()?, why.to_owned())
+            }
             "exit" => Report::Ended(Status::Exit(rest.parse().ok()?)),
             "signal" => Report::Ended(Status::Signal(rest.parse().ok()?)),
             "left" => {
@@ -103,6 +107,24 @@ impl Report {
     }
 }
 
+/// One line to the guard of a user's command: pass on the signal of this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order(pub i32);
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pass {}", self.0)
+    }
+}
+
+impl Order {
+    /// Reads what `Display` wrote; anything else is no order.
+    pub fn parse(line: &str) -> Option<Order> {
+        let number = line.strip_prefix("pass ")?.parse().ok()?;
+        (1..=64).contains(&number).then_some(Order(number))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +133,7 @@ mod tests {
     fn what_is_written_is_read_and_nothing_else_is() {
         for report in [
             Report::Started(42),
-            Report::Failed("cannot start 'x': no such file".to_owned()),
+            Report::Failed(127, "cannot start 'x': no such file".to_owned()),
             Report::Ended(Status::Exit(1)),
             Report::Ended(Status::Signal(11)),
             Report::Left(vec![]),
@@ -119,8 +141,14 @@ mod tests {
         ] {
             assert_eq!(Report::parse(&report.to_string()), Some(report));
         }
-        for line in ["", "started", "started x", "exit", "left a", "hello 1"] {
+        for line in ["", "started", "started x", "exit", "left a", "hello 1", "failed x y"] {
             assert_eq!(Report::parse(line), None, "{line}");
+        }
+        for order in [Order(2), Order(15)] {
+            assert_eq!(Order::parse(&order.to_string()), Some(order));
+        }
+        for line in ["", "pass", "pass x", "pass 0", "pass 65", "exit 1"] {
+            assert_eq!(Order::parse(line), None, "{line}");
         }
     }
 

@@ -14,9 +14,6 @@ use crate::endpoint::{Pending, Spec};
 use crate::error::{Error, Result};
 use crate::stop;
 
-/// What says where the tunnel is when no flag does.
-const DEVICE: &str = "UARTTOOL_DEVICE";
-
 /// Starts the program, judges the device in it, and ends the program, whatever happened.
 pub async fn run(
     mut args: ConformanceArgs,
@@ -62,13 +59,8 @@ fn check(args: &ConformanceArgs) -> Result<()> {
 
 /// The endpoints of the program: as the user wrote them, or where the program was told to put them.
 fn name_places(args: &mut ConformanceArgs, launched: &Launched) {
-    let given = args.tunnel.device.take().map(|text| launched.fill(&text));
-    let inherited = std::env::var(DEVICE).ok();
-    // What the environment says is for commands that start nothing.
-    let given = given.filter(|text| launched.device.is_none() || inherited.as_ref() != Some(text));
-    args.tunnel.device = given.or_else(|| launched.device.clone());
-    let console = args.run.console.take().map(|text| launched.fill(&text));
-    args.run.console = console.or_else(|| launched.console.clone());
+    let (device, console) = (args.tunnel.device.take(), args.run.console.take());
+    (args.tunnel.device, args.run.console) = launched.endpoints(device, console);
 }
 
 /// The program, for those who want it restarted or have to know that it has ended.

@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +9,13 @@ use std::time::Duration;
 use super::args::ConformanceArgs;
 use crate::bus::{Bus, Inbox};
 use crate::cli::connect::{self, Sim};
+use crate::cli::console_log::ConsoleLog;
 use crate::cli::target::Tunnel;
 use crate::cli::{terminal, tokio_clock};
 use crate::conformance::rig::Restart;
 use crate::endpoint::{Connector, Options, Pending, Spec};
 use crate::error::{Error, Result};
-use crate::escape;
 use crate::event::Events;
-use crate::record::Body;
 use crate::tap::{Tap, console as tap_console};
 
 /// How often the console's lines are collected: its queue holds more than it says in that time.
@@ -114,9 +111,7 @@ pub struct Console {
 /// What a console has said.
 struct Said {
     inbox: Inbox,
-    last: Option<String>,
-    path: Option<PathBuf>,
-    file: Option<File>,
+    log: ConsoleLog,
 }
 
 impl Console {
@@ -126,7 +121,7 @@ impl Console {
         let mut bus = Bus::default();
         let (lines, inbox) = (bus.watch(), bus.watch());
         let tap = Tap { clock: tokio_clock(), events, options: Options::default() };
-        let said = RefCell::new(Said { inbox, last: None, path: log, file: None });
+        let said = RefCell::new(Said { inbox, log: ConsoleLog::new(log) });
         (Console { tap, connector, bus: RefCell::new(bus), said }, lines)
     }
 
@@ -152,7 +147,7 @@ impl Console {
     pub fn last_line(&self) -> Option<String> {
         let mut said = self.said.borrow_mut();
         said.collect();
-        said.last.clone()
+        said.log.last_lines().next_back().map(str::to_owned)
     }
 
     /// Writes what was said until now, where it is kept.
@@ -164,25 +159,8 @@ impl Console {
 impl Said {
     /// Takes what has come: the last line is remembered, all are written.
     fn collect(&mut self) {
-        let mut text = String::new();
         while let Some(record) = self.inbox.poll() {
-            let Body::Console(line) = &record.body else { continue };
-            let line = escape::terminal(line).to_string();
-            let time = record.time.map(|span| span.last).unwrap_or_default();
-            text.push_str(&format!("{} {line}\n", time.rfc3339()));
-            self.last = Some(line);
+            self.log.take(&record);
         }
-        if let Err(error) = self.write(&text) {
-            let path = self.path.take().unwrap_or_default(); // and no more of it
-            terminal::tell(&format!("warning: cannot write {}: {error}", path.display()));
-        }
-    }
-
-    fn write(&mut self, text: &str) -> std::io::Result<()> {
-        let Some(path) = self.path.as_ref().filter(|_| !text.is_empty()) else { return Ok(()) };
-        if self.file.is_none() {
-            self.file = Some(File::create(path)?);
-        }
-        self.file.as_mut().map_or(Ok(()), |file| file.write_all(text.as_bytes()))
     }
 }

@@ -1,0 +1,44 @@
+//! `uarttool run`: a user's own test against firmware, from its start to its end.
+
+mod args;
+mod attendant;
+mod evidence;
+mod firmware;
+mod places;
+mod program;
+mod session;
+mod story;
+mod waiting;
+
+pub use args::RunArgs;
+
+use crate::cli::launch::refuse_sim;
+use crate::cli::{self, Verdict, target, terminal};
+use crate::error::{Error, Result};
+
+/// Runs the command.
+pub fn run(args: RunArgs) -> Result<Verdict> {
+    if let Err((code, sentence)) = program::check(&args.command) {
+        terminal::tell(&format!("uarttool: {sentence}"));
+        return Ok(Verdict::Program(code));
+    }
+    let config = target::config()?;
+    let has_device = args.tunnel.device.is_some() || config.target.device.is_some();
+    let launch = args.launch.plan(has_device)?;
+    if launch.is_some() {
+        refuse_sim(args.tunnel.device.as_deref())?;
+    } else if args.restart_on_exit {
+        return Err(Error::usage("'--restart-on-exit' starts firmware again, and none is started")
+            .with_help("say how to start it: --launch CMD"));
+    }
+    if args.recording.is_stdout() {
+        return Err(Error::usage("'-w -' is stdout, and that is the command's own")
+            .with_help("give a name: -w out.pcapng"));
+    }
+    // Without a program the tunnel is known now, and a mistake is told before anything is done.
+    let tunnel = match &launch {
+        None => Some(target::tunnel(&args.tunnel, &config)?),
+        Some(_) => None,
+    };
+    cli::block_on(session::run(args, config, launch, tunnel))
+}
