@@ -4,6 +4,7 @@ mod bridge;
 mod conformance;
 mod decode;
 mod guard;
+mod http;
 mod inject;
 mod ping;
 mod sim;
@@ -54,6 +55,7 @@ enum Command {
     Decode(Box<decode::DecodeArgs>),
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
+    Http(Box<http::HttpArgs>),
     Bridge(Box<bridge::BridgeArgs>),
     Sim(sim::SimArgs),
     Conformance(Box<conformance::ConformanceArgs>),
@@ -69,6 +71,7 @@ impl CommandLine {
             Command::Decode(args) => decode::run(*args),
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
+            Command::Http(args) => http::run(*args),
             Command::Bridge(args) => bridge::run(*args),
             Command::Sim(args) => sim::run(args),
             Command::Conformance(args) => conformance::run(*args),

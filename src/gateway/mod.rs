@@ -133,6 +133,7 @@ struct State {
     over: VecDeque<(Key, Instant)>,
     udp: udp::Table,
     next_port: u16,
+    newest: Option<u16>,
 }
 
 impl Gateway {
@@ -149,6 +150,7 @@ impl Gateway {
             over: VecDeque::new(),
             udp: udp::Table::default(),
             next_port,
+            newest: None,
         };
         Gateway(Arc::new(Inner {
             neighbour: Neighbour::new(&settings),
@@ -171,6 +173,11 @@ impl Gateway {
     /// Connections that are open.
     pub fn open_flows(&self) -> usize {
         self.state().flows.len()
+    }
+
+    /// Our port of the connection that was made last, be it open or not.
+    pub fn newest_port(&self) -> Option<u16> {
+        self.state().newest
     }
 
     /// The device's address, as given or learned.
@@ -223,6 +230,7 @@ impl Gateway {
             if !state.flows.contains_key(&key) && !state.is_over(&key) {
                 let (sender, receiver) = mpsc::channel(PACKETS);
                 state.flows.insert(key, sender);
+                state.newest = Some(port);
                 return Some((key, receiver));
             }
         }
