@@ -280,7 +280,7 @@ impl fmt::Display for Reason {
                 write!(f, "our segment {from}:{to} was sent {} and not acknowledged", times(*sent))
             }
             Reason::Missing { from, to } => {
-                write!(f, "bytes {from}:{to} never came, and the device did not send them again")
+                write!(f, "device's bytes {from}:{to} were lost, and not sent again in this time")
             }
             Reason::Unanswered { ack } => {
                 write!(f, "device took the request (ACK {ack}) and sent nothing")

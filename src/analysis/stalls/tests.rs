@@ -158,7 +158,7 @@ fn a_hole_in_the_response_is_named_until_it_is_filled() {
         .ours(6, 1079, 1000, ACK, 0)
         .device(7, 2000, 1079, ACK, 500, 1000)
         .ours(8, 1079, 1000, ACK, 0);
-    let missing = "bytes 1001:2001 never came, and the device did not send them again";
+    let missing = "device's bytes 1001:2001 were lost, and not sent again in this time";
     assert_eq!(written.said(1507), format!("stalled 1.50 s: {missing} (Open)"));
     let written = written.device(1607, 1000, 1079, ACK, 500, 1000).ours(1608, 1079, 3000, ACK, 0);
     assert_eq!(written.said(3708), "stalled 2.10 s: device sent nothing after our ACK 3001 (Open)");
@@ -228,7 +228,13 @@ fn another_request_on_the_same_connection_begins_anew() {
 #[test]
 fn the_last_packets_are_shown_with_their_times() {
     let judgement = Written::asked().0.judge(PORT, at(10));
-    insta::assert_snapshot!(judgement.packets.join("\n"), @"");
+    insta::assert_snapshot!(judgement.packets.join("\n"), @r#"
+    0.001000 -> IP 192.168.100.1.50000 > 192.168.100.2.80: Flags [S], seq 999, win 900, length 0
+    0.002000 <- IP 192.168.100.2.80 > 192.168.100.1.50000: Flags [S.], seq 4294967295, ack 1000, win 500, length 0
+    0.002000 -> IP 192.168.100.1.50000 > 192.168.100.2.80: Flags [.], ack 1, win 900, length 0
+    0.003000 -> IP 192.168.100.1.50000 > 192.168.100.2.80: Flags [.], seq 1:80, ack 1, win 900, length 79
+    0.004000 <- IP 192.168.100.2.80 > 192.168.100.1.50000: Flags [.], ack 80, win 500, length 0
+    "#);
 }
 
 #[test]

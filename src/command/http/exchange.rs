@@ -71,16 +71,7 @@ impl Exchanger {
         patience: Patience,
         keeps_alive: bool,
     ) -> Result<Exchanger> {
-        let client = Client::builder()
-            .unix_socket(socket)
-            .no_proxy()
-            .http1_only()
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .redirect(Policy::custom(follow))
-            .pool_max_idle_per_host(usize::from(keeps_alive))
-            .build();
-        let client = client.map_err(|error| {
+        let client = client(socket, keeps_alive).map_err(|error| {
             Error::new(Category::Internal, "cannot make an HTTP client").caused_by(error)
         })?;
         Ok(Exchanger { client, clock, patience })
@@ -164,6 +155,18 @@ impl Outcome {
     }
 }
 
+fn client(socket: &Path, keeps_alive: bool) -> reqwest::Result<Client> {
+    Client::builder()
+        .unix_socket(socket)
+        .no_proxy()
+        .http1_only()
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .redirect(Policy::custom(follow))
+        .pool_max_idle_per_host(usize::from(keeps_alive))
+        .build()
+}
+
 /// Why a request has no whole response.
 enum Trouble {
     /// It would have taken too long.
@@ -211,6 +214,86 @@ fn said(error: &reqwest::Error, standing: Standing, port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+
+    /// Serves requests on a connection: `/to/X` leads to X, and what has no other answer is found.
+    async fn serve(mut stream: UnixStream, heard: Arc<Mutex<Vec<String>>>) {
+        let mut head = Vec::new();
+        while let Ok(byte) = stream.read_u8().await {
+            head.push(byte);
+            if !head.ends_with(b"\r\n\r\n") {
+                continue;
+            }
+            let request = String::from_utf8(std::mem::take(&mut head)).expect("text");
+            let path = request.split(' ').nth(1).expect("a path").to_owned();
+            heard.lock().expect("no panic").push(request);
+            let answer = match path.strip_prefix("/to/") {
+                Some(to) => format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\n"),
+                None => "HTTP/1.1 200 OK\r\n".to_owned(),
+            };
+            let answer = answer + "content-length: 0\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.expect("it is read");
+        }
+        heard.lock().expect("no panic").push("end".to_owned());
+    }
+
+    /// What comes back for each of `urls`, and what was heard.
+    async fn ask(urls: &[&str], keeps_alive: bool) -> (Vec<String>, Vec<String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let shared = heard.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, shared.clone()));
+            }
+        });
+        let client = client(&socket, keeps_alive).expect("a client");
+        let mut said = Vec::new();
+        for url in urls {
+            said.push(match client.get(*url).send().await {
+                Ok(response) => format!("{} {}", response.status().as_u16(), response.url()),
+                Err(error) => super::said(&error, Standing::Open, 80),
+            });
+            tokio::task::yield_now().await;
+        }
+        let heard = heard.lock().expect("no panic").clone();
+        (said, heard)
+    }
+
+    #[tokio::test]
+    async fn redirects_are_followed_on_the_same_device_only_and_not_for_ever() {
+        let urls = [
+            "http://a/to//b",
+            "http://a/to/http://a/to/http://a:80/b",
+            "http://a/to/http://else/",
+            "http://a/to/http://a:81/",
+            "http://a/to/https://a/",
+        ];
+        let (said, _) = ask(&urls, false).await;
+        let wanted = ["200 http://a/b", "200 http://a/b", "302", "302", "302"];
+        for (said, wanted) in said.iter().zip(wanted) {
+            assert!(said.starts_with(wanted), "{said}");
+        }
+        let turns = format!("http://a/{}end", "to/http://a/".repeat(10));
+        let endless = format!("http://a/{}end", "to/http://a/".repeat(11));
+        let (said, _) = ask(&[&turns, &endless], false).await;
+        assert_eq!(said, ["200 http://a/end", "more than 10 redirects"]);
+    }
+
+    #[tokio::test]
+    async fn the_host_is_named_and_connections_are_kept_only_when_that_is_wanted() {
+        let urls = ["http://esp.local:8080/x"; 3];
+        let (_, heard) = ask(&urls, true).await;
+        assert_eq!(heard.len(), 3, "no connection has ended: {heard:?}");
+        assert!(heard[0].contains("\r\nhost: esp.local:8080\r\n"), "{}", heard[0]);
+        let (_, heard) = ask(&urls, false).await;
+        assert!(heard.iter().any(|heard| heard == "end"), "{heard:?}");
+    }
 
     #[test]
     fn good_and_bad_statuses() {

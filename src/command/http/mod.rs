@@ -200,7 +200,8 @@ pub fn run(args: HttpArgs) -> Result<Verdict> {
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    let (again, hold) = (tunnel.spec.options.reconnect, args.timeout);
+    // Who gives up first says why: that is to be us, not the network.
+    let (again, hold) = (tunnel.spec.options.reconnect, args.timeout.saturating_mul(2));
     let mut network = Network::new(tunnel, &args.addresses, &config, hold, &args.events(), "http")?;
     // A line that is not there is an answer here, unless the user wants to wait for it.
     network.tunnel.spec.options.reconnect = again;

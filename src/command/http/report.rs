@@ -331,21 +331,43 @@ mod tests {
         let outcomes =
             [answered(200, 5, 8, 1), answered(404, 50, 80, 2), leads, stalled(), refused];
         let manner = Manner { has_sums: true, ..Manner::default() };
-        insta::assert_snapshot!(report(manner, &outcomes), @"");
+        insta::assert_snapshot!(report(manner, &outcomes), @r#"
+        #1 200 OK 1234 bytes, first byte 5.00 ms, total 8.00 ms, sha256 0101010101010101..
+        #2 404 Not Found 1234 bytes, first byte 50.0 ms, total 80.0 ms, sha256 0202020202020202.., changed since #1
+        #3 302 Found 1234 bytes, first byte 1.00 ms, total 1.00 ms, sha256 0101010101010101.., changed since #2, leads to http://else\x1b/, which is not followed
+        #4 200 OK 1234 bytes, then failed after 3026 ms: timed out: nothing moved for 3s
+        #4 stalled 3.02 s: device sent nothing after our ACK 5841
+        #5 failed after 2.00 ms: the device refuses connections to port 80
+
+        --- GET http://192.168.100.2/x ---
+        5 requests, 2 ok, 3 failed, 1 stalled (longest 3.02 s)
+        first byte min/p50/p90/p99/max = 1.00/5.00/50.0/50.0/50.0 ms
+        total min/p50/p90/p99/max = 1.00/8.00/80.0/80.0/80.0 ms
+        body hashes: 2
+        "#);
         let manner = Manner { is_quiet: true, ..manner };
-        assert_eq!(report(manner, &outcomes).lines().count(), 5);
+        let sums = report(manner, &outcomes);
+        assert!(sums.lines().count() == 6 && !sums.contains('#'), "{sums}");
     }
 
     #[test]
     fn a_verbose_line_has_the_packets_of_what_went_wrong() {
         let manner = Manner { is_verbose: true, ..Manner::default() };
-        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @"");
+        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @r#"
+        #1 200 OK 1234 bytes, first byte 5.00 ms, total 8.00 ms, sha256 0101010101010101010101010101010101010101010101010101010101010101
+        #2 200 OK 1234 bytes, then failed after 3026 ms: timed out: nothing moved for 3s
+        #2 stalled 3.02 s: device sent nothing after our ACK 5841
+          0.006000 -> IP
+        "#);
     }
 
     #[test]
     fn objects_for_programs() {
         let manner = Manner { is_json: true, has_sums: true, ..Manner::default() };
-        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @"");
+        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @r#"
+        {"bytes":1234,"changed_since":null,"error":null,"first_byte_ms":5.0,"location":null,"method":"GET","number":1,"ok":true,"sha256":"0101010101010101010101010101010101010101010101010101010101010101","stall_reason":null,"stalled_ms":null,"status":200,"time":"1970-01-01T00:00:00Z","total_ms":8.0,"type":"request","url":"http://192.168.100.2/x","v":1}
+        {"bytes":1234,"changed_since":null,"error":"timed out: nothing moved for 3s","first_byte_ms":5.0,"location":null,"method":"GET","number":2,"ok":false,"sha256":null,"stall_reason":"device sent nothing after our ACK 5841","stalled_ms":3020.0,"status":200,"time":"1970-01-01T00:00:00Z","total_ms":3026.0,"type":"request","url":"http://192.168.100.2/x","v":1}
+        "#);
     }
 
     #[test]
