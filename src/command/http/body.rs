@@ -111,7 +111,10 @@ impl Body {
     /// A response is whole.
     pub(super) async fn finish(&mut self) -> Result<()> {
         if let Some(screen) = &mut self.screen {
-            let text = screen.rest();
+            let mut text = screen.rest();
+            if !text.is_empty() {
+                text.push('\n'); // what is said next begins on a line of its own
+            }
             self.put(text.as_bytes()).await?;
         }
         if self.screen.as_ref().is_some_and(|screen| screen.is_binary) {
