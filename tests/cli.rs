@@ -53,6 +53,7 @@ fn help() {
     insta::assert_snapshot!("help", report_of(&["--help"]));
     insta::assert_snapshot!("help-sniff", report_of(&["sniff", "--help"]));
     insta::assert_snapshot!("help-ping", report_of(&["ping", "--help"]));
+    insta::assert_snapshot!("help-http", report_of(&["http", "--help"]));
     insta::assert_snapshot!("help-inject", report_of(&["inject", "--help"]));
 }
 

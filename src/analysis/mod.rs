@@ -4,3 +4,4 @@ pub mod anonymize;
 pub mod console;
 pub mod flows;
 pub mod replies;
+pub mod stalls;

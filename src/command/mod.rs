@@ -4,6 +4,7 @@ mod bridge;
 mod conformance;
 mod decode;
 mod guard;
+mod http;
 mod inject;
 mod ping;
 mod run;
@@ -55,6 +56,7 @@ enum Command {
     Decode(Box<decode::DecodeArgs>),
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
+    Http(Box<http::HttpArgs>),
     Bridge(Box<bridge::BridgeArgs>),
     Run(Box<run::RunArgs>),
     Sim(sim::SimArgs),
@@ -71,6 +73,7 @@ impl CommandLine {
             Command::Decode(args) => decode::run(*args),
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
+            Command::Http(args) => http::run(*args),
             Command::Bridge(args) => bridge::run(*args),
             Command::Run(args) => run::run(*args),
             Command::Sim(args) => sim::run(args),

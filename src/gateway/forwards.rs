@@ -27,6 +27,7 @@ const DATAGRAM: usize = 65_507;
 pub struct Forwards {
     gateway: Gateway,
     open: Arc<Mutex<Vec<Entry>>>,
+    is_quiet: bool,
 }
 
 struct Entry {
@@ -62,7 +63,13 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 impl Forwards {
     /// None yet.
     pub fn new(gateway: &Gateway) -> Forwards {
-        Forwards { gateway: gateway.clone(), open: Arc::default() }
+        Forwards { gateway: gateway.clone(), open: Arc::default(), is_quiet: false }
+    }
+
+    /// The same, without a word about connections that fail: whoever makes them tells that itself.
+    pub fn quiet(mut self) -> Forwards {
+        self.is_quiet = true;
+        self
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -182,7 +189,7 @@ impl Forwards {
         port: u16,
     ) {
         self.note_client(number);
-        let gateway = self.gateway.clone();
+        let (gateway, is_quiet) = (self.gateway.clone(), self.is_quiet);
         tokio::spawn(async move {
             let outcome = flow::run(&gateway, stream, guest, port).await;
             let why = match outcome {
@@ -192,7 +199,9 @@ impl Forwards {
                 Outcome::TooMany => format!("there are {} connections already", super::MOST_FLOWS),
             };
             count(&gateway.0.counters.failed, 1);
-            gateway.0.events.warn(format!("port {port}: {why}"));
+            if !is_quiet {
+                gateway.0.events.warn(format!("port {port}: {why}"));
+            }
         });
     }
 

@@ -139,6 +139,7 @@ struct State {
     /// Pings that wait for their reply, by identifier and sequence number.
     echoes: HashMap<[u8; 4], oneshot::Sender<()>>,
     next_port: u16,
+    newest: Option<u16>,
 }
 
 impl Gateway {
@@ -156,6 +157,7 @@ impl Gateway {
             udp: udp::Table::default(),
             echoes: HashMap::new(),
             next_port,
+            newest: None,
         };
         Gateway(Arc::new(Inner {
             neighbour: Neighbour::new(&settings),
@@ -178,6 +180,11 @@ impl Gateway {
     /// Connections that are open.
     pub fn open_flows(&self) -> usize {
         self.state().flows.len()
+    }
+
+    /// Our port of the connection that was made last, be it open or not.
+    pub fn newest_port(&self) -> Option<u16> {
+        self.state().newest
     }
 
     /// The device's address, as given or learned.
@@ -230,6 +237,7 @@ impl Gateway {
             if !state.flows.contains_key(&key) && !state.is_over(&key) {
                 let (sender, receiver) = mpsc::channel(PACKETS);
                 state.flows.insert(key, sender);
+                state.newest = Some(port);
                 return Some((key, receiver));
             }
         }

@@ -1,0 +1,382 @@
+//! A line for each request, and the sums at the end.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::exchange::{Digest256, Outcome};
+use super::request::Request;
+use crate::cli::terminal;
+use crate::error::Error;
+use crate::escape;
+
+/// The version of the JSON lines.
+const VERSION: u64 = 1;
+/// Hex digits of a digest that tell bodies apart.
+const DIGITS: usize = 16;
+
+/// How to report.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    pub(super) is_json: bool,
+    pub(super) is_quiet: bool,
+    pub(super) is_verbose: bool,
+    /// There are several requests, and sums at the end.
+    pub(super) has_sums: bool,
+}
+
+/// Reports requests.
+pub(super) struct Reporter {
+    manner: Manner,
+    out: Box<dyn Write>,
+    sums: Sums,
+    /// The last body, and whose it was.
+    last: Option<(Digest256, u64)>,
+    /// Nobody reads the report any more.
+    pub(super) is_abandoned: bool,
+    /// Why it cannot be written.
+    pub(super) failure: Option<Error>,
+}
+
+/// What all requests together were.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums {
+    /// Requests that have ended.
+    pub(super) requests: u64,
+    /// Those with a whole response that is no error.
+    pub(super) ok: u64,
+    first_bytes: Vec<Duration>,
+    totals: Vec<Duration>,
+    stalls: u64,
+    longest_stall: Duration,
+    bodies: std::collections::HashSet<Digest256>,
+}
+
+impl Sums {
+    fn add(&mut self, outcome: &Outcome) {
+        self.requests += 1;
+        self.ok += u64::from(outcome.is_ok());
+        self.first_bytes.extend(outcome.first_byte);
+        if outcome.failure.is_none() {
+            self.totals.push(outcome.total);
+        }
+        if let Some(stall) = &outcome.judgement.stall {
+            self.stalls += 1;
+            self.longest_stall = self.longest_stall.max(stall.length);
+        }
+        self.bodies.extend(outcome.digest);
+    }
+
+    /// The sentences at the end.
+    fn say(mut self) -> String {
+        let failed = self.requests - self.ok;
+        let requests = terminal::count(self.requests, "request");
+        let mut text = format!("{requests}, {} ok, {failed} failed", self.ok);
+        if self.stalls > 0 {
+            let longest = self.longest_stall.as_secs_f64();
+            text += &format!(", {} stalled (longest {longest:.2} s)", self.stalls);
+        }
+        for (what, times) in [("first byte", &mut self.first_bytes), ("total", &mut self.totals)] {
+            times.sort_unstable();
+            if let Some(shares) = shares(times) {
+                let shown = shares.map(digits).join("/");
+                text += &format!("\n{what} min/p50/p90/p99/max = {shown} ms");
+            }
+        }
+        text + &format!("\nbody hashes: {}", self.bodies.len())
+    }
+}
+
+/// Minimum, median, 90th and 99th percentile (nearest rank), maximum of ascending times.
+fn shares(times: &[Duration]) -> Option<[Duration; 5]> {
+    let rank = |percent: usize| {
+        let rank = (times.len() * percent).div_ceil(100).max(1);
+        times.get(rank - 1).copied()
+    };
+    Some([*times.first()?, rank(50)?, rank(90)?, rank(99)?, *times.last()?])
+}
+
+/// Milliseconds with three significant digits where that makes sense.
+fn digits(time: Duration) -> String {
+    match time.as_secs_f64() * 1e3 {
+        ms if ms < 10.0 => format!("{ms:.2}"),
+        ms if ms < 100.0 => format!("{ms:.1}"),
+        ms => format!("{ms:.0}"),
+    }
+}
+
+fn hex(digest: &Digest256) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Reporter {
+    /// A reporter that writes to `out`.
+    pub(super) fn new(manner: Manner, out: Box<dyn Write>) -> Reporter {
+        let (sums, last) = (Sums::default(), None);
+        Reporter { manner, out, sums, last, is_abandoned: false, failure: None }
+    }
+
+    /// The sums so far.
+    pub(super) fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// One line. A reader that has left ends the run quietly, as in any pipe.
+    fn say(&mut self, text: &str) {
+        if self.has_failed() {
+            return;
+        }
+        let text = escape::lines(text);
+        let written = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+        match written {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.is_abandoned = true;
+            }
+            Err(error) => {
+                let error = Error::environment("cannot write the report").caused_by(error);
+                self.failure = Some(error);
+            }
+        }
+    }
+
+    /// Whether nothing can be reported any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.is_abandoned || self.failure.is_some()
+    }
+
+    /// A request has ended.
+    pub(super) fn outcome(&mut self, request: &Request, outcome: &Outcome) {
+        self.sums.add(outcome);
+        let number = self.sums.requests;
+        let changed = match (outcome.digest, self.last) {
+            (Some(digest), Some((last, whose))) if digest != last => Some(whose),
+            _ => None,
+        };
+        if let Some(digest) = outcome.digest {
+            self.last = Some((digest, number));
+        }
+        if self.manner.is_json {
+            self.say(&object(number, request, outcome, changed).to_string());
+            return;
+        }
+        let is_short = self.manner.is_quiet && (self.manner.has_sums || outcome.is_ok());
+        if is_short {
+            return;
+        }
+        let mut text = sentence(number, outcome, changed, self.manner.is_verbose);
+        if let Some(stall) = &outcome.judgement.stall {
+            text += &format!("\n#{number} {stall}");
+        }
+        if self.manner.is_verbose {
+            for (name, value) in &outcome.headers {
+                text += &format!("\n< {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            }
+            let is_odd = outcome.judgement.stall.is_some() || outcome.failure.is_some();
+            for packet in outcome.judgement.packets.iter().filter(|_| is_odd) {
+                text += &format!("\n  {packet}");
+            }
+        }
+        self.say(&text);
+    }
+
+    /// The sums.
+    pub(super) fn finish(&mut self, request: &Request) {
+        if !self.manner.has_sums || self.manner.is_json {
+            return;
+        }
+        let sums = self.sums.clone().say();
+        self.say(&format!("\n--- {} {} ---\n{sums}", request.method, request.url));
+    }
+}
+
+/// What is said of one request.
+fn sentence(number: u64, outcome: &Outcome, changed: Option<u64>, is_verbose: bool) -> String {
+    let mut text = format!("#{number}");
+    if let Some(status) = outcome.status {
+        text += &format!(" {}", status.as_u16());
+        text += &status.canonical_reason().map_or(String::new(), |reason| format!(" {reason}"));
+    }
+    if let Some(why) = &outcome.failure {
+        let so_far = match outcome.status {
+            Some(_) => format!(" {} bytes, then", outcome.bytes),
+            None => String::new(),
+        };
+        return format!("{text}{so_far} failed after {} ms: {why}", digits(outcome.total));
+    }
+    text += &format!(" {} bytes", outcome.bytes);
+    if let Some(first) = outcome.first_byte {
+        text += &format!(", first byte {} ms", digits(first));
+    }
+    text += &format!(", total {} ms", digits(outcome.total));
+    if let Some(digest) = &outcome.digest {
+        let whole = hex(digest);
+        let shown = if is_verbose { &whole } else { &whole[..DIGITS] };
+        text += &format!(", sha256 {shown}{}", if is_verbose { "" } else { ".." });
+    }
+    if let Some(whose) = changed {
+        text += &format!(", changed since #{whose}");
+    }
+    if let Some(url) = &outcome.redirected {
+        text += &format!(", from {url}");
+    }
+    if let Some(to) = &outcome.leads {
+        text += &format!(", leads to {to}, which is not followed");
+    }
+    text
+}
+
+/// The same for programs.
+fn object(number: u64, request: &Request, outcome: &Outcome, changed: Option<u64>) -> Value {
+    let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    let stall = outcome.judgement.stall.as_ref();
+    json!({
+        "v": VERSION,
+        "type": "request",
+        "number": number,
+        "time": outcome.began.rfc3339(),
+        "method": request.method.as_str(),
+        "url": outcome.redirected.as_ref().unwrap_or(&request.url).as_str(),
+        "ok": outcome.is_ok(),
+        "status": outcome.status.map(|status| status.as_u16()),
+        "bytes": outcome.bytes,
+        "first_byte_ms": outcome.first_byte.map(ms),
+        "total_ms": ms(outcome.total),
+        "sha256": outcome.digest.as_ref().map(hex),
+        "changed_since": changed,
+        "location": outcome.leads,
+        "stalled_ms": stall.map(|stall| ms(stall.length)),
+        "stall_reason": stall.map(|stall| stall.reason.to_string()),
+        "error": outcome.failure,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::stalls::{Errors, Judgement, Reason, Stall, Standing};
+    use reqwest::StatusCode;
+    use std::cell::RefCell;
+    use std::net::Ipv4Addr;
+    use std::rc::Rc;
+
+    #[derive(Clone, Default)]
+    struct Paper(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn answered(status: u16, first: u64, total: u64, digest: u8) -> Outcome {
+        Outcome {
+            status: StatusCode::from_u16(status).ok(),
+            bytes: 1234,
+            first_byte: Some(ms(first)),
+            total: ms(total),
+            digest: Some([digest; 32]),
+            ..Outcome::default()
+        }
+    }
+
+    fn stalled() -> Outcome {
+        let reason = Reason::Silent { ack: 5841 };
+        let stall = Stall { length: ms(3020), reason, errors: Errors::default() };
+        let packets = vec!["0.006000 -> IP".to_owned()];
+        Outcome {
+            digest: None,
+            failure: Some("timed out: nothing moved for 3s".to_owned()),
+            judgement: Judgement { stall: Some(stall), standing: Standing::Open, packets },
+            ..answered(200, 5, 3026, 0)
+        }
+    }
+
+    fn report(manner: Manner, outcomes: &[Outcome]) -> String {
+        let paper = Paper::default();
+        let mut reporter = Reporter::new(manner, Box::new(paper.clone()));
+        let typed = super::super::request::Typed {
+            method: None,
+            target: "/x",
+            headers: &[],
+            data: None,
+            is_head: false,
+        };
+        let request = Request::new(typed, Ipv4Addr::new(192, 168, 100, 2)).expect("good");
+        for outcome in outcomes {
+            reporter.outcome(&request, outcome);
+        }
+        reporter.finish(&request);
+        String::from_utf8(paper.0.borrow().clone()).expect("text")
+    }
+
+    #[test]
+    fn lines_and_sums() {
+        let leads =
+            Outcome { leads: Some("http://else\x1b/".to_owned()), ..answered(302, 1, 1, 1) };
+        let refused = Outcome {
+            total: ms(2),
+            failure: Some("the device refuses connections to port 80".to_owned()),
+            ..Outcome::default()
+        };
+        let outcomes =
+            [answered(200, 5, 8, 1), answered(404, 50, 80, 2), leads, stalled(), refused];
+        let manner = Manner { has_sums: true, ..Manner::default() };
+        insta::assert_snapshot!(report(manner, &outcomes), @r#"
+        #1 200 OK 1234 bytes, first byte 5.00 ms, total 8.00 ms, sha256 0101010101010101..
+        #2 404 Not Found 1234 bytes, first byte 50.0 ms, total 80.0 ms, sha256 0202020202020202.., changed since #1
+        #3 302 Found 1234 bytes, first byte 1.00 ms, total 1.00 ms, sha256 0101010101010101.., changed since #2, leads to http://else\x1b/, which is not followed
+        #4 200 OK 1234 bytes, then failed after 3026 ms: timed out: nothing moved for 3s
+        #4 stalled 3.02 s: device sent nothing after our ACK 5841
+        #5 failed after 2.00 ms: the device refuses connections to port 80
+
+        --- GET http://192.168.100.2/x ---
+        5 requests, 2 ok, 3 failed, 1 stalled (longest 3.02 s)
+        first byte min/p50/p90/p99/max = 1.00/5.00/50.0/50.0/50.0 ms
+        total min/p50/p90/p99/max = 1.00/8.00/80.0/80.0/80.0 ms
+        body hashes: 2
+        "#);
+        let manner = Manner { is_quiet: true, ..manner };
+        let sums = report(manner, &outcomes);
+        assert!(sums.lines().count() == 6 && !sums.contains('#'), "{sums}");
+    }
+
+    #[test]
+    fn a_verbose_line_has_the_packets_of_what_went_wrong() {
+        let manner = Manner { is_verbose: true, ..Manner::default() };
+        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @r#"
+        #1 200 OK 1234 bytes, first byte 5.00 ms, total 8.00 ms, sha256 0101010101010101010101010101010101010101010101010101010101010101
+        #2 200 OK 1234 bytes, then failed after 3026 ms: timed out: nothing moved for 3s
+        #2 stalled 3.02 s: device sent nothing after our ACK 5841
+          0.006000 -> IP
+        "#);
+    }
+
+    #[test]
+    fn objects_for_programs() {
+        let manner = Manner { is_json: true, has_sums: true, ..Manner::default() };
+        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @r#"
+        {"bytes":1234,"changed_since":null,"error":null,"first_byte_ms":5.0,"location":null,"method":"GET","number":1,"ok":true,"sha256":"0101010101010101010101010101010101010101010101010101010101010101","stall_reason":null,"stalled_ms":null,"status":200,"time":"1970-01-01T00:00:00Z","total_ms":8.0,"type":"request","url":"http://192.168.100.2/x","v":1}
+        {"bytes":1234,"changed_since":null,"error":"timed out: nothing moved for 3s","first_byte_ms":5.0,"location":null,"method":"GET","number":2,"ok":false,"sha256":null,"stall_reason":"device sent nothing after our ACK 5841","stalled_ms":3020.0,"status":200,"time":"1970-01-01T00:00:00Z","total_ms":3026.0,"type":"request","url":"http://192.168.100.2/x","v":1}
+        "#);
+    }
+
+    #[test]
+    fn shares_are_of_the_nearest_rank() {
+        assert_eq!(shares(&[]), None);
+        assert_eq!(shares(&[ms(7)]), Some([ms(7); 5]));
+        let hundred: Vec<Duration> = (1..=100).map(ms).collect();
+        assert_eq!(shares(&hundred), Some([1, 50, 90, 99, 100].map(ms)));
+        let two = [ms(1), ms(2)];
+        assert_eq!(shares(&two), Some([1, 1, 2, 2, 2].map(ms)));
+    }
+}
