@@ -506,3 +506,28 @@ fn a_capture_that_cannot_be_written_to_its_end_says_what_it_has() {
     let count: u32 = rest.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
     assert!((180..1000).contains(&count), "{stderr}");
 }
+
+#[test]
+fn a_filter_speaks_of_what_was_recorded_and_not_of_what_is_shown_to_others() {
+    let (folder, path) = recorded("a.pcapng");
+    let all = shown(&path, &["host 192.168.100.2 and icmp"]);
+    let masked = shown(&path, &["--anonymize", "host 192.168.100.2 and icmp"]);
+    assert!(all.lines().count() > 0 && all.contains("192.168.100.2"));
+    assert_eq!(masked.lines().count(), all.lines().count());
+    assert!(!masked.contains("192.168.100.2"), "{masked}");
+    let out = folder.path().join("out.pcapng");
+    let (_, _, stderr) =
+        decode(&path, &["--anonymize", "-w", out.to_str().expect("plain"), "arp and not console"]);
+    assert!(stderr.contains("passed over by the filter"), "{stderr}");
+    let text = shown(&out, &[]);
+    assert!(text.contains("ARP") && !text.contains("ICMP") && !text.contains("main: "), "{text}");
+}
+
+#[test]
+fn console_lines_can_be_chosen_and_left_out() {
+    let (_folder, path) = recorded("a.pcapng");
+    assert!(shown(&path, &["icmp"]).contains("main: ready"));
+    assert!(!shown(&path, &["icmp and not console"]).contains("main: ready"));
+    let console = shown(&path, &["console"]);
+    assert!(console.contains("main: ready") && !console.contains("ICMP"), "{console}");
+}

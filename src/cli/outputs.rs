@@ -137,9 +137,11 @@ impl Totals {
 
     /// The sentence at the end.
     pub fn summary(&self) -> String {
+        let known = format!("{} to the device, {} from it", self.to_device, self.from_device);
         let directions = match self.unknown {
-            0 => format!("({} to the device, {} from it)", self.to_device, self.from_device),
-            _ => "(direction unknown)".to_owned(),
+            0 => format!("({known})"),
+            n if n == self.frames() => "(direction unknown)".to_owned(),
+            n => format!("({known}, {n} unknown)"),
         };
         let mut others = match self.passed_over {
             0 => String::new(),
@@ -223,6 +225,35 @@ impl Outputs {
         if passes { self.keep(record, remark, now) } else { Ok(()) }
     }
 
+    /// Takes one record in place of `original`, about which the filter speaks.
+    pub(super) fn take_instead(
+        &mut self,
+        original: &Record,
+        record: &Record,
+    ) -> Result<(), Ending> {
+        if !self.is_wanted(original) {
+            self.totals.passed_over += u64::from(kind_of(&original.body).is_none());
+            return Ok(());
+        }
+        let filter = self.plan.filter.take();
+        let taken = self.take(record, None);
+        self.plan.filter = filter;
+        taken
+    }
+
+    /// Whether the filter takes it.
+    fn is_wanted(&mut self, record: &Record) -> bool {
+        let Some(filter) = &self.plan.filter else { return true };
+        let direction = record.origin.direction;
+        let (link, frame, length) = match &record.body {
+            Body::Frame(frame) => (LinkType::ETHERNET, frame, frame.len()),
+            Body::Packet(packet) => (packet.link, &packet.bytes, packet.length as usize),
+            body => return kind_of(body).is_none_or(|what| filter.passes_other(what, direction)),
+        };
+        let seen = Seen { frame, length, direction, link };
+        filter.matches(&seen, || self.dissector.dissect_as(link, frame, length))
+    }
+
     /// Adds a record to the capture.
     fn keep(
         &mut self,
@@ -303,13 +334,7 @@ impl Outputs {
 
     /// Judges and shows what is no frame; whether it passes the filter.
     fn other(&mut self, record: &Record, remark: Option<&str>) -> Result<bool, Ending> {
-        let what = match record.body {
-            Body::FramingError(_) => Other::FramingError,
-            Body::Gap { .. } => Other::Gap,
-            Body::Link(_) => Other::Link,
-            Body::Console(_) => Other::Console,
-            Body::Frame(_) | Body::Packet(_) => return Ok(true), // are judged by their bytes
-        };
+        let Some(what) = kind_of(&record.body) else { return Ok(true) };
         let filter = self.plan.filter.as_ref();
         let passes = filter.is_none_or(|f| f.passes_other(what, record.origin.direction));
         match &record.body {
@@ -375,6 +400,17 @@ impl Outputs {
             done.or_else(abandoned_if(is_stdout))?;
         }
         self.printer.as_mut().map_or(Ok(()), Printer::flush)
+    }
+}
+
+/// What it is if it is no frame; frames are judged by their bytes.
+fn kind_of(body: &Body) -> Option<Other> {
+    match body {
+        Body::FramingError(_) => Some(Other::FramingError),
+        Body::Gap { .. } => Some(Other::Gap),
+        Body::Link(_) => Some(Other::Link),
+        Body::Console(_) => Some(Other::Console),
+        Body::Frame(_) | Body::Packet(_) => None,
     }
 }
 

@@ -111,7 +111,9 @@ impl Work {
             }
             match &mut self.anonymizer {
                 // What people remark may name what must not be told.
-                Some(anonymizer) => self.outputs.take(&anonymizer.record(&record), None)?,
+                Some(anonymizer) => {
+                    self.outputs.take_instead(&record, &anonymizer.record(&record))?;
+                }
                 None => self.outputs.take(&record, reader.remark())?,
             }
             if self.outputs.is_complete() {

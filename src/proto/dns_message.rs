@@ -135,7 +135,7 @@ const MAX_POINTERS: usize = 64;
 
 /// Where the bytes of the name at `start` end, once all of the name was found to be readable: what it
 /// points to must be in front of the part that points (RFC 1035 section 4.1.4), which also ends every loop.
-pub(super) fn end_of_name(message: &[u8], start: usize) -> Result<usize, Fault> {
+pub(crate) fn end_of_name(message: &[u8], start: usize) -> Result<usize, Fault> {
     let (mut at, mut part, mut total, mut end) = (start, start, 1, None);
     for _ in 0..=MAX_POINTERS {
         loop {

@@ -1,6 +1,6 @@
 //! Checksums after the bytes under them have changed: one that was right is right again, one that was
-//! wrong is wrong by as much, and one that nobody can verify (what the capture cut, what an error quotes)
-//! becomes zero.
+//! wrong is wrong by as much, and one that nobody can verify (what the capture cut, what an error quotes in
+//! part) becomes zero, where zero does not mean that there must be one.
 //!
 //! The checksum of a fragmented message is in the first fragment and reaches over all of them, of which only
 //! one is at hand. But what the later ones become is known: zeros, which add nothing. Missing is
@@ -56,7 +56,12 @@ fn mend_message(stack: &Stack<'_>, n: usize, at: usize, protocol: Option<u8>, ne
     }
     let Some(field) = new.get_mut(place..place + 2) else { return };
     field.fill(0);
-    let Some(reach) = reach(stack, n, new) else { return };
+    let Some(reach) = reach(stack, n, new) else {
+        if is_udp && carrying(stack, n).is_some_and(|(_, below)| below.protocol == &ipv6::IPV6) {
+            new[place..place + 2].fill(0xff); // over IPv6, zero is against the protocol
+        }
+        return;
+    };
     let sum = match protocol {
         Some(protocol) => reach.carrier.pseudo_header(protocol, 0).plus(&reach.length),
         None => Sum::default(),
@@ -104,12 +109,17 @@ struct Reach {
 
 /// `None` when the checksum of layer `n` cannot be known.
 fn reach(stack: &Stack<'_>, n: usize, new: &[u8]) -> Option<Reach> {
-    let layer = stack.layers.get(n).filter(|layer| !layer.is_quoted)?;
+    let layer = stack.layers.get(n)?;
     let (b, below) = carrying(stack, n)?;
     let is_cut = stack.length > stack.frame.len() && layer.end == stack.frame.len();
     let announced = announced(stack, b)?;
     let had = below.end - below.start;
     if had < announced && (is_cut || !is_in_fragment(stack, b)) {
+        return None;
+    }
+    if layer.is_quoted
+        && (had < announced || is_in_fragment(stack, b) || fragment_of(stack, b, n).is_some())
+    {
         return None;
     }
     let carrier = Carrier { addresses: addresses(stack, b, n, new)?, is_whole: true };

@@ -10,10 +10,14 @@ pub(super) fn icmp(sheet: &mut Sheet<'_>) {
     match sheet.byte(0) {
         Some(5) => sheet.v4(4), // a redirect's gateway
         Some(9) => routers(sheet),
-        // Timestamps and masks; errors, echoes and what else has an id or a pointer.
+        // Of errors the MTU and the pointer; the rest of that word is not used.
+        Some(3) if sheet.byte(1) == Some(4) => sheet.keep(6..8),
+        Some(12) => sheet.keep(4..5),
+        // Timestamps and masks; echoes and what else has an id and a number.
         Some(13 | 14) => sheet.keep(4..20),
         Some(17 | 18) => sheet.keep(4..12),
-        Some(0 | 3 | 4 | 8 | 10..=18 | 30 | 37 | 38) => sheet.keep(4..8),
+        Some(0 | 8 | 15 | 16 | 37 | 38) => sheet.keep(4..8),
+        Some(30) => sheet.keep(4..6),
         _ => {}
     }
 }
@@ -36,7 +40,7 @@ fn routers(sheet: &mut Sheet<'_>) {
 pub(super) fn icmpv6(sheet: &mut Sheet<'_>) {
     sheet.keep(0..4);
     match sheet.byte(0) {
-        Some(1..=4 | icmpv6::ECHO_REQUEST | icmpv6::ECHO_REPLY) => sheet.keep(4..8),
+        Some(2 | 4 | icmpv6::ECHO_REQUEST | icmpv6::ECHO_REPLY) => sheet.keep(4..8),
         Some(mld::QUERY..=mld::DONE) => {
             sheet.keep(4..8);
             sheet.v6(8);

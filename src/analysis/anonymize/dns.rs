@@ -5,9 +5,10 @@
 //! all text is filled first, then values are written over it, then the lengths and pointers that lead
 //! through each name.
 
+mod broken;
+
 use super::sheet::Sheet;
-use crate::proto::Domain;
-use crate::proto::dns_message::{Entries, Entry, HEADER, OPT, Section};
+use crate::proto::dns_message::{Entries, Entry, HEADER, OPT, Section, end_of_name};
 
 /// Types of records (IANA's registry).
 mod kind {
@@ -33,11 +34,15 @@ enum Pass {
     Names,
 }
 
-/// Over TCP, the length is in front of the message.
+/// Over TCP, the length is in front of the message, and a segment that continues one may look like the
+/// beginning of another: what does not fill its length to the byte is none.
 pub(super) fn rewrite(sheet: &mut Sheet<'_>, is_tcp: bool) {
     let start = if is_tcp { 2 } else { 0 };
-    sheet.keep(0..start);
     let header = sheet.header;
+    if is_tcp && !is_whole(sheet.old.get(..header).unwrap_or_default()) {
+        return;
+    }
+    sheet.keep(0..start);
     let mut sheet = sheet.part(start..header);
     let message = sheet.old;
     for pass in [Pass::Text, Pass::Values, Pass::Names] {
@@ -48,34 +53,47 @@ pub(super) fn rewrite(sheet: &mut Sheet<'_>, is_tcp: bool) {
         for entry in entries.by_ref() {
             rewrite_entry(&mut sheet, &entry, pass);
         }
-        if entries.fault().is_some() {
-            broken(&mut sheet, entries.at(), pass);
+        if let Some(fault) = entries.fault() {
+            broken::rewrite(&mut sheet, entries.at(), fault, pass == Pass::Names);
         }
     }
+}
+
+/// Whether a message fills the length in front of it.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some((length, message)) = bytes.split_first_chunk::<2>() else { return false };
+    let mut entries = Entries::new(message);
+    entries.by_ref().for_each(drop);
+    let is_read = entries.fault().is_none() && entries.at() == message.len();
+    is_read && usize::from(u16::from_be_bytes(*length)) == message.len()
 }
 
 fn rewrite_entry(sheet: &mut Sheet<'_>, entry: &Entry<'_>, pass: Pass) {
     name(sheet, entry.name.at, pass);
     let is_question = entry.section == Section::Question;
+    let is_class = is_class(entry.kind, entry.class, entry.fixed == entry.name.at + 1);
     if pass == Pass::Values {
-        sheet.keep(entry.fixed..entry.fixed + if is_question { 4 } else { 10 });
+        // A class that is none tells that no record begins here: where the data ends is all that is kept.
+        let head = if is_question { 4 } else { 8 };
+        if is_class {
+            sheet.keep(entry.fixed..entry.fixed + head);
+        }
+        if !is_question {
+            sheet.keep(entry.fixed + 8..entry.fixed + 10);
+        }
     }
-    if !is_question {
+    if !is_question && is_class {
         data(sheet, entry, pass);
     }
 }
 
-/// The entry at `at`, which cannot be read, as far as it takes to see why.
-fn broken(sheet: &mut Sheet<'_>, at: usize, pass: Pass) {
-    name(sheet, at, pass);
-    let fixed = Domain { message: sheet.old, at }.end();
-    if let (Some(fixed), Pass::Values) = (fixed, pass) {
-        sheet.keep(fixed..fixed + 10);
-    }
+/// Internet, chaos, Hesiod, none and any, with the bit of multicast DNS; OPT has a size instead, and the root's
+/// name.
+fn is_class(kind: u16, class: u16, is_root: bool) -> bool {
+    matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255) || (kind == OPT && is_root)
 }
 
-/// The name at `at`: its text, or the lengths and pointers on the way through it, to its end or to what is
-/// wrong with it.
+/// The name at `at`, which can be read: its text, or the lengths and pointers on the way through it.
 fn name(sheet: &mut Sheet<'_>, at: usize, pass: Pass) {
     let (mut at, mut part, mut left) = (at, at, 255usize);
     while let Some(length) = sheet.byte(at) {
@@ -109,16 +127,17 @@ fn name(sheet: &mut Sheet<'_>, at: usize, pass: Pass) {
 fn data(sheet: &mut Sheet<'_>, entry: &Entry<'_>, pass: Pass) {
     let (at, end) = (entry.data.at, entry.data.at + entry.data.length);
     let message = sheet.old;
-    let behind = |at| Domain { message, at }.end().filter(|next| *next <= end);
+    let behind = |at| end_of_name(message, at).ok().filter(|next| *next <= end);
     let names = |sheet: &mut Sheet<'_>, numbers: usize, at: usize| {
         if pass == Pass::Values {
             sheet.keep(at..(at + numbers).min(end));
         }
         let at = at + numbers;
-        if at < end {
+        let next = behind(at);
+        if next.is_some() {
             name(sheet, at, pass);
         }
-        behind(at)
+        next
     };
     match (entry.kind, pass) {
         (kind::NS | kind::CNAME | kind::PTR | kind::DNAME, _) => {

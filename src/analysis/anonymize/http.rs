@@ -182,9 +182,10 @@ fn chunks(sheet: &mut Sheet<'_>) {
         else {
             return;
         };
-        if old.get(behind..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-            sheet.keep(behind..behind + 2);
+        if !old.get(behind..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
+            return; // what follows is no size
         }
-        at = behind.saturating_add(2);
+        sheet.keep(behind..behind + 2);
+        at = behind + 2;
     }
 }

@@ -1,5 +1,7 @@
 //! What is kept of each protocol: links, IP and transports here, what is longer in files of its own.
 
+use std::ops::Range;
+
 use super::sheet::Sheet;
 use super::{control, dhcp, dns, http, mqtt, small, tls};
 use crate::proto::{Stack, ipv4, ipv6_extensions, ipv6_options, tcp, tcp_options};
@@ -66,18 +68,24 @@ fn cooked(sheet: &mut Sheet<'_>, length: usize, at: usize) {
     }
 }
 
+/// IPv4 addresses stand behind hardware addresses of any length, of which only those of Ethernet are replaced.
 fn arp(sheet: &mut Sheet<'_>) {
     sheet.keep(0..8);
-    if sheet.old.get(2..6) != Some(&[8, 0, 6, 4]) {
-        return;
+    let (Some(&[8, 0, hardware, 4]), old) = (sheet.old.get(2..6), sheet.old) else { return };
+    let hardware = usize::from(hardware);
+    if hardware != 6 && old.len() < 16 + 2 * hardware {
+        return; // it may be no ARP at all
     }
-    sheet.mac(8);
-    sheet.v4(14);
-    sheet.mac(18);
-    sheet.v4(24);
+    for at in [8, 12 + hardware] {
+        if hardware == 6 {
+            sheet.mac(at);
+        }
+        sheet.v4(at + hardware);
+    }
 }
 
-/// Of the options those that say nothing (end, no operation, router alert) are kept.
+/// Of the options those that say nothing (end, no operation, router alert) are kept, and in those about the way
+/// the addresses are replaced; others become no operations.
 fn ipv4(sheet: &mut Sheet<'_>) {
     sheet.keep(0..12);
     sheet.v4(12);
@@ -91,6 +99,38 @@ fn ipv4(sheet: &mut Sheet<'_>) {
     for (at, option) in ipv4::options(&old[..end]) {
         if matches!((option[0], option.len()), (0 | 1, 1) | (148, 4)) {
             sheet.keep(at..at + option.len());
+        }
+        match *option {
+            // Record route, loose and strict source route (RFC 791 section 3.1).
+            [7 | 131 | 137, length, pointer, ..] if length % 4 == 3 && pointer % 4 == 0 => {
+                sheet.keep(at..at + 3);
+                (3..option.len()).step_by(4).for_each(|n| sheet.v4(at + n));
+            }
+            [68, length, pointer, flags, ..] if length % 4 == 0 && pointer % 4 == 1 => {
+                timestamps(sheet, at..at + option.len(), usize::from(pointer), flags & 15);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The timestamps in `range`, of which those in front of the pointer are there, alone or each behind an address.
+fn timestamps(sheet: &mut Sheet<'_>, range: Range<usize>, pointer: usize, flag: u8) {
+    let width = match flag {
+        0 => 4,
+        1 | 3 => 8,
+        _ => return,
+    };
+    let Range { start, end } = range;
+    sheet.new[start..end].fill(0);
+    sheet.keep(start..start + 4);
+    let filled = end.min(start + pointer.saturating_sub(1));
+    for at in (start + 4..end).step_by(width).filter(|at| at + width <= end) {
+        if width == 8 {
+            sheet.v4(at);
+        }
+        if at + width <= filled {
+            sheet.keep(at + width - 4..at + width);
         }
     }
 }

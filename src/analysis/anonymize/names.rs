@@ -5,6 +5,10 @@
 //! key). One digest decides a whole byte: a byte has 255 prefixes of less than eight bits, and a
 //! digest has a bit for each of them.
 //!
+//! Networks and broadcasts stay such: a last byte of 0 or 255 stays, and no other becomes one. Where a flipped
+//! byte would be one, its flips are done again, which is still a permutation of 1 to 254, but may part
+//! two such hosts from their neighbours. An IPv6 prefix, whose interface identifier is zero, keeps it.
+//!
 //! What was computed lately is remembered, each address in the one place that its bits give: memory is
 //! flat, and addresses made to collide cost no more than those that were never seen.
 
@@ -51,7 +55,15 @@ impl Names {
         let key = &self.key;
         self.v4.get(address, u32::from(address).into(), || {
             let mut octets = address.octets();
-            flip(key, about::V4, &mut octets, if address.is_link_local() { 2 } else { 1 });
+            let is_edge = |octet| matches!(octet, 0 | 255);
+            let kept = if address.is_link_local() { 2 } else { 1 };
+            if !is_edge(octets[3]) {
+                flip(key, about::V4, &mut octets, 3);
+                while is_edge(octets[3]) {
+                    flip(key, about::V4, &mut octets, 3);
+                }
+            }
+            flip(key, about::V4, &mut octets[..3], kept);
             octets.into()
         })
     }
@@ -72,7 +84,8 @@ impl Names {
         self.v6.get(address, (bits ^ bits >> 64) as u64, || {
             let mut octets = address.octets();
             let kept = if address.is_unicast_link_local() { 8 } else { 2 };
-            flip(key, about::V6, &mut octets, kept);
+            let flipped = if bits as u64 == 0 { &mut octets[..8] } else { &mut octets[..] };
+            flip(key, about::V6, flipped, kept);
             octets.into()
         })
     }

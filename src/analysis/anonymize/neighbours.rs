@@ -32,7 +32,7 @@ fn option(sheet: &mut Sheet<'_>) {
         (Some(1 | 2), 8) => sheet.mac(2),
         (Some(3), 32) => {
             sheet.keep(2..12);
-            sheet.v6(16);
+            prefix(sheet, 16);
         }
         (Some(5), 8) => sheet.keep(4..8),
         (Some(24), 8 | 16 | 24) => {
@@ -55,14 +55,20 @@ fn option(sheet: &mut Sheet<'_>) {
     }
 }
 
-/// The beginning of an address, as much as there is from `at` on.
+/// The beginning of an address, as much as there is from `at` on. Behind so many bits as the option says
+/// zeros stay.
 fn prefix(sheet: &mut Sheet<'_>, at: usize) {
     let kept = sheet.old.get(at..).unwrap_or_default();
     let kept = kept.get(..16).unwrap_or(kept);
     let mut whole = [0; 16];
     whole[..kept.len()].copy_from_slice(kept);
     if let Some(address) = ipv6_at(&whole, 0) {
-        let new = sheet.names.v6(address).octets();
+        // NAT64's option tells the bits otherwise (RFC 8781 section 4), and has whole prefixes of 96 at most.
+        let bits = if sheet.byte(0) == Some(38) { 128 } else { sheet.byte(2).unwrap_or_default() };
+        let behind = u128::MAX.checked_shr(bits.into()).unwrap_or(0);
+        let is_bare = u128::from(address) & behind == 0;
+        let new = u128::from(sheet.names.v6(address)) & !(if is_bare { behind } else { 0 });
+        let new = new.to_be_bytes();
         sheet.new[at..at + kept.len()].copy_from_slice(&new[..kept.len()]);
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn rewrite(sheet: &mut Sheet<'_>) {
         let start = record.at + HEADER;
         sheet.keep(record.at..start);
         if record.kind == CHANGE_CIPHER_SPEC {
-            sheet.keep(start..start + record.body.len().min(1));
+            sheet.keep(start..start + usize::from(record.body == [1]));
         }
         if alert(&record).is_some() {
             sheet.keep(start..start + 2);
@@ -45,9 +45,9 @@ fn hello(sheet: &mut Sheet<'_>, is_client: bool) -> Option<()> {
         sheet.keep(2..10);
     }
     sheet.keep(34..35); // the length of the session's id
-    let mut at = 35 + usize::from(sheet.byte(34)?);
+    let mut at = 35 + usize::from(sheet.byte(34).filter(|length| *length <= 32)?);
     if is_client {
-        let suites = at + 2 + usize::from(sheet.word(at)?);
+        let suites = at + 2 + usize::from(sheet.word(at).filter(|length| length % 2 == 0)?);
         let methods = suites + 1 + usize::from(sheet.byte(suites)?);
         sheet.keep(at..methods);
         at = methods;
@@ -97,7 +97,12 @@ fn extension(kind: u16, is_client: bool, sheet: &mut Sheet<'_>) {
         51 => shares(sheet, is_client),
         43 => {
             let end = sheet.old.len();
-            sheet.keep(0..end.min(if is_client { 65 } else { 2 }));
+            let is_list = sheet.byte(0).map(usize::from) == end.checked_sub(1);
+            match is_client {
+                true if is_list => sheet.keep(0..65),
+                true => {}
+                false => sheet.keep(0..2),
+            }
         }
         _ => {}
     }

@@ -82,6 +82,7 @@ impl Compiler {
             Primitive::Direction(Direction::Unknown) => Tree::FALSE,
             Primitive::Direction(direction) => Test::Direction(*direction).into(),
             Primitive::Malformed => Test::Malformed.into(),
+            Primitive::Console => Tree::FALSE,
             Primitive::Layer(protocol) => {
                 self.tables.layers.push(protocol);
                 Test::Layer(self.tables.layers.len() as u32 - 1).into()

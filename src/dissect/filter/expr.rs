@@ -93,6 +93,8 @@ pub(super) enum Primitive {
     Direction(Direction),
     /// Something is wrong with it.
     Malformed,
+    /// It is a line of the device's console.
+    Console,
     /// A layer is there.
     Layer(&'static Protocol),
     /// What a field says.

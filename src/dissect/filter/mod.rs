@@ -127,7 +127,8 @@ impl Filter {
         })
     }
 
-    /// The verdict on what is no frame. `malformed` is true of framing errors and of nothing else,
+    /// The verdict on what is no frame. `malformed` is true of framing errors and of nothing else, `console`
+    /// of lines of the console,
     /// `from device` and `to device` speak of everything whose direction is known, and every other
     /// statement is undecided: what the filter does not exclude passes.
     pub fn passes_other(&self, what: Other, direction: Direction) -> bool {
@@ -147,6 +148,7 @@ fn has_own_words(expr: &Expr) -> bool {
             primitive,
             Primitive::Direction(_)
                 | Primitive::Malformed
+                | Primitive::Console
                 | Primitive::Layer(_)
                 | Primitive::Field(_)
         ),
@@ -162,6 +164,7 @@ fn other(expr: &Expr, what: Other, direction: Direction) -> Option<bool> {
     match expr {
         Expr::Primitive(Primitive::Everything) => Some(true),
         Expr::Primitive(Primitive::Malformed) => Some(what == Other::FramingError),
+        Expr::Primitive(Primitive::Console) => Some(what == Other::Console),
         Expr::Primitive(Primitive::Direction(wanted)) => {
             (direction != Direction::Unknown).then_some(direction == *wanted)
         }

@@ -163,6 +163,10 @@ impl<'a> Parser<'a> {
                 self.skip(1);
                 return Ok(Some(Primitive::Malformed));
             }
+            "console" => {
+                self.skip(1);
+                return Ok(Some(Primitive::Console));
+            }
             "vlan" => {
                 self.skip(1);
                 return Ok(Some(Primitive::Vlan(values::vlan_id(self)?)));

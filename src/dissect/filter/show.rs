@@ -89,6 +89,7 @@ impl fmt::Display for Primitive {
             Primitive::Direction(Direction::ToDevice) => f.write_str("to device"),
             Primitive::Direction(_) => f.write_str("from device"),
             Primitive::Malformed => f.write_str("malformed"),
+            Primitive::Console => f.write_str("console"),
             Primitive::Layer(protocol) => f.write_str(protocol.name),
             Primitive::Field(test) => write!(f, "{test}"),
         }

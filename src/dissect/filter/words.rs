@@ -128,6 +128,7 @@ pub(super) static KEYWORDS: &[&str] = &[
     "from-device",
     "to-device",
     "malformed",
+    "console",
     "contains",
 ];
 
@@ -364,12 +365,23 @@ pub(super) static FIELD_ALIASES: &[(&str, &[&str])] = &[
     ("tcp.dstport", &["tcp.dst_port"]),
     ("tcp.port", &["tcp.src_port", "tcp.dst_port"]),
     ("tcp.window_size_value", &["tcp.window"]),
+    ("tcp.window_size", &["tcp.window"]),
     ("tcp.hdr_len", &["tcp.data_offset"]),
     ("tcp.flags.push", &["tcp.flags.psh"]),
     ("tcp.flags.reset", &["tcp.flags.rst"]),
     ("udp.srcport", &["udp.src_port"]),
     ("udp.dstport", &["udp.dst_port"]),
     ("udp.port", &["udp.src_port", "udp.dst_port"]),
+    ("vlan.id", &["vlan.vid"]),
+    ("dns.qry.name", &["dns.question.name"]),
+    ("dns.qry.type", &["dns.question.type"]),
+    ("dns.resp.name", &["dns.answer.name"]),
+    ("dns.resp.type", &["dns.answer.type"]),
+    ("http.request.method", &["http.method"]),
+    ("http.request.uri", &["http.target"]),
+    ("http.request", &["http.method"]),
+    ("http.response.code", &["http.status"]),
+    ("http.response", &["http.status"]),
 ];
 
 #[cfg(test)]
