@@ -301,7 +301,9 @@ fn answers_come_behind_their_questions_although_a_segment_is_missing() {
     1 -> 300 5..5 frame of 98
     1 <- 147 5..5 frame of 47
     ");
-    let times: Vec<_> = records.iter().map(|record| record.time.map(|span| span.last)).collect();
+    // The gap has the time of what is in front of it.
+    let frames = records.iter().filter(|record| matches!(record.body, Body::Frame(_)));
+    let times: Vec<_> = frames.map(|record| record.time.map(|span| span.last)).collect();
     assert!(times.is_sorted(), "{times:?}");
 }
 
