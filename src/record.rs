@@ -91,9 +91,9 @@ pub enum Body {
     Packet(Packet),
     /// Bytes that do not make a frame.
     FramingError(FramingError),
-    /// What was on the line and seen, but dropped on its way to us.
+    /// What was on the line, but is missing here: it was dropped on its way to us.
     Gap {
-        /// How many records.
+        /// How many records; 0 when a capture that was read lacks the bytes, and nobody knows what they were.
         records: u64,
         /// How many bytes they carried.
         bytes: u64,

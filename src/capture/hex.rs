@@ -58,9 +58,12 @@ impl Format for Hex {
                 self.line.display(error.describe(record.offset)).text("\n");
                 dump(&error.bytes, Layout::Hex, &mut self.line);
             }
-            Body::Gap { bytes, .. } => {
+            Body::Gap { records, bytes } => {
                 self.start(record, "!!");
-                self.line.text("gap: ").dec(*bytes).text(" bytes were seen but not kept\n");
+                self.line.text("gap: ").dec(*bytes).text(match records {
+                    0 => " bytes are missing\n",
+                    _ => " bytes were seen but not kept\n",
+                });
             }
             Body::Link(change) => {
                 self.start(record, "**");

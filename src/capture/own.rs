@@ -297,6 +297,7 @@ pub(super) fn sentence(record: &Record) -> Option<String> {
     match &record.body {
         Body::Frame(_) | Body::Packet(_) => None,
         Body::FramingError(error) => Some(error.describe(record.offset).to_string()),
+        Body::Gap { records: 0, bytes } => Some(format!("gap: {bytes} bytes are missing")),
         Body::Gap { bytes, .. } => Some(format!("gap: {bytes} bytes were seen but not kept")),
         Body::Link(change) => Some(format!("link: {change}")),
         Body::Console(line) => Some(format!("console: {}", crate::escape::terminal(line))),

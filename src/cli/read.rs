@@ -78,6 +78,11 @@ pub fn run(job: Job, plan: Plan, stop: &Stop) -> Result<Done> {
         let packets = terminal::count(reader.passed_over(), "packet");
         terminal::tell(&format!("{packets} of other connections passed over"));
     }
+    if reader.is_tunnel_without_frames() && !stop.is_stopped() {
+        terminal::tell(
+            "no frame came out of these connections; '--inner never' shows their packets",
+        );
+    }
     let finished = work.outputs.finish(0);
     let report = Report::new(work.outputs, result.and(finished));
     Ok(Done { report, is_damaged: work.is_damaged })

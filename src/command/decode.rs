@@ -66,7 +66,7 @@ pub struct DecodeArgs {
     /// What the file is, when it is not found out by itself
     #[arg(long, value_name = "FORMAT")]
     format: Option<FileFormat>,
-    /// Whether the file is a capture of the tunnel's own TCP connection: auto (yes, if it has data of
+    /// Whether the file is a capture of the tunnel's own TCP connection: auto (yes, if it has frames on
     /// port 5556), never, or the tunnel's port
     #[arg(long, value_name = "PORT", default_value = "auto", value_parser = parse_inner)]
     inner: Inner,

@@ -135,6 +135,12 @@ impl Assembly {
         self.held_bytes
     }
 
+    /// Whether bytes are missing that were sent: some behind them are here, or they were acknowledged.
+    pub fn has_hole(&self) -> bool {
+        let end = self.end.unwrap_or(u64::MAX);
+        !self.held.is_empty() || self.acknowledged.min(end) > self.at
+    }
+
     /// Whether the sender's last byte was handed out.
     pub fn is_over(&self) -> bool {
         self.is_over

@@ -27,7 +27,7 @@ use std::path::Path;
 pub use self::damage::Damage;
 use self::damage::Log;
 use self::hex::Hex;
-use self::inner::Tunnel;
+use self::inner::{Trial, Tunnel};
 use self::input::{Input, PATIENCE};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
@@ -81,7 +81,7 @@ impl Default for Reading {
 /// Whether a capture is one of the tunnel's own TCP connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Inner {
-    /// It is, when the first packets carry data from or to port [`TUNNEL_PORT`].
+    /// It is, when the first packets from or to port [`TUNNEL_PORT`] carry frames.
     #[default]
     Auto,
     /// It is not.
@@ -223,6 +223,7 @@ impl Reader {
 
     /// Reads the first packets in advance, as long as they are there, and judges them.
     fn first_packets_show_a_tunnel(&mut self) -> Result<bool> {
+        let mut trial = Trial::new(TUNNEL_PORT, self.how.framing, self.how.max_frame);
         let mut bytes = 0;
         let mut shows = false;
         self.input.patience = Some(PATIENCE);
@@ -230,7 +231,7 @@ impl Reader {
             match self.parser.next(&mut self.input, &mut self.log)? {
                 Step::Seen(seen) => {
                     bytes += inner::packet(&seen.record).map_or(0, |(_, bytes)| bytes.len());
-                    shows = inner::has_data_of(&seen.record, TUNNEL_PORT);
+                    shows = trial.take(&seen.record);
                     self.ready.push_back(seen);
                 }
                 Step::NotYet if self.ready.is_empty() => {} // nothing is withheld by waiting
@@ -239,7 +240,7 @@ impl Reader {
         }
         self.input.patience = None;
         let is_ours = matches!(&self.parser, Parser::Pcapng(pcapng) if pcapng.is_ours);
-        Ok(shows && !is_ours)
+        Ok(!is_ours && (shows || trial.finish()))
     }
 
     /// The next record; `None` at the end. Damage is not an error: see [`Reader::damage`]. An error of
@@ -272,7 +273,7 @@ impl Reader {
                 (Ok(Step::End), tunnel) => {
                     self.is_over = !self.input.is_succeeded();
                     if let Some(tunnel) = tunnel {
-                        tunnel.finish(&mut self.scratch);
+                        tunnel.finish(self.input.has_ended(), &mut self.scratch);
                     }
                     self.has_been_read()?;
                 }
@@ -341,6 +342,11 @@ impl Reader {
     /// How many packets of a capture of the tunnel were not the tunnel's.
     pub fn passed_over(&self) -> u64 {
         self.tunnel.as_ref().map_or(0, Tunnel::passed_over)
+    }
+
+    /// Whether it was read as a capture of the tunnel, and no frame came out of it so far.
+    pub fn is_tunnel_without_frames(&self) -> bool {
+        self.tunnel.as_ref().is_some_and(|tunnel| tunnel.frames() == 0)
     }
 
     /// How messages name the input: its path, or "stdin".

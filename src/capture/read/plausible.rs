@@ -62,22 +62,44 @@ pub(super) fn is_stream(framing: &Framing, max_frame: usize, bytes: &Bytes, is_a
         true => decoder.finish(Timestamp::default(), &mut records),
         false => decoder.idle(Timestamp::default(), &mut records),
     }
-    let is_error = |body: &Body| !matches!(body, Body::Frame(_));
-    let starts_in_step = records.first().is_some_and(|record| !is_error(&record.body));
-    let (mut frames, mut good, mut bad) = (0, 0, 0);
-    for record in records.iter().skip_while(|record| is_error(&record.body)) {
-        match &record.body {
+    let mut tally = Tally::default();
+    records.iter().for_each(|record| tally.add(&record.body));
+    tally.is_stream()
+}
+
+/// What came of a stream: adds up what speaks for it and what against.
+#[derive(Default)]
+pub(super) struct Tally {
+    frames: usize,
+    /// Bytes in frames that look like Ethernet, and elsewhere.
+    good: usize,
+    bad: usize,
+    /// Its first bytes make no frame: it may have been joined in the middle of one.
+    starts_out_of_step: bool,
+    has_begun: bool,
+}
+
+impl Tally {
+    /// Counts a record.
+    pub(super) fn add(&mut self, body: &Body) {
+        match body {
             Body::Frame(frame) if is_ethernet(frame) => {
-                frames += 1;
-                good += frame.len();
+                self.frames += 1;
+                self.good += frame.len();
             }
-            Body::Frame(frame) => bad += frame.len(),
-            Body::FramingError(error) => bad += error.bytes.len(),
-            _ => {}
+            Body::Frame(frame) => self.bad += frame.len(),
+            Body::FramingError(_) if !self.has_begun => self.starts_out_of_step = true,
+            Body::FramingError(error) => self.bad += error.bytes.len(),
+            Body::Packet(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => return,
         }
+        self.has_begun |= matches!(body, Body::Frame(_));
     }
-    let enough = if starts_in_step { 1 } else { 2 };
-    frames >= enough && good > bad
+
+    /// Whether it looks like a stream of frames.
+    pub(super) fn is_stream(&self) -> bool {
+        let enough = if self.starts_out_of_step { 2 } else { 1 };
+        self.frames >= enough && self.good > self.bad
+    }
 }
 
 #[cfg(test)]

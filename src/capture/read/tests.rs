@@ -516,20 +516,21 @@ fn a_growing_file_is_read_to_its_end_and_on() {
 }
 
 #[test]
-fn a_capture_of_the_tunnel_is_known_by_its_port() {
-    let packet = |port: u16| {
+fn a_capture_of_the_tunnel_is_known_by_the_frames_on_its_port() {
+    let packet_of = |port: u16, data: &[u8]| {
         let mut frame = samples::syn();
         frame[36..38].copy_from_slice(&port.to_be_bytes());
         frame[47] = 0x10; // ACK
-        frame[17] += 3;
-        frame.extend([0, 1, 9]);
+        frame[17] += data.len() as u8;
+        frame.extend(data);
         foreign(1_700_000_000_000_000_000, Body::Frame(frame.into()))
     };
+    let packet = |port| packet_of(port, &[&[0, 42], &samples::arp_request()[..]].concat());
     let other = read(&pcap(&[packet(80), packet(80)]));
     assert_eq!((&other.described[..], other.seen.len()), ("pcap, nanoseconds, Ethernet", 2));
     let tunnel = read(&pcap(&[packet(80), packet(5556)]));
     assert_eq!(tunnel.described, "pcap of TCP port 5556");
-    assert_eq!(tunnel.seen[0].record.body, Body::Frame(Bytes::from_static(&[9])));
+    assert_eq!(tunnel.seen[0].record.body, Body::Frame(samples::arp_request().into()));
     assert_eq!(tunnel.seen[0].record.origin, Origin::new(Direction::ToDevice));
     let file = pcap(&[packet(80), packet(5556)]);
     let input = || Input::from_reader(io::Cursor::new(file.clone()));
@@ -541,4 +542,16 @@ fn a_capture_of_the_tunnel_is_known_by_its_port() {
     assert_eq!(reader.describe(), "pcap of TCP port 80");
     assert_eq!(reader.read().expect("no error"), None);
     assert_eq!(reader.passed_over(), 1);
+    assert!(!reader.is_tunnel_without_frames());
+    for data in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 90], &[0, 42, 0xff, 0xff]] {
+        let other = read(&pcap(&[packet_of(5556, data)]));
+        assert_eq!((&other.described[..], other.seen.len()), ("pcap, nanoseconds, Ethernet", 1));
+    }
+    let file = pcap(&[packet_of(5556, b"GET / HTTP/1.1\r\n\r\n")]);
+    let port = Reading { inner: Inner::Port(5556), ..Reading::default() };
+    let input = Input::from_reader(io::Cursor::new(file));
+    let mut reader = Reader::new(input, &port).expect("it can be read");
+    let error = reader.read().expect("no error").map(|record| record.body);
+    assert!(matches!(error, Some(Body::FramingError(error)) if error.is_new()));
+    assert!(reader.is_tunnel_without_frames());
 }

@@ -171,9 +171,12 @@ impl Printer {
                     self::dump(&error.bytes, dump.layout, &mut self.line);
                 }
             }
-            Body::Gap { bytes, .. } => {
+            Body::Gap { records, bytes } => {
                 let line = self.start(record, "!!").tint(Tint::Wrong).text("gap: ").dec(*bytes);
-                line.text(" bytes were dropped, because this output was too slow");
+                line.text(match records {
+                    0 => " bytes are missing in the capture",
+                    _ => " bytes were dropped, because this output was too slow",
+                });
                 line.plain().text("\n");
             }
             // The first connection is news of the start, told on stderr.

@@ -1,7 +1,7 @@
 //! The line in front of a dump: when, which way, and whether it is a frame that follows.
 //!
 //! ```text
-//! 22:14:03.123456 -> IP 192.168.100.1 > 192.168.100.2: ICMP ...       ours; a time without a date is none
+//! 22:14:03.123456 -> IP 192.168.100.1 > 192.168.100.2: ICMP ...       ours; a time without a date is of DAY
 //! 22:14:04.000113 !! framing: length 65535 > 1514 at byte 10432; ...  bytes that make no frame
 //! 1700000000.123456 IP 192.168.100.1 > 192.168.100.2: ICMP ...        tcpdump -tt
 //! 2026-11-21 22:14:03.123456 IP 192.168.100.1 > ...                   tcpdump -tttt, in the local zone
@@ -17,6 +17,10 @@ use jiff::tz::TimeZone;
 
 use crate::clock::Timestamp;
 use crate::record::{Direction, LinkType, Problem, Recovery};
+
+/// The day of times without a date: the first that begins behind the epoch in every zone. That it is wrong is
+/// easily seen, and what lies between two times is right.
+const DAY: &str = "1970-01-02";
 
 /// What a heading says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub(super) fn parse(line: &[u8], zone: &mut Option<TimeZone>) -> Option<Heading>
     }
     let (first, behind) = word(&text);
     let (time, rest) = if is_time_of_day(first) {
-        (Some(None), behind)
+        (Some(moment(DAY, first, zone)), behind)
     } else if let Some(time) = epoch(first) {
         (Some(Some(time)), behind)
     } else if let Some(time) = date_and_time(first, behind, zone) {
@@ -133,7 +137,11 @@ fn date_and_time(first: &str, behind: &str, zone: &mut Option<TimeZone>) -> Opti
     if !is_date || !is_time_of_day(second) {
         return None;
     }
-    let time: DateTime = format!("{first}T{second}").parse().ok()?;
+    moment(first, second, zone)
+}
+
+fn moment(date: &str, clock: &str, zone: &mut Option<TimeZone>) -> Option<Timestamp> {
+    let time: DateTime = format!("{date}T{clock}").parse().ok()?;
     let zone = zone.get_or_insert_with(TimeZone::system);
     let moment = time.to_zoned(zone.clone()).ok()?.timestamp();
     u64::try_from(moment.as_nanosecond()).ok().map(Timestamp)
@@ -182,14 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn times_with_a_date_count_and_arrows_are_directions() {
+    fn times_count_and_arrows_are_directions() {
         let frame = |time: Option<u64>, direction| {
             Some(Heading { time: time.map(Timestamp), direction, about: About::Frame })
         };
         let (to, unknown) = (Direction::ToDevice, Direction::Unknown);
-        assert_eq!(heading("22:14:03.123456 -> IP 1.2.3.4 > 5.6.7.8: ICMP"), frame(None, to));
+        let evening = Some((86_400 + 80_043) * 1_000_000_000 + 123_456_000);
+        assert_eq!(heading("22:14:03.123456 -> IP 1.2.3.4 > 5.6.7.8: ICMP"), frame(evening, to));
+        assert_eq!(heading("25:14:03.123456 -> IP 1.2.3.4 > 5.6.7.8: ICMP"), frame(None, to));
         assert_eq!(heading("<- ARP, Request"), frame(None, Direction::FromDevice));
-        assert_eq!(heading("12:00:00.000001 IP 1.2.3.4 > 5.6.7.8: ICMP"), frame(None, unknown));
+        let noon = Some((86_400 + 43_200) * 1_000_000_000 + 1000);
+        assert_eq!(heading("12:00:00.000001 IP 1.2.3.4 > 5.6.7.8: ICMP"), frame(noon, unknown));
         let time = Some(1_700_000_000_123_456_000);
         assert_eq!(heading("1700000000.123456 IP 1.2.3.4 >"), frame(time, unknown));
         assert_eq!(heading("2023-11-14 22:13:20.123456 -> IP 1.2.3.4"), frame(time, to));

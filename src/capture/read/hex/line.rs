@@ -9,6 +9,8 @@
 //! 00000010: c0a8 6401 c0a8 6402 0800 00e5 0007 0001  ..d...d.........            xxd
 //! 0010  c0 a8 64 01 c0 a8 64 02 08 00 00 e5 00 07 00 01   ..d...d.........       tshark
 //! c0a86401c0a86402080000e500070001                                               xxd -p, and people
+//! I (1234) eth: 0x3ffb0010   c0 a8 64 01 c0 a8 64 02  08 00 00 e5 00 07 00 01  |..d...d.........|   ESP-IDF's log
+//! I (1234) eth: c0 a8 64 01 c0 a8 64 02  08 00 00 e5 00 07 00 01                                    the same
 //! ```
 //!
 //! Groups are separated by one blank; what follows more of them are the characters, except behind the
@@ -22,6 +24,11 @@ pub(super) const MIN_ROW: usize = 8;
 pub(super) const MIN_BARE: usize = 14;
 /// The bytes of a whole line of `xxd -p`.
 pub(super) const PLAIN_ROW: usize = 30;
+/// Lines without an offset that have as many bytes may be the rows of one dump.
+pub(super) const ROWS: [usize; 3] = [16, PLAIN_ROW, 32];
+
+/// The digits of an address in ESP-IDF's log.
+const ADDRESS: usize = 8;
 
 /// What a line is. Its bytes, if it has some, are in the buffer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +77,42 @@ pub(super) fn parse(line: &[u8], row: &mut Vec<u8>) -> Line {
         b"*" => return Line::Repeat,
         _ => {}
     }
-    if let Some(line) = with_offset(line, row) {
-        return line;
+    let quoted = line.strip_prefix(b"> ").unwrap_or(line).trim_ascii();
+    let Some(message) = message(quoted) else { return digits(quoted, row) };
+    match digits(message, row) {
+        line @ (Line::Row(_) | Line::Bare { .. }) => line,
+        Line::End(_) | Line::Repeat | Line::Blank | Line::Text => Line::Text,
     }
-    bare(line, row)
+}
+
+fn digits(line: &[u8], row: &mut Vec<u8>) -> Line {
+    match with_offset(line, row) {
+        Some(line) => line,
+        None => bare(line, row),
+    }
+}
+
+/// What stands in a line of ESP-IDF's log behind level, time and tag: `I (1234) eth: `, maybe in colour.
+fn message(line: &[u8]) -> Option<&[u8]> {
+    let colour = |line: &[u8]| Some(line.iter().position(|byte| *byte == b'm')? + 1);
+    let line = match line.starts_with(b"\x1b[") {
+        true => line.get(colour(line)?..)?,
+        false => line,
+    };
+    let (level, rest) = line.split_first()?;
+    let rest = rest.strip_prefix(b" (").filter(|_| b"EWIDV".contains(level))?;
+    let is_time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');
+    let rest = rest.get(rest.iter().take_while(|byte| is_time(byte)).count()..)?;
+    let rest = rest.strip_prefix(b") ")?;
+    let tag = rest.windows(2).position(|pair| pair == b": ")?;
+    let message = rest.get(tag + 2..)?;
+    Some(message.strip_suffix(b"\x1b[0m").unwrap_or(message).trim_ascii())
 }
 
 /// How an offset is set off from its row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    /// `0x` in front and a colon behind.
+    /// `0x` in front, and a colon behind or all the digits of an address.
     Both,
     /// A colon behind.
     Colon,
@@ -95,6 +128,7 @@ fn with_offset(line: &[u8], row: &mut Vec<u8>) -> Option<Line> {
     let n = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = rest.split_at_checked(n).filter(|_| (4..=16).contains(&n))?;
     let (mark, rest) = match (prefix, rest.strip_prefix(b":")) {
+        (true, None) if n == ADDRESS && rest.starts_with(b"  ") => (Mark::Both, rest),
         (true, rest) => (Mark::Both, rest?),
         (false, Some(rest)) => (Mark::Colon, rest),
         (false, None) => (Mark::None, rest),
@@ -202,6 +236,18 @@ mod tests {
                 "0010  c0 a8 64 01 c0 a8 64 02 08 00 00 e5 00 07 00 01   ..d...d.........",
                 offset(16, Some(8), false, false),
             ),
+            (
+                "I (1234) eth: 0x3ffb0010   c0 a8 64 01 c0 a8 64 02  08 00 00 e5 00 07 00 01  |..d..|",
+                offset(0x3ffb_0010, None, true, false),
+            ),
+            (
+                "\x1b[0;32mD (22:14:03.123) eth: c0 a8 64 01 c0 a8 64 02  08 00 00 e5 00 07 00 01 \x1b[0m",
+                Line::Bare { is_solid: false },
+            ),
+            (
+                "> 00000010: c0a8 6401 c0a8 6402 0800 00e5 0007 0001  ..d...d.........",
+                offset(16, None, true, false),
+            ),
             ("c0a86401c0a86402080000e500070001", Line::Bare { is_solid: true }),
             ("c0:a8:64:01:c0:a8:64:02:08:00:00:e5:00:07:00:01", Line::Bare { is_solid: false }),
         ] {
@@ -230,6 +276,8 @@ mod tests {
             "2026-11-21 22:14:03.123456 IP 10.0.0.1 > 10.0.0.2: ICMP echo request",
             "feed the dead beef",
             "0x: 00",
+            "I (1234) eth: up",
+            "I (1234) wifi: 00000062",
             "\u{1F600}",
         ] {
             assert_eq!(row(line).0, Line::Text, "{line}");

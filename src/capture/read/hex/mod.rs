@@ -2,8 +2,9 @@
 //!
 //! Lines (`line.rs`) are collected to dumps. One ends where an offset starts again at 0, at the heading
 //! of the next, at the offset alone with which hexdump ends, or with the file. A line of digits without
-//! offset is a dump of its own, unless it is one of the even lines of `xxd -p`. In a file that grows a blank
-//! line is an end, too, but silence is none: whoever writes may have come to the middle of a frame.
+//! offset is a dump of its own, unless it is one of even lines, as `xxd -p` and ESP-IDF's log have them. In a
+//! file that grows a blank line is an end, too, but silence is none: whoever writes may have come to the middle
+//! of a frame.
 //!
 //! What a dump is its heading says (`heading.rs`), and otherwise its bytes: an Ethernet frame, a stream that
 //! is framed as a recorded one, or an IP packet, since `tcpdump -x` leaves the Ethernet header away. A dump that
@@ -85,8 +86,8 @@ enum Kind {
     None,
     /// Rows with offsets.
     Rows,
-    /// Lines of digits. Whether all so far are like those of `xxd -p`.
-    Bare { is_even: bool },
+    /// Lines of digits, all of so many bytes; 0 if it is one that stands alone.
+    Bare { width: usize },
 }
 
 impl Hex {
@@ -219,7 +220,7 @@ impl Hex {
         };
         match kind {
             Line::Row(offset) => self.take_row(offset, &row, at, log),
-            Line::Bare { is_solid } => self.take_bare(is_solid, &row),
+            Line::Bare { .. } => self.take_bare(&row),
             Line::Repeat => self.dump.repeats = self.dump.kind == Kind::Rows,
             Line::End(offset) => self.take_end(offset, at, log),
             Line::Blank => {
@@ -296,37 +297,48 @@ impl Hex {
         self.dump.next = self.dump.next.saturating_add(n.saturating_sub(n.min(MAX_REPEAT)));
     }
 
-    fn take_bare(&mut self, is_solid: bool, row: &[u8]) {
-        let is_plain = is_solid && row.len() == line::PLAIN_ROW;
-        match self.dump.kind {
-            Kind::Bare { is_even: true } if is_solid && row.len() <= line::PLAIN_ROW => {
-                self.append(row);
-                if !is_plain {
-                    self.end_dump();
-                }
+    fn take_bare(&mut self, row: &[u8]) {
+        if let Kind::Bare { width } = self.dump.kind
+            && row.len() <= width
+            && !self.is_whole(row)
+        {
+            self.append(row);
+            if row.len() < width {
+                self.end_dump();
             }
-            _ if row.len() < line::MIN_BARE => {}
-            _ => {
-                self.end_bare_frames();
-                self.dump.kind = Kind::Bare { is_even: is_plain };
-                self.append(row);
-                if !is_plain {
-                    self.end_dump();
-                }
+        } else if row.len() >= line::MIN_BARE {
+            self.end_bare_frames(row.len());
+            let width = if line::ROWS.contains(&row.len()) { row.len() } else { 0 };
+            self.dump.kind = Kind::Bare { width };
+            self.append(row);
+            if width == 0 {
+                self.end_dump();
             }
         }
     }
 
-    /// Lines that looked like those of `xxd -p` were frames of that length, since a longer one follows.
-    fn end_bare_frames(&mut self) {
-        let is_even = self.dump.kind == Kind::Bare { is_even: true };
-        if !is_even || self.dump.stream.is_some() {
+    /// Whether the lines so far have all of a frame, and the next one is none of its padding.
+    fn is_whole(&mut self, next: &[u8]) -> bool {
+        self.flush_last();
+        let bytes = &self.dump.bytes;
+        let packet = bytes.get(ethernet::HEADER..).unwrap_or_default();
+        self.dump.stream.is_none()
+            && is_ethernet(bytes)
+            && ip_length(packet) == Some(packet.len())
+            && next.iter().any(|byte| *byte != 0)
+    }
+
+    /// Lines that looked like the rows of a dump were frames of that length, if a line of `next` bytes that follows
+    /// is longer.
+    fn end_bare_frames(&mut self, next: usize) {
+        let Kind::Bare { width } = self.dump.kind else { return self.end_dump() };
+        let is_one = self.dump.stream.is_some() || self.is_whole(&[1]);
+        if width == 0 || next <= width || is_one {
             return self.end_dump();
         }
-        self.flush_last();
         let all = std::mem::take(&mut self.dump.bytes);
         self.dump = Dump::default();
-        for frame in all.chunks(line::PLAIN_ROW) {
+        for frame in all.chunks(width) {
             self.yield_dump(Bytes::copy_from_slice(frame));
         }
         self.heading = None;

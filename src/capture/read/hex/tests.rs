@@ -181,3 +181,48 @@ fn times_with_a_date_are_taken() {
     let time = Some(Span::at(Timestamp(1_700_000_000_123_456_000)));
     assert_eq!(read(&text)[0].time, time);
 }
+
+/// Rows of bytes without an offset, each behind `prefix`.
+fn bare_rows(bytes: &[u8], width: usize, prefix: &str) -> String {
+    let row = |row: &[u8]| row.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
+    bytes.chunks(width).map(|part| format!("{prefix}{}\n", row(part))).collect()
+}
+
+#[test]
+fn bytes_that_are_wrapped_without_offsets_are_one_frame() {
+    let mut even = samples::datagram();
+    even.resize(96, 0);
+    even[16..18].copy_from_slice(&82u16.to_be_bytes());
+    even[24..26].fill(0);
+    let sum = crate::checksum::internet(&even[14..34]).to_be_bytes();
+    even[24..26].copy_from_slice(&sum);
+    even[90..].fill(9);
+    for width in [16, 32] {
+        for prefix in ["", "I (1234) eth: ", "> "] {
+            let text: String = all().iter().map(|f| bare_rows(f, width, prefix)).collect();
+            assert_eq!(frames(&text), all(), "{width} {prefix}");
+        }
+        let two = bare_rows(&even, width, "").repeat(2);
+        assert_eq!(frames(&two), [even.clone(), even.clone()], "nothing is between them");
+        let text = bare_rows(&even, width, "") + &bare_rows(&samples::echo_request(), 98, "");
+        assert_eq!(frames(&text), [even.clone(), samples::echo_request()]);
+    }
+    assert!(is_dump(bare_rows(&even, 16, "").as_bytes()));
+}
+
+#[test]
+fn dumps_in_the_log_of_a_device_are_read() {
+    let mut text = "I (1230) eth: link up\n".to_owned();
+    for (n, frame) in all().iter().enumerate() {
+        for (row, part) in frame.chunks(16).enumerate() {
+            let address = 0x3ffb_0000 + 0x1000 * n + 16 * row;
+            let bytes: Vec<String> = part.iter().map(|byte| format!("{byte:02x}")).collect();
+            let (left, right) = bytes.split_at(bytes.len().min(8));
+            let (left, right) = (left.join(" "), right.join(" "));
+            text += &format!("I (1234) eth: {address:#010x}   {left}  {right:23}  |beef: {row}|\n");
+        }
+        text += "W (1235) wifi: beacon timeout\n";
+    }
+    assert_eq!(frames(&text), all());
+    assert!(is_dump(text.as_bytes()));
+}

@@ -22,7 +22,7 @@ pub(super) struct Frames {
 pub(super) enum Ending {
     /// The stream is over.
     Over,
-    /// The capture is, or lacks what comes next.
+    /// We stop reading, or the capture lacks what comes next.
     Unknown,
 }
 
@@ -37,6 +37,8 @@ pub(super) struct Leg {
     /// The offset of the next byte.
     offset: u64,
     last: Timestamp,
+    /// The decoder knows that nothing has come for a while.
+    is_idle: bool,
     /// What the assembly yields; empty between calls.
     pieces: Vec<Piece>,
 }
@@ -51,6 +53,7 @@ impl Leg {
             base: 0,
             offset: 0,
             last: Timestamp::default(),
+            is_idle: false,
             pieces: Vec::new(),
         }
     }
@@ -64,19 +67,25 @@ impl Leg {
         let mut pieces = std::mem::take(&mut self.pieces);
         step(&mut self.assembly, &mut pieces);
         let mut is_over = false;
+        // What a packet brings that fills a hole comes on the line with what stands behind the hole.
+        let mut filled = Timestamp::default();
         for piece in pieces.drain(..) {
             match piece {
                 Piece::Data(time, bytes) => {
+                    let time = time.max(filled);
+                    filled = time;
+                    self.idle(time, out);
                     let start = out.len();
-                    if time.since(self.last) >= QUIET && !self.decoder.is_empty() {
-                        self.decoder.idle(time, out);
-                    }
+                    self.is_idle = false;
                     self.last = time;
                     self.offset = self.offset.saturating_add(bytes.len() as u64);
                     self.decoder.push(time, &bytes, out);
                     self.rebase(start, out);
                 }
-                Piece::Lost(bytes) => self.gap(bytes, out),
+                Piece::Lost(bytes) => {
+                    filled = Timestamp::default();
+                    self.gap(bytes, out);
+                }
                 Piece::End => {
                     self.finish(Ending::Over, out);
                     is_over = true;
@@ -85,6 +94,22 @@ impl Leg {
         }
         self.pieces = pieces;
         is_over
+    }
+
+    /// Nothing has come up to `time`: what the decoder has is decided if that was long.
+    pub(super) fn idle(&mut self, time: Timestamp, out: &mut Vec<Record>) {
+        if time.since(self.last) >= QUIET && !self.decoder.is_empty() {
+            let start = out.len();
+            self.decoder.idle(time, out);
+            self.rebase(start, out);
+            self.is_idle = true;
+        }
+    }
+
+    /// Whether bytes have come that are in no record yet, although no byte of it may be missing: they stand behind
+    /// a hole, or the decoder wants to see more.
+    pub(super) fn is_behind(&self) -> bool {
+        self.assembly.has_hole() || (!self.is_idle && self.decoder.until_boundary().is_none())
     }
 
     /// Hands out what the decoder still has.

@@ -3,18 +3,23 @@
 //! Each connection from or to the device's port is followed in both directions: segments are put in
 //! order ([`crate::stream`]) and framed, as a tap would have done, with the times of the outer packets. The side
 //! that has the port is the device. Connections are counted from 1 by their first appearance; how one begins
-//! and ends is told in its place. Of packets that are not the tunnel's only the number is kept.
+//! and ends is told in its place. Records come in the order of their times (`order.rs`). Of packets that are not
+//! the tunnel's only the number is kept.
 
 mod leg;
+mod order;
 mod outer;
+mod trial;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 
 use self::leg::{Ending, Frames, Leg};
+use self::order::Order;
 pub(super) use self::outer::packet;
 use self::outer::{Segment, flag};
+pub(super) use self::trial::Trial;
 use crate::clock::Timestamp;
 use crate::framing::Framing;
 use crate::record::{Body, Direction, LinkChange, Origin, Record, Span};
@@ -23,15 +28,6 @@ use crate::record::{Body, Direction, LinkChange, Origin, Record, Span};
 const MAX_CONNECTIONS: usize = 1024;
 /// All connections together hold no more bytes behind holes.
 const MAX_HELD: usize = 64 * 1024 * 1024;
-
-/// Whether a record is a packet with data from or to `port`.
-pub(super) fn has_data_of(record: &Record, port: u16) -> bool {
-    let segment = packet(record).and_then(|(link, bytes)| outer::segment(link, bytes));
-    segment.is_some_and(|segment| {
-        let is_its = segment.source.port() == port || segment.destination.port() == port;
-        is_its && !segment.data.is_empty()
-    })
-}
 
 /// The connections of a capture.
 pub(super) struct Tunnel {
@@ -42,6 +38,11 @@ pub(super) struct Tunnel {
     /// How many there were so far.
     count: u32,
     held: usize,
+    /// How many connections have a direction that is behind.
+    behind: usize,
+    order: Order,
+    /// How many frames came out so far.
+    framed: u64,
     passed_over: u64,
     /// The outer packets have no times.
     has_no_times: bool,
@@ -96,6 +97,8 @@ struct Connection {
     over: [bool; 2],
     has_told_loss: bool,
     is_closed: bool,
+    /// It was behind when that was asked last.
+    is_behind: bool,
     last: Timestamp,
 }
 
@@ -107,6 +110,9 @@ impl Tunnel {
             connections: HashMap::default(),
             count: 0,
             held: 0,
+            behind: 0,
+            order: Order::default(),
+            framed: 0,
             passed_over: 0,
             has_no_times: false,
         }
@@ -118,6 +124,11 @@ impl Tunnel {
 
     pub(super) fn passed_over(&self) -> u64 {
         self.passed_over
+    }
+
+    /// How many frames came out of it so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.framed
     }
 
     /// Takes a packet; appends what it completes.
@@ -136,7 +147,7 @@ impl Tunnel {
         if segment.flags & flag::SYN != 0
             && known.as_ref().is_some_and(|known| known.is_another(&segment, direction))
         {
-            self.forget(key, "another connection began in its place", out);
+            self.forget(key, Ending::Over, "another connection began in its place", out);
             known = None;
         }
         if known.is_none() && may_begin {
@@ -151,19 +162,53 @@ impl Tunnel {
                 self.held = self.held.saturating_sub(connection.held());
                 connection.give_up(out);
             }
+            self.behind = self.behind.saturating_sub(usize::from(connection.is_behind));
+            connection.is_behind = connection.is_behind();
+            self.behind += usize::from(connection.is_behind);
         }
-        self.clean(start, out);
+        self.put_in_order(time, start, out);
     }
 
-    /// The capture ends.
-    pub(super) fn finish(&mut self, out: &mut Vec<Record>) {
+    /// The records from `start` on came at `time`: those that another may have to stand in front of wait.
+    fn put_in_order(&mut self, time: Timestamp, start: usize, out: &mut Vec<Record>) {
+        if self.behind > 0 && self.order.is_over(time) {
+            self.hurry(time, out);
+            self.clean(start, out);
+            self.order.release(start, out);
+        } else {
+            self.clean(start, out);
+            match self.behind {
+                0 => self.order.release(start, out),
+                _ => self.order.wait(time, start, out),
+            }
+        }
+    }
+
+    /// Others have waited too long: what is behind for want of more bytes is decided.
+    fn hurry(&mut self, time: Timestamp, out: &mut Vec<Record>) {
+        self.behind = 0;
+        for connection in self.connections.values_mut() {
+            if connection.is_behind {
+                connection.to_device.idle(time, out);
+                connection.from_device.idle(time, out);
+                connection.is_behind = connection.is_behind();
+            }
+            self.behind += usize::from(connection.is_behind);
+        }
+    }
+
+    /// The capture ends. Whether that is all of it, so that no stream goes on behind its end.
+    pub(super) fn finish(&mut self, is_all: bool, out: &mut Vec<Record>) {
+        let ending = if is_all { Ending::Over } else { Ending::Unknown };
         let start = out.len();
         let mut rest: Vec<Connection> = self.connections.drain().map(|(_, rest)| rest).collect();
         rest.sort_by_key(|connection| connection.number);
         for mut connection in rest {
-            connection.end(Ending::Unknown, out);
+            connection.end(ending, out);
         }
+        self.behind = 0;
         self.clean(start, out);
+        self.order.release(start, out);
     }
 
     /// Which connection a segment is of, and which way it went.
@@ -185,7 +230,8 @@ impl Tunnel {
         if self.connections.len() >= MAX_CONNECTIONS {
             let oldest = self.connections.iter().min_by_key(|(_, c)| (!c.is_closed, c.number));
             if let Some(oldest) = oldest.map(|(key, _)| *key) {
-                self.forget(oldest, "too many connections at once to follow it further", out);
+                let why = "too many connections at once to follow it further";
+                self.forget(oldest, Ending::Unknown, why, out);
             }
         }
         self.count = self.count.saturating_add(1);
@@ -194,17 +240,26 @@ impl Tunnel {
         self.connections.insert(key, Connection::new(self.count, name, self.frames));
     }
 
-    fn forget(&mut self, key: (SocketAddr, SocketAddr), why: &str, out: &mut Vec<Record>) {
+    fn forget(
+        &mut self,
+        key: (SocketAddr, SocketAddr),
+        ending: Ending,
+        why: &str,
+        out: &mut Vec<Record>,
+    ) {
         let Some(mut connection) = self.connections.remove(&key) else { return };
+        self.behind = self.behind.saturating_sub(usize::from(connection.is_behind));
         self.held = self.held.saturating_sub(connection.held());
         if !connection.is_closed {
-            connection.end(Ending::Unknown, out);
+            connection.end(ending, out);
             connection.lost(connection.last, Direction::Unknown, why, out);
         }
     }
 
-    /// Times that nobody knows are left out.
-    fn clean(&self, start: usize, out: &mut [Record]) {
+    /// Counts what came out. Times that nobody knows are left out.
+    fn clean(&mut self, start: usize, out: &mut [Record]) {
+        let is_frame = |record: &&Record| matches!(record.body, Body::Frame(_));
+        self.framed += out.iter().skip(start).filter(is_frame).count() as u64;
         if self.has_no_times {
             out.iter_mut().skip(start).for_each(|record| record.time = None);
         }
@@ -223,12 +278,18 @@ impl Connection {
             over: [false; 2],
             has_told_loss: false,
             is_closed: false,
+            is_behind: false,
             last: Timestamp::default(),
         }
     }
 
     fn held(&self) -> usize {
         self.to_device.assembly.held() + self.from_device.assembly.held()
+    }
+
+    /// Whether bytes have come that are in no record yet, although no byte of it may be missing.
+    fn is_behind(&self) -> bool {
+        !self.is_closed && (self.to_device.is_behind() || self.from_device.is_behind())
     }
 
     /// The leg of a direction, the other one, and the number of the direction.

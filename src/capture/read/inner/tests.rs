@@ -51,7 +51,7 @@ fn read(packets: &[Record]) -> (Vec<Record>, u64) {
     let mut tunnel = tunnel();
     let mut out = Vec::new();
     packets.iter().for_each(|packet| tunnel.take(packet, &mut out));
-    tunnel.finish(&mut out);
+    tunnel.finish(true, &mut out);
     (out, tunnel.passed_over())
 }
 
@@ -245,9 +245,101 @@ proptest! {
     }
 }
 
+/// Segments of the host's, one a second, and nothing from the device.
+fn sent(parts: &[&[u8]]) -> Vec<Record> {
+    let mut packets = opening(4000);
+    let mut at = HOST.wrapping_add(1);
+    for (n, part) in parts.iter().enumerate() {
+        let time = SECOND * (2 + n as u64);
+        packets.push(packet(time, 4000, TO, (at, DEVICE + 1), ACK, part));
+        at = at.wrapping_add(part.len() as u32);
+    }
+    packets
+}
+
 #[test]
-fn data_of_the_port_is_seen() {
-    let data = packet(0, 1, TO, (0, 0), ACK, b"x");
-    assert!(has_data_of(&data, 5556) && has_data_of(&data, 1) && !has_data_of(&data, 2));
-    assert!(!has_data_of(&packet(0, 1, TO, (0, 0), ACK, b""), 5556));
+fn what_is_no_frame_at_the_end_of_the_capture_is_told() {
+    let whole = framed(&[samples::echo_request()]);
+    insta::assert_snapshot!(said(&read(&sent(&[&whole, &whole[..60]])).0[1..]), @r"
+    1 -> 0 2..2 frame of 98
+    1 -> 100 3..3 framing: frame of 98 bytes cut short; passed over 60 bytes, the stream ended
+    ");
+    insta::assert_snapshot!(said(&read(&sent(&[&whole, b"\0\0\0\0garbage"])).0[1..]), @r"
+    1 -> 0 2..2 frame of 98
+    1 -> 100 3..3 framing: length 0; passed over 11 bytes, the stream ended
+    ");
+    insta::assert_snapshot!(said(&read(&sent(&[&[0; 300]])).0[1..]), @"1 -> 0 2..2 framing: length 0; passed over 300 bytes, the stream ended");
+    let mut tunnel = tunnel();
+    let mut out = Vec::new();
+    sent(&[&whole[..60]]).iter().for_each(|packet| tunnel.take(packet, &mut out));
+    tunnel.finish(false, &mut out);
+    let Some(Body::FramingError(error)) = out.last().map(|last| &last.body) else { panic!() };
+    assert!(!error.is_new(), "we stopped reading: {error:?}");
+}
+
+#[test]
+fn answers_come_behind_their_questions_although_a_segment_is_missing() {
+    let (request, answer) = (framed(&[samples::echo_request()]), framed(&[samples::datagram()]));
+    let mut packets = opening(4000);
+    let mut at = (HOST.wrapping_add(1), DEVICE + 1);
+    for second in 2..6 {
+        packets.push(packet(second * SECOND, 4000, TO, at, ACK, &request));
+        at.0 = at.0.wrapping_add(request.len() as u32);
+        let time = second * SECOND + SECOND / 2;
+        packets.push(packet(time, 4000, FROM, (at.1, at.0), ACK, &answer));
+        at.1 += answer.len() as u32;
+    }
+    packets.remove(5); // the second question
+    let (records, _) = read(&packets);
+    insta::assert_snapshot!(said(&records[1..]), @r"
+    1 -> 0 2..2 frame of 98
+    1 <- 0 2..2 frame of 47
+    1 -> 100 2..2 gap of 100
+    1 <- 49 3..3 frame of 47
+    1 -> 200 4..4 frame of 98
+    1 <- 98 4..4 frame of 47
+    1 -> 300 5..5 frame of 98
+    1 <- 147 5..5 frame of 47
+    ");
+    // The gap has the time of what is in front of it.
+    let frames = records.iter().filter(|record| matches!(record.body, Body::Frame(_)));
+    let times: Vec<_> = frames.map(|record| record.time.map(|span| span.last)).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn what_waits_behind_a_hole_waits_for_seconds_and_not_for_ever() {
+    let mut tunnel = tunnel();
+    let mut out = Vec::new();
+    let request = framed(&[samples::echo_request()]);
+    let answer = framed(&[samples::datagram()]);
+    opening(4000).iter().for_each(|packet| tunnel.take(packet, &mut out));
+    // Its first segment is missing, and nobody acknowledges it.
+    let early = (HOST.wrapping_add(101), DEVICE + 1);
+    tunnel.take(&packet(2 * SECOND, 4000, TO, early, ACK, &request), &mut out);
+    out.clear();
+    let mut device = DEVICE + 1;
+    for second in 2..20 {
+        let at = (device, HOST.wrapping_add(1));
+        tunnel.take(&packet(second * SECOND, 4000, FROM, at, ACK, &answer), &mut out);
+        device += answer.len() as u32;
+        assert_eq!(out.is_empty(), second < 12, "after {second} s");
+    }
+}
+
+#[test]
+fn a_port_alone_is_no_tunnel() {
+    let shows = |packets: &[Record]| {
+        let mut trial = Trial::new(5556, framing::ALL[0], 1514);
+        let at = packets.iter().position(|packet| trial.take(packet));
+        (at, at.is_some() || trial.finish())
+    };
+    let (whole, http) = (framed(&[samples::echo_request()]), b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(shows(&sent(&[&whole[..20], &whole[20..], http])), (Some(4), true));
+    assert_eq!(shows(&sent(&[http, http])), (None, false));
+    assert_eq!(shows(&sent(&[&[0; 300]])), (None, false));
+    assert_eq!(shows(&sent(&[&whole[50..], &whole, &whole])).1, true, "joined in a frame");
+    assert_eq!(shows(&opening(4000)), (None, false));
+    let other = Trial::new(5557, framing::ALL[0], 1514).take(&sent(&[&whole])[3]);
+    assert!(!other);
 }
