@@ -77,6 +77,21 @@ fn nobody_without_a_network_device_or_a_home_can_do_it() {
 
 #[test]
 #[ignore = "needs QEMU and the firmware: scripts/test"]
+fn the_example_project_passes_its_own_tests() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/example-ci");
+    let mut command = uarttool();
+    command.current_dir(&project).args(["run", "--wait", "60s", "--forward", "0:80"]);
+    command.args(["--forward", "0:7", "--launch", "./qemu.sh unix:{tunnel} unix:{console}", "--"]);
+    command.args(["pytest-3", "-p", "no:cacheprovider", "tests"]);
+    command.env("UARTTOOL", binary()).env("PYTHONDONTWRITEBYTECODE", "1");
+    let run = Process::start(&mut command);
+    let status = run.wait(LONG);
+    assert_eq!(status.code(), Some(0), "{}{}", run.stdout(), run.stderr());
+    assert!(run.stdout().contains("5 passed"), "{}", run.stdout());
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
 fn a_failed_test_shows_the_console() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().to_str().expect("a plain path");

@@ -124,7 +124,7 @@ enum Parser {
     Pcap(Pcap),
     Pcapng(Pcapng),
     Stream(Stream),
-    Hex(Hex),
+    Hex(Box<Hex>),
 }
 
 /// A record and what somebody has remarked on it.
@@ -412,7 +412,7 @@ impl Format {
                 Ok(Parser::Pcapng(Pcapng::default()))
             }
             Format::Stream => Ok(Parser::Stream(Stream::new(how.framing, how.max_frame))),
-            Format::Hex => Ok(Parser::Hex(Hex::new(how.framing, how.max_frame))),
+            Format::Hex => Ok(Parser::Hex(Box::new(Hex::new(how.framing, how.max_frame)))),
         }
     }
 
