@@ -327,3 +327,19 @@ fn mistakes_are_explained() {
         assert!(text(&output).1.contains(wanted), "{args:?}: {}", text(&output).1);
     }
 }
+
+#[test]
+fn a_device_with_another_address_is_found_and_a_wrong_word_about_it_is_told() {
+    // The built-in device is 192.168.100.2; we begin with other beliefs.
+    let bridge = Bridge::start(FAST, &["--forward", "0:80"]);
+    bridge
+        .process
+        .err
+        .wait_for(0, "learned  192.168.100.2 02:00:00:00:00:02 (gratuitous ARP, 0.0 s)");
+    let args = ["--forward", "0:80", "--device-ip", "192.168.100.9", "--hold", "300ms"];
+    let bridge = Bridge::start(FAST, &args);
+    bridge
+        .process
+        .err
+        .wait_for(0, "the device says that it is 192.168.100.2, and '--device-ip' says");
+}

@@ -77,7 +77,8 @@ impl Gateway {
         let message = arp::Message::in_frame(frame)?;
         let is_announcement = message.spa == message.tpa;
         if message.spa != ip && !message.spa.is_unspecified() {
-            self.learn(message.spa, message.sha.into(), true);
+            let how = if is_announcement { "gratuitous ARP" } else { "ARP" };
+            self.learn(message.spa, message.sha.into(), Some(how));
         }
         if message.op == arp::REQUEST && message.tpa == ip && !is_announcement {
             self.answer(neighbour::reply(&message, mac));
@@ -85,12 +86,15 @@ impl Gateway {
         Some(())
     }
 
-    fn learn(&self, ip: Ipv4Addr, mac: MacAddr, announces: bool) {
-        match self.0.neighbour.learn(ip, mac, announces) {
+    /// The device has shown an address: by ARP, or by a packet.
+    fn learn(&self, ip: Ipv4Addr, mac: MacAddr, arp: Option<&str>) {
+        let seconds = self.0.neighbour.age().as_secs_f64();
+        let how = format!("({}, {seconds:.1} s)", arp.unwrap_or("its packets"));
+        match self.0.neighbour.learn(ip, mac, arp.is_some()) {
             News::Nothing => {}
-            News::Mac(mac) => self.0.events.note(format!("learned  {ip} {mac}")),
+            News::Mac(mac) => self.0.events.note(format!("learned  {ip} {mac} {how}")),
             News::Ip(ip) => self.0.events.note(format!(
-                "learned  {ip} {mac}: the device's address is not {}, and is used from now on",
+                "learned  {ip} {mac} {how}: used from now on, in place of {}",
                 self.0.settings.device_ip
             )),
             News::OtherIp(ip) => self.0.events.warn(format!(
@@ -104,7 +108,7 @@ impl Gateway {
         let packet = Packet::of(frame)?;
         let source_mac = MacAddr::from(ethernet::source(frame)?);
         if packet.source == self.device_ip() {
-            self.learn(packet.source, source_mac, false);
+            self.learn(packet.source, source_mac, None);
         }
         (packet.destination == ip).then_some(())?;
         let route = Ethernet { destination: source_mac, source: mac, kind: IPV4 };

@@ -96,6 +96,10 @@ pub struct Counters {
     pub ignored: AtomicU64,
     /// Frames that came faster than they could be taken.
     pub dropped: AtomicU64,
+    /// Bytes that came before the first frame since the line came up.
+    pub early: AtomicU64,
+    /// Those of them that look like text.
+    pub early_text: AtomicU64,
 }
 
 /// Adds to a counter.
@@ -274,10 +278,20 @@ impl Station for Gateway {
             self.state().host = host;
         }
         self.0.neighbour.up();
+        let counters = &self.0.counters;
+        for counter in [&counters.early, &counters.early_text] {
+            counter.store(0, Ordering::Relaxed);
+        }
     }
 
     fn down(&self) {
         self.0.neighbour.down();
+    }
+
+    fn hear(&self, bytes: &Bytes) {
+        let is_text = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | 0x1b);
+        count(&self.0.counters.early, bytes.len());
+        count(&self.0.counters.early_text, bytes.iter().filter(is_text).count());
     }
 
     fn receive(&self, frame: &Bytes) {

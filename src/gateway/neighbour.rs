@@ -30,6 +30,8 @@ struct Known {
     /// The address that the user gave, which needs no question.
     given: Option<MacAddr>,
     asked: Option<Instant>,
+    /// When the line came up.
+    since: Option<Instant>,
 }
 
 /// What is new about the device.
@@ -54,6 +56,7 @@ impl Neighbour {
             mac: None,
             given: settings.device_mac,
             asked: None,
+            since: None,
         };
         Neighbour { known: watch::Sender::new(known) }
     }
@@ -63,6 +66,7 @@ impl Neighbour {
             known.is_up = true;
             known.mac = known.given;
             known.asked = None;
+            known.since = Some(Instant::now());
         });
     }
 
@@ -71,6 +75,11 @@ impl Neighbour {
             known.is_up = false;
             known.mac = None;
         });
+    }
+
+    /// How long the line has been there.
+    pub(super) fn age(&self) -> Duration {
+        self.known.borrow().since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(super) fn device_ip(&self) -> Ipv4Addr {

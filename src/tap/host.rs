@@ -35,6 +35,9 @@ pub trait Station: Send + Sync {
     /// The line is gone.
     fn down(&self);
 
+    /// Bytes came before any frame did, whatever they are.
+    fn hear(&self, bytes: &Bytes);
+
     /// A frame came from the device.
     fn receive(&self, frame: &Bytes);
 

@@ -155,7 +155,14 @@ impl<'a> Leg<'a> {
     pub(super) async fn observe_once(&mut self, rx: &mut dyn Receive) -> Result<Option<String>> {
         match self.receive(rx).await? {
             Received::End(how) => return Ok(Some(how)),
-            Received::Bytes(bytes) => self.frame(self.tap.clock.now(), &bytes),
+            Received::Bytes(bytes) => {
+                if let Some((station, _)) =
+                    self.station.as_ref().filter(|(_, heard)| !*heard.borrow())
+                {
+                    station.hear(&bytes);
+                }
+                self.frame(self.tap.clock.now(), &bytes);
+            }
             // What the holder has framed; it comes as the holder timed it.
             Received::Records(mut records) => self.records.append(&mut records),
         }

@@ -15,7 +15,7 @@ use crate::record::{Body, Direction, Record};
 /// A guest that is silent for so long is worth a word.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Bytes that are no frames and look like text, before that is said.
-const TEXT: usize = 60;
+const TEXT: u64 = 60;
 /// How often the living line is written anew.
 const GLANCE: Duration = Duration::from_secs(1);
 /// How often records are taken.
@@ -57,9 +57,8 @@ pub struct Watcher {
     /// The process id of whoever has the other end.
     pid: Option<u32>,
     has_heard: bool,
-    has_told: bool,
-    /// Bytes that were no frames, and those of them that are text.
-    strange: (usize, usize),
+    /// It was said that the guest is silent, and that it sends text.
+    has_told: (bool, bool),
     /// Bytes to the device and from it since the line was written.
     bytes: [u64; 2],
 }
@@ -75,8 +74,7 @@ impl Watcher {
             up_since: None,
             pid: None,
             has_heard: false,
-            has_told: false,
-            strange: (0, 0),
+            has_told: (false, false),
             bytes: [0, 0],
         }
     }
@@ -102,7 +100,7 @@ impl Watcher {
             Body::Link(crate::record::LinkChange::Connected(with)) => {
                 self.up_since = Some(Instant::now());
                 self.pid = pid_in(with);
-                (self.has_heard, self.has_told, self.strange) = (false, false, (0, 0));
+                (self.has_heard, self.has_told) = (false, (false, false));
             }
             Body::Link(_) => self.up_since = None,
             Body::Frame(frame) => match record.origin.direction {
@@ -112,37 +110,32 @@ impl Watcher {
                     self.bytes[1] += frame.len() as u64;
                 }
             },
-            Body::FramingError(error) => {
-                let is_text = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | 0x1b);
-                self.strange.0 += error.bytes.len();
-                self.strange.1 += error.bytes.iter().filter(is_text).count();
-            }
             _ => {}
         }
     }
 
     /// Says once what is wrong, when it shows.
     fn explain(&mut self) {
-        let Some(since) = self.up_since.filter(|_| !self.has_told && !self.has_heard) else {
-            return;
-        };
-        let (strange, text) = self.strange;
-        let why = if strange >= TEXT && text * 10 >= strange * 9 {
-            "sends text and no frames: are console and tunnel swapped? The tunnel is UART1, QEMU's \
-             second '-serial'"
-                .to_owned()
-        } else if since.elapsed() < SILENCE {
-            return;
-        } else {
-            match self.pid.and_then(halted) {
-                Some(debugger) => format!(
-                    "halted, waiting for gdb{debugger} (-S): attach and continue, or start without -S"
-                ),
-                None => "silent so far: still booting, or its network is not up".to_owned(),
+        let Some(since) = self.up_since.filter(|_| !self.has_heard) else { return };
+        let counters = self.gateway.counters();
+        let early = counters.early.load(Ordering::Relaxed);
+        let text = counters.early_text.load(Ordering::Relaxed);
+        if early >= TEXT && text * 10 >= early * 9 {
+            if !std::mem::replace(&mut self.has_told.1, true) {
+                self.tell(
+                    "guest    sends text and no frames: are console and tunnel swapped? The tunnel is \
+                     UART1, QEMU's second '-serial'",
+                );
             }
-        };
-        self.has_told = true;
-        self.tell(&format!("guest    {why}"));
+        } else if since.elapsed() >= SILENCE && !std::mem::replace(&mut self.has_told.0, true) {
+            match self.pid.and_then(halted) {
+                Some(debugger) => self.tell(&format!(
+                    "guest    silent so far, and started halted (-S): gdb{debugger} has to attach and \
+                     continue it, or start it without -S"
+                )),
+                None => self.tell("guest    silent so far: still booting, or its network is not up"),
+            }
+        }
     }
 
     fn tell(&self, text: &str) {
