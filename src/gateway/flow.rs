@@ -24,7 +24,8 @@ use super::{Gateway, Key, count};
 use crate::clock::Timestamp;
 use crate::craft::layers::Ethernet;
 
-/// Acknowledgements wait so long for data that goes the same way.
+/// Acknowledgements wait so long for data that goes the same way, and for a second segment; on a slow line
+/// others come in between meanwhile.
 const ACK_DELAY: Duration = Duration::from_millis(2);
 /// A device that acknowledges nothing for so long has lost the connection.
 const PATIENCE: Duration = Duration::from_secs(60);

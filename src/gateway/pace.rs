@@ -1,10 +1,12 @@
 //! How much of a connection may be on its way: little on a slow line, so that whoever else is on it waits
 //! for little; more where the line is fast.
 //!
-//! The rule: as much as went in the last [`DELAY`], but two small segments at least. A bulk transfer then
-//! keeps the line busy (the two are on their way by turns), and the queue that it builds in front of others stays that short. Towards the device we send no more before it is
-//! acknowledged; from the device we get no more, since the window that our segments announce is lowered to
-//! that, but never below what was announced before (RFC 9293 section 3.8.6).
+//! The rule: as much as went in the last [`DELAY`], but the longest segment at least, since one that is longer
+//! than the window would have to wait for the sender's persist timer. A bulk transfer then keeps the line
+//! busy (two halves of such a segment are on their way by turns), and the queue that it builds in front of
+//! others stays that short. Towards the device we send no more before it is acknowledged; from the device we get
+//! no more, since the window that our segments announce is lowered to that, but never below what was
+//! announced before (RFC 9293 section 3.8.6).
 
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ use crate::proto::{be16, be32};
 const DELAY: Duration = Duration::from_millis(5);
 /// The rate is measured over at least so long.
 const MEASURE: Duration = Duration::from_millis(2);
-/// The least that may be on its way, in bytes: two segments of the default size (RFC 9293 section 3.7.1).
-pub(super) const LEAST: usize = 2 * 536;
+/// The least that may be on its way, in bytes: the longest segment of an Ethernet line.
+pub(super) const LEAST: usize = 1446;
 /// What may be on its way as long as nothing is known.
 const FIRST: usize = LEAST;
 
