@@ -20,6 +20,8 @@ const DELAY: Duration = Duration::from_millis(5);
 const MEASURE: Duration = Duration::from_millis(2);
 /// The least that may be on its way, in bytes: the longest segment of an Ethernet line.
 pub(super) const LEAST: usize = 1446;
+/// A line on which less goes in [`DELAY`] is slow.
+const FAST: usize = 4 * LEAST;
 /// What may be on its way as long as nothing is known.
 const FIRST: usize = LEAST;
 
@@ -57,7 +59,10 @@ impl Pace {
         }
         let gone = self.bytes as f64 * DELAY.as_secs_f64() / elapsed.as_secs_f64();
         // A pause says nothing about the line: it takes several to be sure.
-        self.bound = (gone as usize).max(self.bound / 2).clamp(LEAST, self.most);
+        let bound = (gone as usize).max(self.bound / 2);
+        // A sender cuts its segments after the largest window that it has seen: on a slow line that stays
+        // the least one, or it would have one long segment on its way and nothing behind it.
+        self.bound = if bound < FAST { LEAST } else { bound.min(self.most) };
         (self.since, self.bytes) = (Some(now), 0);
     }
 }
@@ -117,9 +122,11 @@ mod tests {
         assert_eq!(fast.bound(), 32_768);
         let mut between = Pace::new(32_768);
         (0..100).for_each(|n| between.count(1000, at(n * 1000))); // 1 MB a second
-        assert_eq!(between.bound(), 5000);
+        assert_eq!(between.bound(), LEAST);
+        (100..200).for_each(|n| between.count(3000, at(n * 1000))); // 3 MB a second
+        assert_eq!(between.bound(), 15_000);
         between.count(1, at(1_000_000)); // one pause
-        assert_eq!(between.bound(), 2500);
+        assert_eq!(between.bound(), 7500);
     }
 
     /// A segment of 20 + 20 bytes in a packet, with a right checksum.
