@@ -194,3 +194,33 @@ fn a_file_is_no_line() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).1.contains("'-r' reads a file and '-d' a line"), "{output:?}");
 }
+
+#[test]
+fn the_kind_of_tap_can_be_chosen() {
+    let (_device, endpoint) = device();
+    let output = run(["sniff", "-d", &endpoint, "--tap", "attach", "-c", "1"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).1.contains("no uarttool holds tcp:"), "{}", text(&output).1);
+
+    let holder = sniff(&endpoint, &["-qq", "--tap", "direct"]);
+    let mut command = uarttool();
+    let watcher =
+        Process::start(command.args(["sniff", "-d", &endpoint, "--tap", "attach", "-c", "2"]));
+    watcher.err.wait_for(0, "attached to");
+    ping(&endpoint, "1");
+    assert!(watcher.wait(SOON).success());
+    let output = run(["sniff", "-d", &endpoint, "--tap", "direct", "-c", "1"]);
+    assert_eq!(output.status.code(), Some(3), "it is held: {}", text(&output).1);
+    drop(holder);
+
+    for (args, wanted) in [
+        (vec!["--tap", "proxy"], "needs to know where to listen"),
+        (vec!["--tap", "direct", "--proxy", "tcp-listen::0"], "is another tap than"),
+        (vec!["--tap", "attach", "--no-attach"], "'--no-attach' forbids"),
+        (vec!["--tap", "psychic"], "invalid value 'psychic'"),
+    ] {
+        let output = run([&["sniff", "-d", &endpoint][..], &args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text(&output).1.contains(wanted), "{args:?}: {}", text(&output).1);
+    }
+}

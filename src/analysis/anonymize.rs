@@ -1,14 +1,14 @@
 //! Captures for other people's eyes: addresses and payloads replaced, everything else as it was.
 //!
 //! - Addresses are replaced by others, the same one always by the same, and networks stay networks
-//!   ([`names`]) under a random key that is forgotten. Groups, broadcast, loopback and unspecified
+//!   (`names`) under a random key that is forgotten. Groups, broadcast, loopback and unspecified
 //!   addresses stay what they are, since they name nobody.
 //! - Each layer begins as zeros, and what says how the network works is written into it again: types, counts,
 //!   lengths, ids, timings. Names and text become [`TEXT`]; payload, secrets and whatever is not understood stay
 //!   zero. What was well-formed is so afterwards, and what was malformed is malformed in the same place.
 //! - Lengths stay, so that sequence numbers and fragments still fit.
 //! - Checksums that were right are right again, those that reach over several fragments too
-//!   ([`checksums`]); one that was wrong stays wrong by as much.
+//!   (`checksums`); one that was wrong stays wrong by as much.
 //! - Console lines lose their text, and framing errors their bytes.
 //!
 //! To add a protocol to [`crate::proto::ALL`] is to say in `layers.rs` what of it is kept.

@@ -34,14 +34,18 @@ const SAFE_FRAME: usize = 1500;
 /// How often to look for a tunnel that is gone.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// The help of `--forward`.
+const FORWARD: &str = "Lead a port of this machine to one of the device: \
+[tcp:|udp:][ADDRESS:]PORT:[GUEST:]PORT, as in 8080:80; port 0 is one that is free; unix:PATH:PORT is a \
+socket; FIRST-LAST is a range; QEMU's and passt's spellings are understood. On 127.0.0.1 unless ADDRESS \
+says otherwise";
+
 /// What leads to the device.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Lead a port of this machine to one of the device: [tcp:|udp:][ADDRESS:]PORT:[GUEST:]PORT, as in
-    /// 8080:80; port 0 is one that is free; unix:PATH:PORT is a socket; FIRST-LAST is a range; QEMU's
-    /// and passt's spellings are understood. On 127.0.0.1 unless ADDRESS says otherwise
-    #[arg(long, value_name = "FORWARD", value_parser = parse_forward)]
+    /// What is to be led to the device.
+    #[arg(long, value_name = "FORWARD", value_parser = parse_forward, help = FORWARD)]
     pub forward: Vec<Forward>,
     /// How long a connection waits for a device that is not up yet
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_positive)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::bus::Bus;
 use crate::capture::Source;
@@ -18,9 +18,9 @@ use crate::cli::sink::{self, Plan, Report};
 use crate::cli::target::{self, Tunnel};
 use crate::cli::{self, Verdict, signals, terminal};
 use crate::clock::Clock;
-use crate::endpoint::Spec;
 use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
+use crate::endpoint::{Connector, Link, Pending, Spec};
 use crate::error::{Error, Result};
 use crate::framing::{self, Framing};
 use crate::stop::{self, Stop, Stopper};
@@ -56,6 +56,10 @@ pub struct SniffArgs {
     /// unix-listen:PATH, and pass everything on
     #[arg(long, value_name = "LISTEN")]
     proxy: Option<String>,
+    /// How to tap the line: direct (as the device's client), attach (through the uarttool that holds
+    /// it), proxy (with --proxy); auto takes what there is
+    #[arg(long, value_name = "HOW", default_value_t = Way::Auto, hide_possible_values = true)]
+    tap: Way,
     /// Stop after N frames
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -83,13 +87,48 @@ pub struct SniffArgs {
     recording: RecordingArgs,
 }
 
+/// How to tap a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Auto,
+    Direct,
+    Attach,
+    Proxy,
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Way::Auto => "auto",
+            Way::Direct => "direct",
+            Way::Attach => "attach",
+            Way::Proxy => "proxy",
+        })
+    }
+}
+
+impl Way {
+    /// Refuses what other arguments speak against.
+    fn check(self, args: &SniffArgs) -> Result<()> {
+        let wrong = match (self, &args.proxy) {
+            (Way::Proxy, None) => "'--tap proxy' needs to know where to listen",
+            (Way::Direct | Way::Attach, Some(_)) => "'--proxy' is another tap than '--tap' says",
+            (Way::Attach, None) if args.tunnel.no_attach => "'--no-attach' forbids '--tap attach'",
+            _ => return Ok(()),
+        };
+        Err(Error::usage(wrong).with_help("for a proxy: '--proxy tcp-listen:127.0.0.1:5557' alone"))
+    }
+}
+
 /// Runs the command.
 pub fn run(args: SniffArgs) -> Result<Verdict> {
     if let Some(path) = &args.read {
         return recorded(&args, path.clone());
     }
+    args.tap.check(&args)?;
     let config = target::config()?;
-    let tunnel = target::tunnel(&args.tunnel, &config)?;
+    let mut tunnel = target::tunnel(&args.tunnel, &config)?;
+    tunnel.attach &= args.tap != Way::Direct;
     let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
     let console = args.console.as_deref().map(|text| tunnel.console(text)).transpose()?;
     let ready = Ready::open(args.ready_fd)?;
@@ -200,7 +239,8 @@ async fn sniff(
     let report = sink::start(plan, inbox, stopper);
     let options = lines.tunnel.spec.options.clone();
     let tap = Tap { clock, events, options };
-    let end = run_taps(&tap, &lines, &bus, stop, || ready.tell()).await;
+    let must_attach = args.tap == Way::Attach;
+    let end = run_taps(&tap, &lines, must_attach, &bus, stop, || ready.tell()).await;
     drop(bus); // the sink ends when it has taken everything
     let report = report.await.map_err(|_| internal())?;
     let dropped = report.totals.dropped;
@@ -228,11 +268,12 @@ fn plan(args: &SniffArgs, lines: &Lines, clock: Clock) -> Result<Plan> {
 async fn run_taps(
     tap: &Tap,
     lines: &Lines,
+    must_attach: bool,
     bus: &RefCell<Bus>,
     stop: Stop,
     ready: impl FnOnce(),
 ) -> Result<End> {
-    let line = run_tap(tap, lines, bus, stop, ready);
+    let line = run_tap(tap, lines, must_attach, bus, stop, ready);
     let Some(console) = &lines.console else { return line.await };
     let console = cli::connect::open(console, &tap.events, None)?;
     tokio::select! {
@@ -245,6 +286,7 @@ async fn run_taps(
 async fn run_tap(
     tap: &Tap,
     lines: &Lines,
+    must_attach: bool,
     bus: &RefCell<Bus>,
     stop: Stop,
     ready: impl FnOnce(),
@@ -255,6 +297,7 @@ async fn run_tap(
         None => {
             let mut sharing = Sharing::new(folder, "sniff", spec, &tap.clock, events).await;
             let device = cli::connect::open(spec, events, tunnel.attach("sniff"))?;
+            let device = if must_attach { Box::new(OnlyAttached(device)) } else { device };
             direct::run(tap, &*device, bus, &mut sharing, stop, ready).await
         }
         Some(listen) => {
@@ -263,6 +306,38 @@ async fn run_tap(
             let listener = listen.open(events, None);
             proxy::run(tap, &*device, &*listener, bus, &mut sharing, stop, ready).await
         }
+    }
+}
+
+/// A connector that goes through another uarttool or not at all.
+struct OnlyAttached(Box<dyn Connector>);
+
+impl Connector for OnlyAttached {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn prepare(&self) -> Pending<'_, Result<bool>> {
+        self.0.prepare()
+    }
+
+    fn connect(&self) -> Pending<'_, Result<Link>> {
+        Box::pin(async move {
+            let link = self.0.connect().await?;
+            match link.about.shared {
+                Some(_) => Ok(link),
+                None => {
+                    let text = format!("no uarttool holds {}", self.0.name());
+                    Err(Error::environment(text).with_help(
+                        "leave '--tap attach' away to hold it, or start the holder first",
+                    ))
+                }
+            }
+        })
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.0.is_persistent()
     }
 }
 

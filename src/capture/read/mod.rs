@@ -315,7 +315,7 @@ impl Reader {
 
     /// What is written beside the record that [`Reader::read`] has returned last, where the format holds
     /// remarks; several are lines. What [`crate::capture::CaptureFile`] says by itself is not among it, so that
-    /// it can be given to [`crate::capture::CaptureFile::record_with`] as it is.
+    /// it can be given to [`crate::capture::CaptureFile::record`] as it is.
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const LONGEST: usize = 103;
 /// What the folders' names begin with: those of programs, and those of what is kept about a run.
 pub const PREFIX: &str = "uarttool-launch-";
-/// See [`PREFIX`].
+/// See `PREFIX`.
 pub const RUN_PREFIX: &str = "uarttool-run-";
 
 /// Paths and port of one program. The folder goes away with it.
