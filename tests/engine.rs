@@ -392,7 +392,7 @@ fn the_evidence_of_a_failure_has_the_frames_and_says_what_was_wrong() {
     assert!(bad.contains("TST-01 test.bad: It is as it is."), "{bad}");
     assert!(bad.contains("again: uarttool again test.bad"), "{bad}");
     let crashed = kept(1);
-    assert!(crashed.contains("console: I (71) app: all is well"), "what came before the crash");
+    assert!(crashed.contains("MESSAGE=I (71) app: all is well"), "what came before the crash");
     assert!(crashed.contains("actual: its console says: Guru Meditation"), "{crashed}");
     assert_eq!(summary.finished[2].evidence, None);
 }

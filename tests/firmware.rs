@@ -216,9 +216,10 @@ fn a_killed_and_restarted_qemu_is_found_again() {
     tap.out.wait_for(from, "ARP, Announcement 192.168.100.2");
     assert!(tap.interrupt().success());
     assert!(tshark_count(&path, "arp") >= 2);
-    let comments = tshark(&path, &["-T", "fields", "-e", "frame.comment"]);
-    assert_eq!(lines_with(&comments, "link: lost").len(), 1, "{comments}");
-    assert_eq!(lines_with(&comments, "link: connected").len(), 2, "{comments}");
+    let entries = ["-Y", "systemd_journal", "-T", "fields", "-e", "_ws.col.Info"];
+    let entries = tshark(&path, &entries);
+    assert_eq!(lines_with(&entries, "link: lost").len(), 1, "{entries}");
+    assert_eq!(lines_with(&entries, "link: connected").len(), 2, "{entries}");
     assert_wireshark_is_happy(&path);
 }
 

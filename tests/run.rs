@@ -406,14 +406,16 @@ fn on_a_terminal_the_command_can_be_typed_to() {
 #[test]
 fn on_a_terminal_ctrl_c_comes_once_and_the_command_decides() {
     let place = Place::new();
-    let script =
-        r#"trap "echo hit" INT; for i in 1 2 3 4 5 6; do sleep 0.3; done; echo on; exit 6"#;
-    let output = on_a_terminal(&place, script, r"sleep 0.7; printf '\003'; sleep 2");
+    let typed = r#"while [ ! -e "$TMPDIR/ready" ]; do sleep 0.05; done; printf '\003'; sleep 3"#;
+    let script = r#"trap "echo hit" INT; touch "$TMPDIR/ready"
+                    for i in 1 2 3 4 5 6; do sleep 0.3; done; echo on; exit 6"#;
+    let output = on_a_terminal(&place, script, typed);
     let (stdout, _) = text(&output);
     assert_eq!(stdout.matches("hit\r\n").count(), 1, "{stdout}");
     assert!(stdout.contains("on\r\n"), "{stdout}");
     assert_eq!(output.status.code(), Some(6), "{stdout}");
-    let output = on_a_terminal(&place, "sleep 100", r"sleep 0.7; printf '\003'; sleep 1");
+    fs::remove_file(place.0.path().join("ready")).expect("it was ready");
+    let output = on_a_terminal(&place, r#"touch "$TMPDIR/ready"; sleep 100"#, typed);
     assert_eq!(output.status.code(), Some(130), "{}", text(&output).0);
 }
 
