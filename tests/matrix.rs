@@ -94,6 +94,13 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("mask-answered", &["ICM-15"]),
     ("quote-rewritten", &["ICM-09"]),
     ("redirect-believed", &["ICM-16"]),
+    // Fragments and UDP.
+    // TCP, opening.
+    // TCP, segments.
+    // TCP, closing.
+    // HTTP.
+    // Performance.
+    // Robustness.
 ];
 
 /// The tests to run for a list of ids: those themselves, and for an invariant what makes frames.

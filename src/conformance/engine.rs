@@ -382,7 +382,11 @@ async fn perform(trial: &mut Trial, test: &Test) -> Flow {
     }
     trial.take_seen();
     trial.seems_rebooted = false; // what was before is no matter of this test
-    (test.run)(trial).await?;
+    let flow = test.run(trial).await;
+    if trial.rig.probe.ended().is_none() {
+        trial.close_connections().await?;
+    }
+    flow?;
     trial.survives().await // and what is still on its way is this test's
 }
 

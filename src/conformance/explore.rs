@@ -1,6 +1,7 @@
 //! What has to be known before the first test: whether the device is there at all, how fast the line
 //! is, how long its frames may be, and what it does with a header that is longer.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,19 +33,20 @@ pub const LEAST_FRAME: usize = 60;
 const AFTER_FLUSH: Duration = Duration::from_millis(250);
 
 /// Waits until the device answers a ping, and says what was found out about it. A device that does not
-/// survive a closer look has died in [`Rig::died_of`]; `with_line` says whether that closer look, at
-/// what bad headers do, is needed.
+/// survive a closer look has died in [`Rig::died_of`]; `needs` says what the tests need, and so how close
+/// that look, at what bad headers do, for one, has to be.
 ///
 /// `tell` hears what is being done.
 pub async fn explore(
     rig: Rig,
     wait: Duration,
-    with_line: bool,
+    needs: &HashSet<Capability>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<(Rig, Vec<String>)> {
     let mut trial = Trial::of(rig, Severity::Report, None);
     let mut facts = Vec::new();
     let mut flow = look(&mut trial, wait, &mut facts, tell).await;
+    let with_line = needs.contains(&Capability::RawBytes);
     if flow.is_ok() && with_line && trial.rig.can(Capability::RawBytes) {
         tell("looking at what a bad header does");
         flow = look_at_line(&mut trial, &mut facts).await;

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod model;
 pub mod report;
 pub mod rig;
+pub mod script;
 pub mod seen;
 pub mod select;
 pub mod stimulus;

@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use bytes::Bytes;
+
 use super::rig::Capability;
+use super::script::Script;
 use super::trial::Trial;
 use crate::clock::Timestamp;
-use bytes::Bytes;
+use crate::error::{Category, Error};
 
 /// How much a requirement weighs; the heaviest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,8 +121,15 @@ pub struct Group {
     pub name: &'static str,
     /// What it is about.
     pub title: &'static str,
-    /// Its tests.
-    pub tests: &'static [Test],
+    /// Its tests, a part a file.
+    pub parts: &'static [&'static [Test]],
+}
+
+impl Group {
+    /// Its tests, in order.
+    pub fn tests(&self) -> impl Iterator<Item = &'static Test> + use<> {
+        self.parts.iter().copied().flatten()
+    }
 }
 
 /// What a test function returns: nothing, or why it could not go on.
@@ -180,6 +190,15 @@ impl About {
 /// A test's function.
 pub type Run = fn(&mut Trial) -> Running<'_>;
 
+/// What a test does.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// A function.
+    Function(Run),
+    /// A packet script.
+    Script(&'static str),
+}
+
 /// One test.
 #[derive(Clone, Copy)]
 pub struct Test {
@@ -189,14 +208,33 @@ pub struct Test {
     pub needs: Option<Capability>,
     /// It leaves something behind in the device: such tests come last.
     pub is_last: bool,
-    /// The test.
-    pub run: Run,
+    /// What it does.
+    pub body: Body,
 }
 
 impl Test {
     /// A test that needs nothing and leaves nothing behind.
     pub const fn new(about: About, run: Run) -> Self {
-        Test { about, needs: None, is_last: false, run }
+        Test { about, needs: None, is_last: false, body: Body::Function(run) }
+    }
+
+    /// The same as a packet script.
+    pub const fn script(about: About, text: &'static str) -> Self {
+        Test { about, needs: None, is_last: false, body: Body::Script(text) }
+    }
+
+    /// Runs it.
+    pub async fn run(&self, trial: &mut Trial) -> Flow {
+        match self.body {
+            Body::Function(run) => run(trial).await,
+            Body::Script(text) => {
+                let script = Script::parse(text).map_err(|problem| {
+                    let text = format!("the script of {}: {problem}", self.about.name);
+                    Halt::Error(Error::new(Category::Internal, text))
+                })?;
+                script.run(trial).await
+            }
+        }
     }
 
     /// The same, for devices and surroundings that have `capability`.

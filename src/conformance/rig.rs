@@ -41,6 +41,18 @@ pub enum Capability {
     RawBytes,
     /// The line can be left and met again.
     Reconnect,
+    /// Fragments are put together.
+    Reassembly,
+    /// They are not.
+    NoReassembly,
+    /// UDP is sent back from the echo port.
+    UdpEcho,
+    /// TCP is sent back from the echo port.
+    TcpEcho,
+    /// A web server listens.
+    Http,
+    /// Its connections serve several requests.
+    KeepAlive,
 }
 
 impl Capability {
@@ -52,6 +64,12 @@ impl Capability {
             }
             Capability::RawBytes => "needs a line that is a stream of bytes",
             Capability::Reconnect => "needs a stream of bytes of our own, to be left and met again",
+            Capability::Reassembly => "the device does not put fragments together",
+            Capability::NoReassembly => "the device puts fragments together",
+            Capability::UdpEcho => "needs a UDP echo service; name its port with '--echo-port'",
+            Capability::TcpEcho => "needs a TCP echo service; name its port with '--echo-port'",
+            Capability::Http => "needs a web server; name its port with '--http-port'",
+            Capability::KeepAlive => "its web server serves one request a connection",
         }
     }
 }
@@ -102,6 +120,29 @@ pub struct Target {
     pub is_max_declared: bool,
     /// The line's rate in baud, if the user said it.
     pub line_rate: Option<u32>,
+    /// Which ports are for what.
+    pub ports: Ports,
+    /// What the device is said to have: where it has it not, that is a failure.
+    pub declared: Vec<Capability>,
+}
+
+/// The ports that tests speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Where a web server listens (TCP).
+    pub http: u16,
+    /// Where nobody listens (TCP).
+    pub closed_tcp: u16,
+    /// Where nobody listens (UDP).
+    pub closed_udp: u16,
+    /// Where what comes is sent back (UDP and TCP).
+    pub echo: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Ports { http: 80, closed_tcp: 81, closed_udp: 40009, echo: 7 }
+    }
 }
 
 /// The line's speed.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::checksum::{self, Sum};
 use crate::clock::Timestamp;
-use crate::proto::{MacAddr, arp, be16, be32, ipv4_at, mac_at};
+use crate::proto::{MacAddr, arp, be16, be32, ipv4_at, mac_at, tcp, tcp_options};
 
 /// Where the IPv4 header begins in a frame.
 const IP: usize = 14;
@@ -67,9 +67,57 @@ pub struct TcpView<'a> {
     pub destination: u16,
     /// Sequence number.
     pub seq: u32,
+    /// Acknowledgment number.
+    pub ack: u32,
+    /// The four reserved bits.
+    pub reserved: u8,
     /// The flags.
     pub flags: u8,
+    /// Window, as it stands there.
+    pub window: u16,
+    /// Urgent pointer.
+    pub urgent: u16,
+    /// The options.
+    pub options: &'a [u8],
     /// The data.
+    pub data: &'a [u8],
+}
+
+impl TcpView<'_> {
+    /// Whether all of these flags are set.
+    pub fn has(&self, flags: u8) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// The sequence number behind it: SYN and FIN count (RFC 9293 section 3.4).
+    pub fn end(&self) -> u32 {
+        let signs = u32::from(self.has(tcp::SYN)) + u32::from(self.has(tcp::FIN));
+        self.seq.wrapping_add(self.data.len() as u32).wrapping_add(signs)
+    }
+
+    /// The bytes of the option of that kind, without kind and length.
+    pub fn option(&self, kind: u8) -> Option<&[u8]> {
+        let found = tcp_options::each(self.options).map(|(_, option)| option);
+        let mut found = found.filter(|option| option.first() == Some(&kind));
+        found.next().map(|option| option.get(2..).unwrap_or_default())
+    }
+
+    /// The maximum segment size, if it says one.
+    pub fn mss(&self) -> Option<u16> {
+        self.option(2).and_then(|value| be16(value, 0))
+    }
+}
+
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpView<'a> {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Checksum, as it stands there.
+    pub checksum: u16,
+    /// The data, as far as the header says.
     pub data: &'a [u8],
 }
 
@@ -145,8 +193,25 @@ impl Seen {
             source: be16(ip.payload, 0)?,
             destination: be16(ip.payload, 2)?,
             seq: be32(ip.payload, 4)?,
+            ack: be32(ip.payload, 8)?,
+            reserved: ip.payload.get(12)? & 15,
             flags: *ip.payload.get(13)?,
+            window: be16(ip.payload, 14)?,
+            urgent: be16(ip.payload, 18)?,
+            options: ip.payload.get(20..data).unwrap_or_default(),
             data: ip.payload.get(data..).filter(|_| data >= 20)?,
+        })
+    }
+
+    /// The UDP datagram, if it is whole.
+    pub fn udp(&self) -> Option<UdpView<'_>> {
+        let ip = self.ip().filter(|ip| ip.protocol == 17 && ip.offset == 0 && ip.flags & 1 == 0)?;
+        let length = usize::from(be16(ip.payload, 4)?);
+        Some(UdpView {
+            source: be16(ip.payload, 0)?,
+            destination: be16(ip.payload, 2)?,
+            checksum: be16(ip.payload, 6)?,
+            data: ip.payload.get(8..length)?,
         })
     }
 
@@ -183,7 +248,9 @@ mod tests {
         assert!(echo.is_icmp(8));
         assert_eq!(echo.transport_checksum(), Some(true));
         let syn = seen(samples::syn());
-        assert_eq!(syn.tcp().map(|tcp| tcp.flags), Some(2));
+        let segment = syn.tcp().expect("TCP");
+        assert_eq!((segment.flags, segment.mss()), (2, Some(1460)));
+        assert_eq!(segment.end(), segment.seq + 1);
         assert_eq!(syn.transport_checksum(), Some(true));
         assert!(seen(samples::arp_request()).arp().is_some());
     }
@@ -199,7 +266,8 @@ mod tests {
                 }
                 let seen = seen(bytes.clone());
                 let _ = (seen.destination(), seen.source(), seen.arp(), seen.ip());
-                let _ = (seen.icmp(), seen.tcp(), seen.transport_checksum());
+                let _ = (seen.icmp(), seen.udp(), seen.transport_checksum());
+                let _ = seen.tcp().map(|tcp| (tcp.mss(), tcp.end()));
             }
         }
     }

@@ -181,7 +181,7 @@ pub fn nearest(word: &str) -> String {
 }
 
 /// How many letters have to be changed, added or left out.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

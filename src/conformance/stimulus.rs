@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::seen::Seen;
-use crate::craft::layers::{Arp, Checksum, Ethernet, Icmp, Ipv4, Udp};
+use crate::craft::layers::{Arp, Checksum, Ethernet, Icmp, Ipv4, Tcp, Udp};
 use crate::proto::{MacAddr, arp, icmp};
 
 /// An echo request with all its layers.
@@ -90,6 +90,59 @@ impl Datagram {
     /// The frame.
     pub fn frame(&self) -> Vec<u8> {
         self.eth.frame(&self.packet())
+    }
+}
+
+/// A TCP segment with all its layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Ethernet.
+    pub eth: Ethernet,
+    /// IPv4.
+    pub ip: Ipv4,
+    /// TCP.
+    pub tcp: Tcp,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+impl Segment {
+    /// The IPv4 packet.
+    pub fn packet(&self) -> Vec<u8> {
+        self.ip.packet(&self.tcp.segment(self.ip.source, self.ip.destination, &self.data))
+    }
+
+    /// The frame.
+    pub fn frame(&self) -> Vec<u8> {
+        self.eth.frame(&self.packet())
+    }
+
+    /// The same with another TCP header.
+    #[must_use]
+    pub fn tcp(mut self, change: impl FnOnce(&mut Tcp)) -> Self {
+        change(&mut self.tcp);
+        self
+    }
+
+    /// The same with another IPv4 header.
+    #[must_use]
+    pub fn ip(mut self, change: impl FnOnce(&mut Ipv4)) -> Self {
+        change(&mut self.ip);
+        self
+    }
+
+    /// The same with this data.
+    #[must_use]
+    pub fn data(mut self, data: &[u8]) -> Self {
+        self.data = data.to_vec();
+        self
+    }
+
+    /// Whether `seen` goes the other way between the same ports.
+    pub fn is_answered_by(&self, seen: &Seen) -> bool {
+        seen.tcp().is_some_and(|tcp| {
+            (tcp.source, tcp.destination) == (self.tcp.destination, self.tcp.source)
+        })
     }
 }
 

@@ -7,22 +7,26 @@
 //! has not survived the stimulus, which is a failure: that it answered before was seen to.
 
 mod checks;
+mod connections;
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::model::{Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
 use super::rig::{Capability, Rig, connect_within};
 use super::seen::Seen;
 use super::stimulus::{Datagram, ECHO_HEADERS, Echo};
+use crate::clock::Timestamp;
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
 use crate::probe::Identity;
 use crate::proto::{MacAddr, icmp};
 use crate::record::{Body, FramingError, Record};
 pub use checks::{compare, is_reaction, said};
+use connections::Connections;
 
 /// How long an answer may take on an idle line.
 pub const ANSWER: Duration = Duration::from_secs(1);
@@ -61,6 +65,7 @@ pub struct Trial {
     has_died: bool,
     /// How often it was away, and came back.
     pub outages: u32,
+    connections: Connections,
 }
 
 impl Trial {
@@ -85,6 +90,7 @@ impl Trial {
             seems_rebooted: false,
             has_died: false,
             outages: 0,
+            connections: Connections::default(),
         }
     }
 
@@ -179,6 +185,8 @@ impl Trial {
         self.rig.probe.hold_answers(false);
         self.queued += frame.len() + 2;
         self.rig.invariants.sent(frame);
+        let bytes = Bytes::copy_from_slice(frame);
+        self.connections.sent(&Seen { time: Timestamp::default(), bytes });
         self.rig.probe.send(frame.to_vec()).await?;
         Ok(())
     }
@@ -230,6 +238,7 @@ impl Trial {
                 let time = record.time.map(|span| span.last).unwrap_or_default();
                 let seen = Seen { time, bytes };
                 self.rig.invariants.received(&seen);
+                self.connections.received(&seen);
                 if self.seen.len() < MOST_FRAMES && !self.is_sentinels(&seen) {
                     self.seen.push(seen.clone());
                 }
@@ -255,6 +264,16 @@ impl Trial {
     pub async fn listen(&mut self, time: Duration) -> Flow {
         let deadline = Instant::now() + time;
         self.take_until(deadline, |_| false).await.map(|_| ())
+    }
+
+    /// Listens until something comes, for at most so long.
+    pub async fn listen_for_one(&mut self, time: Duration) -> Flow<bool> {
+        self.take_until(Instant::now() + time, |_| true).await
+    }
+
+    /// The weight of the test.
+    pub fn severity(&self) -> Severity {
+        self.severity
     }
 
     /// Listens until a frame is as `wanted`, for at most `base` on an idle line.

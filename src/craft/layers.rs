@@ -195,6 +195,73 @@ impl Udp {
     }
 }
 
+/// A TCP header (RFC 9293 section 3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgment number.
+    pub ack: u32,
+    /// Header length in words of 4 bytes; `None` is what the options make it.
+    pub data_offset: Option<u8>,
+    /// The four reserved bits.
+    pub reserved: u8,
+    /// The eight flags, as in [`crate::proto::tcp`].
+    pub flags: u8,
+    /// Window.
+    pub window: u16,
+    /// Checksum.
+    pub checksum: Checksum,
+    /// Urgent pointer.
+    pub urgent: u16,
+    /// Options; padded with zeros to whole words.
+    pub options: Vec<u8>,
+}
+
+impl Tcp {
+    /// A plain header from port to port, without flags.
+    pub const fn new(source: u16, destination: u16) -> Self {
+        Tcp {
+            source,
+            destination,
+            seq: 0,
+            ack: 0,
+            data_offset: None,
+            reserved: 0,
+            flags: 0,
+            window: 0,
+            checksum: Checksum::Right,
+            urgent: 0,
+            options: Vec::new(),
+        }
+    }
+
+    /// The segment with `data` between these addresses.
+    pub fn segment(&self, source: Ipv4Addr, destination: Ipv4Addr, data: &[u8]) -> Vec<u8> {
+        let header = 20 + self.options.len().div_ceil(4) * 4;
+        let offset = self.data_offset.unwrap_or((header / 4) as u8);
+        let mut segment = Vec::with_capacity(header + data.len());
+        segment.extend(self.source.to_be_bytes());
+        segment.extend(self.destination.to_be_bytes());
+        segment.extend(self.seq.to_be_bytes());
+        segment.extend(self.ack.to_be_bytes());
+        segment.extend([offset << 4 | self.reserved & 15, self.flags]);
+        segment.extend(self.window.to_be_bytes());
+        segment.extend([0, 0]);
+        segment.extend(self.urgent.to_be_bytes());
+        segment.extend_from_slice(&self.options);
+        segment.resize(header, 0);
+        segment.extend_from_slice(data);
+        let sum = Sum::pseudo(source, destination, 6, segment.len()).plus(&segment).finish();
+        segment[16..18].copy_from_slice(&self.checksum.value(sum).to_be_bytes());
+        segment
+    }
+}
+
 /// An ARP message with every field (RFC 826), for addresses of 6 and 4 bytes whatever it claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arp {
@@ -281,6 +348,19 @@ mod tests {
         assert_eq!(packet[..4], [0x6f, 0, 0, 19]);
         assert_eq!(packet[6..12], [0x9f, 0xfd, 64, 200, 0x12, 0x34]);
         assert_eq!(packet[20..], [1, 1, 1, 0, b'x']);
+        let tcp = Tcp {
+            data_offset: Some(3),
+            reserved: 5,
+            flags: 0xc2,
+            checksum: Checksum::Exact(0xabcd),
+            urgent: 0xffff,
+            options: vec![2, 4, 5],
+            ..Tcp::new(1, 2)
+        };
+        let segment = tcp.segment(A, B, b"x");
+        assert_eq!(segment[12..], [0x35, 0xc2, 0, 0, 0xab, 0xcd, 255, 255, 2, 4, 5, 0, b'x']);
+        let right = Tcp { checksum: Checksum::Right, ..tcp }.segment(A, B, b"x");
+        assert_eq!(Sum::pseudo(A, B, 6, right.len()).plus(&right).finish(), 0);
         let udp = Udp { length: Some(200), checksum: Checksum::Exact(0), ..Udp::new(1, 2) };
         assert_eq!(udp.datagram(A, B, b"abc"), [0, 1, 0, 2, 0, 200, 0, 0, b'a', b'b', b'c']);
     }

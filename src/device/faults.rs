@@ -123,6 +123,13 @@ pub enum Fault {
     ArpMirrored,
     /// `ip-mirrored`.
     IpMirrored,
+    // Fragments and UDP: X60 to X79.
+    // TCP, opening: X80 to X99.
+    // TCP, segments: X100 to X119.
+    // TCP, closing: X120 to X139.
+    // HTTP: X140 to X159.
+    // Performance: X160 to X179.
+    // Robustness: X180 to X199.
 }
 
 /// What is known about a fault.
@@ -353,31 +360,40 @@ pub static ALL: &[Info] = &[
         "answers ARP whatever its types and lengths say, and leaves them as they came"),
     info(Fault::IpMirrored, "X51", "ip-mirrored", Layer::Frame,
         "answers pings whatever the lengths in their IP header say, and leaves those as they came"),
+    // Fragments and UDP.
+    // TCP, opening.
+    // TCP, segments.
+    // TCP, closing.
+    // HTTP.
+    // Performance.
+    // Robustness.
 ];
 
 /// A set of faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults(u128);
+pub struct Faults([u128; 2]);
 
 impl Faults {
     /// No fault.
     pub const fn none() -> Self {
-        Faults(0)
+        Faults([0; 2])
     }
 
     /// Just this one.
     pub const fn only(fault: Fault) -> Self {
-        Faults(1 << fault as u32)
+        let mut faults = Faults::none();
+        faults.add(fault);
+        faults
     }
 
     /// Adds one.
-    pub fn add(&mut self, fault: Fault) {
-        self.0 |= 1 << fault as u32;
+    pub const fn add(&mut self, fault: Fault) {
+        self.0[fault as usize / 128] |= 1 << (fault as usize % 128);
     }
 
     /// Whether it is in the set.
     pub const fn has(self, fault: Fault) -> bool {
-        self.0 & 1 << fault as u32 != 0
+        self.0[fault as usize / 128] & 1 << (fault as usize % 128) != 0
     }
 }
 

@@ -1,5 +1,6 @@
 //! The judge in process, in virtual time, on the built-in device.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use uarttool::conformance::engine::{self, Plan, Surroundings};
 use uarttool::conformance::event::Summary;
 use uarttool::conformance::explore::explore;
 use uarttool::conformance::model::Test;
-use uarttool::conformance::rig::{Restart, Rig, Target};
+use uarttool::conformance::rig::{Capability, Ports, Restart, Rig, Target};
 use uarttool::endpoint::{Connector, Pending, Spec};
 use uarttool::error::Result;
 use uarttool::event::Events;
@@ -51,11 +52,20 @@ pub fn run_beside(endpoint: &str, plan: &Plan, beside: Beside) -> Summary {
         let probe =
             Probe::new(link, &spec.options, identity, tokio_clock(), events, Bus::default());
         let max_frame = spec.options.max_frame;
-        let target = Target { identity, max_frame, is_max_declared: false, line_rate: None };
+        let target = Target {
+            identity,
+            max_frame,
+            is_max_declared: false,
+            line_rate: None,
+            ports: Ports::default(),
+            declared: Vec::new(),
+        };
         let switch: Box<dyn Restart> = Box::new(Switch(sim.clone()));
         let switch = Some(switch).filter(|_| !beside.has_no_switch);
         let rig = Rig::new(probe, Box::new(sim), switch, target, 1.0, plan.seed);
-        let (rig, facts) = explore(rig, Duration::from_secs(10), true, &mut |_| {}).await?;
+        let mut needs: HashSet<_> = plan.tests.iter().filter_map(|test| test.needs).collect();
+        needs.insert(Capability::RawBytes);
+        let (rig, facts) = explore(rig, Duration::from_secs(10), &needs, &mut |_| {}).await?;
         let (_stopper, unstopped) = stop::pair();
         let mut stop = beside.stop.unwrap_or(unstopped);
         let Beside { console, program, .. } = beside;

@@ -19,7 +19,7 @@ use crate::conformance::engine::{self, Plan, Surroundings};
 use crate::conformance::event::{Standing, Summary};
 use crate::conformance::ledger::Ledger;
 use crate::conformance::model;
-use crate::conformance::rig::{Capability, Restart, Rig, Target, connect_within};
+use crate::conformance::rig::{Ports, Restart, Rig, Target, connect_within};
 use crate::conformance::{catalogue, explore};
 use crate::endpoint::memory;
 use crate::error::{Category, Error, Result};
@@ -82,6 +82,8 @@ impl Job {
             max_frame: tunnel.spec.options.max_frame,
             is_max_declared,
             line_rate: args.run.line_rate.filter(|rate| *rate > 0),
+            ports: Ports::default(),
+            declared: Vec::new(),
         };
         let ledger = args.ledger(is_virtual)?;
         Ok(Job { is_virtual, args, tests, tunnel, target, ledger, named })
@@ -204,8 +206,8 @@ impl Job {
         }
         rig.boot_time = self.args.launch.wait;
         rig.is_thorough = self.args.selection.extended || self.args.selection.long;
-        let with_line = self.tests.iter().any(|test| test.needs == Some(Capability::RawBytes));
-        let explored = explore::explore(rig, deadline - Instant::now(), with_line, tell);
+        let needs = self.tests.iter().filter_map(|test| test.needs).collect();
+        let explored = explore::explore(rig, deadline - Instant::now(), &needs, tell);
         match &program {
             Some(program) => program.or_its_end(explored).await,
             None => explored.await,

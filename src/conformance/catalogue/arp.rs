@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 pub static ARP: Group = Group {
     name: "arp",
     title: "ARP",
-    tests: &[
+    parts: &[&[
         Test::new(row(("ARP-01", "arp.request-broadcast"), (Must, Smoke, Stack), "RFC 826; RFC 5227 §2.6",
             "A question for the device's address gets one reply, to the asker alone, that says where the device is."),
             |t| Box::pin(request_broadcast(t))),
@@ -68,7 +68,7 @@ pub static ARP: Group = Group {
         Test::new(row(("ARP-16", "arp.table-pressure"), (Must, Extended, Stack), "RFC 826; docs/line.md#receivers R14",
             "Sixty-four neighbours are answered, and the static entry stays."),
             |t| Box::pin(table_pressure(t))).last(),
-    ],
+    ]],
 };
 
 /// A question from us for the device.

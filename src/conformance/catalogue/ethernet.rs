@@ -14,7 +14,7 @@ use crate::proto::MacAddr;
 pub static ETHERNET: Group = Group {
     name: "ethernet",
     title: "Ethernet",
-    tests: &[
+    parts: &[&[
         Test::new(row(("ETH-01", "ethernet.dst-other-unicast"), (Should, Core, Driver),
             "docs/line.md#receivers R13; docs/line.md#addresses",
             "A frame to another station's address is passed over, since no hardware filters it out."),
@@ -40,7 +40,7 @@ pub static ETHERNET: Group = Group {
         Test::new(row(("ETH-08", "ethernet.tx-frame-sanity"), (Must, Smoke, Driver), "docs/line.md#framing; docs/line.md#limits; RFC 894",
             "What the device sends has a sane length, its own source address and a known destination."),
             |t| Box::pin(tx_frame_sanity(t))),
-    ],
+    ]],
 };
 
 async fn dst_other_unicast(t: &mut Trial) -> Flow {

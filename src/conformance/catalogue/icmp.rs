@@ -30,7 +30,7 @@ const MASK_REPLY: u8 = 18;
 pub static ICMP: Group = Group {
     name: "icmp",
     title: "ICMP",
-    tests: &[
+    parts: &[&[
         Test::new(row(("ICM-01", "icmp.echo-basic"), (Must, Smoke, Stack), "RFC 792; RFC 1122 §3.2.2.6",
             "An echo request is answered once, with its identifier, sequence number and data."),
             |t| Box::pin(echo_basic(t))),
@@ -82,7 +82,7 @@ pub static ICMP: Group = Group {
         Test::new(row(("ICM-17", "icmp.unsolicited-reply"), (Must, Extended, Stack), "RFC 1122 §3.2.2.6",
             "An echo reply that nobody asked for is not answered."),
             |t| Box::pin(unsolicited_reply(t))),
-    ],
+    ]],
 };
 
 async fn echo_basic(t: &mut Trial) -> Flow {

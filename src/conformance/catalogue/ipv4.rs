@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 pub static IPV4: Group = Group {
     name: "ipv4",
     title: "IPv4",
-    tests: &[
+    parts: &[&[
         Test::new(row(("IP4-01", "ipv4.header-checksum-bad"), (Must, Smoke, Stack), "RFC 1122 §3.2.1.2",
             "A packet whose header checksum is wrong is discarded in silence."),
             |t| Box::pin(header_checksum_bad(t))),
@@ -75,7 +75,7 @@ pub static IPV4: Group = Group {
         Test::new(row(("IP4-19", "ipv4.id-field"), (Must, Extended, Stack), "RFC 6864 §4.3",
             "Packets that may be fragmented carry identifications that differ."),
             |t| Box::pin(id_field(t))),
-    ],
+    ]],
 };
 
 /// An echo request with a changed IPv4 header has to be passed over in silence.

@@ -30,7 +30,7 @@ const MS: Duration = Duration::from_millis(1);
 pub static LINK: Group = Group {
     name: "link",
     title: "link and framing",
-    tests: &[
+    parts: &[&[
         Test::new(row(("LNK-01", "link.len-zero"), (Must, Smoke, Driver), "docs/line.md#receivers R3; docs/line.md#bad-lengths",
             "A header that announces no bytes does not keep the next frame from being taken."),
             |t| Box::pin(len_zero(t))).needs(Capability::RawBytes),
@@ -91,7 +91,7 @@ pub static LINK: Group = Group {
         Test::new(row(("LNK-20", "link.boot-noise"), (Should, Extended, Driver), "docs/line.md#receivers R12; docs/line.md#data-only",
             "From the first byte after a start the line carries frames and nothing else."),
             |t| Box::pin(boot_noise(t))).needs(Capability::Restart),
-    ],
+    ]],
 };
 
 /// A frame behind its header.
