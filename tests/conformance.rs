@@ -415,3 +415,87 @@ fn a_launched_program_that_ends_is_named_with_its_last_words() {
     let output = run(["conformance", "--launch-file", path, "icmp"]);
     assert!(text(&output).1.contains("ended with exit status 8"), "{}", text(&output).1);
 }
+
+/// A folder with a suite file, and its path.
+fn suite(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.toml");
+    std::fs::write(&path, text).expect("written");
+    (folder, path.display().to_string())
+}
+
+#[test]
+fn a_test_that_is_shown_runs_unchanged_from_a_file() {
+    let (code, shown) = judge(&["show", "tcp.rst-in-window"]);
+    assert_eq!(code, 0);
+    assert!(shown.contains("\nsend    tcp R  seq=1101\n"), "{shown}");
+    let (_folder, path) = suite(&shown);
+    let (code, stdout) = judge(&["-d", "sim", &path]);
+    assert_eq!((code, bad_lines(&stdout)), (0, vec![]), "{stdout}");
+    assert!(stdout.contains("Starting 1 test against sim"), "{stdout}");
+    let (code, stdout) = judge(&["-d", "sim,fault=any-rst-closes", "--order", "3", &path]);
+    assert_eq!((code, bad_lines(&stdout)), (1, vec!["FAIL tcp.rst-in-window".to_owned()]));
+    let told = stdout.split_once("FAIL tcp.rst-in-window (mine.toml:3, must").expect("a report").1;
+    assert!(told.contains("expected line 5: expect tcp A seq=sa.end"), "{told}");
+    assert!(told.contains("conformance "), "{told}");
+    let again = format!(
+        "again uarttool conformance {path} -d sim,fault=any-rst-closes --order 3 tcp.rst-in-window"
+    );
+    assert!(told.contains(&again), "{told}");
+    let output = run(["conformance", "check", &path]);
+    assert_eq!(text(&output), (String::new(), format!("{path}: 1 test, all good\n")));
+}
+
+#[test]
+fn a_suite_has_its_own_target_and_stands_beside_the_built_in_tests() {
+    let one = "suite = 1\n[target]\ndevice = \"sim,fault=echo-id-swapped,max-frame=600\"\nline-rate = 921600\n\
+               [[test]]\nid = \"same-id\"\npackets = '''\nsend icmp echo id=0x1234\n\
+               expect icmp echo-reply icmp.id=0x1234 within 200ms\n'''\n\
+               [[test]]\nid = \"closed\"\nseverity = \"should\"\npackets = '''\nsend udp closed data=\"x\" as it\n\
+               expect icmp unreachable code=3 quote=it\n'''\n";
+    let (_folder, path) = suite(one);
+    let (code, stdout) = judge(&[&path, "--order", "fixed"]);
+    assert_eq!((code, bad_lines(&stdout)), (1, vec!["FAIL mine.same-id".to_owned()]), "{stdout}");
+    assert!(stdout.contains("icmp.id is 13330, not 4660"), "{stdout}");
+    assert!(stdout.contains("frames of up to 600 bytes"), "{stdout}");
+    let count =
+        |args: &[&str]| judge(&[&["--list", path.as_str()], args].concat()).1.lines().count();
+    assert_eq!((count(&[]), count(&["mine.closed"]), count(&["LNK-01"])), (2, 1, 3));
+    assert_eq!((count(&["-E", "severity:should"]), count(&["-E", "group:mine"])), (1, 2));
+    let (code, stdout) = judge(&["-d", "sim", &path, "mine.closed"]);
+    assert_eq!((code, bad_lines(&stdout)), (0, vec![]), "the flag comes before the file: {stdout}");
+}
+
+#[test]
+fn what_is_wrong_with_a_suite_ends_it_with_2() {
+    for (text, expected) in [
+        (
+            "suite = 1\n[[test]]\nid = \"a\"\npackets = '''\nping\nexpect tpc S\n'''\n",
+            ": line 6, column 8: 'tpc' is no message",
+        ),
+        ("suite = 1\n[target]\ndevise = \"x\"\n", ": line 3: unknown field `devise`"),
+        (
+            "suite = 1\n[target]\nmax-frame = 7\n[[test]]\nid=\"a\"\npackets=\"ping\"\n",
+            "max-frame '7'",
+        ),
+    ] {
+        let (_folder, path) = suite(text);
+        for args in [vec!["conformance", "-d", "sim", &path], vec!["conformance", "check", &path]] {
+            let output = run(args);
+            let stderr = self::text(&output).1;
+            assert_eq!(output.status.code(), Some(2), "{stderr}");
+            assert!(stderr.starts_with(&format!("uarttool: bad suite {path}: ")), "{stderr}");
+            assert!(stderr.contains(expected), "{stderr}");
+        }
+    }
+    let output = run(["conformance", "-d", "sim", "./nowhere.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output).1.contains("cannot read the suite ./nowhere.toml: no such file"),
+        "{:?}",
+        text(&output).1
+    );
+    let output = run(["conformance", "show", "tpc"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).1.contains("there is no test, id or group 'tpc'; did you mean 'tcp'?"));
+}

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::conformance::document::problem;
 use crate::endpoint::spec::{self, Spec};
 use crate::error::{Error, Result};
 use crate::proto::MacAddr;
@@ -41,6 +42,8 @@ pub struct Target {
     pub framing: Option<String>,
     /// The largest frame in bytes.
     pub max_frame: Option<usize>,
+    /// The line's rate in baud.
+    pub line_rate: Option<u32>,
     /// Our IPv4 address.
     pub host_ip: Option<Ipv4Addr>,
     /// Our Ethernet address.
@@ -71,8 +74,8 @@ impl Config {
         let mut target = parse(&text).map_err(|what| {
             Error::usage(format!("bad configuration in {}: {what}", path.display()))
         })?;
-        if let (Some(device), Some(folder)) = (&mut target.device, path.parent()) {
-            *device = relative_to(device, folder);
+        if let Some(folder) = path.parent() {
+            target.place_in(folder);
         }
         Ok(Config { path: Some(path), target })
     }
@@ -90,36 +93,61 @@ fn relative_to(device: &str, folder: &Path) -> String {
 
 /// Parses and checks; the error names the line and the part that is wrong.
 fn parse(text: &str) -> Result<Target, String> {
-    let document: Document = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
-        let what = error.message().replace('\n', " ");
-        line.map_or(what.clone(), |line| format!("line {line}: {what}"))
-    })?;
+    let document: Document = toml::from_str(text).map_err(|error| problem(text, &error))?;
     let target = document.target;
-    if let Some(device) = &target.device {
-        if device.starts_with("exec:") {
-            return Err(
-                "a configuration that was found may not start programs: give 'exec:' with '-d'"
-                    .to_owned(),
-            );
-        }
-        if device != "auto" && !device.starts_with("auto,") {
-            Spec::parse(device).map_err(|error| error.chain())?;
-        }
+    if target.device.as_ref().is_some_and(|device| device.starts_with("exec:")) {
+        return Err(
+            "a configuration that was found may not start programs: give 'exec:' with '-d'"
+                .to_owned(),
+        );
     }
-    if let Some(name) = &target.framing {
-        spec::parse_framing(name)?;
-    }
-    if let Some(bytes) = target.max_frame {
-        spec::parse_max_frame(&bytes.to_string())?;
-    }
-    for mac in [&target.host_mac, &target.device_mac].into_iter().flatten() {
-        super::args::parse_mac(mac)?;
-    }
+    target.check()?;
     Ok(target)
 }
 
 impl Target {
+    /// Whether every value makes sense; otherwise which does not.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(device) = &self.device
+            && device != "auto"
+            && !device.starts_with("auto,")
+        {
+            Spec::parse(device).map_err(|error| error.chain())?;
+        }
+        if let Some(name) = &self.framing {
+            spec::parse_framing(name)?;
+        }
+        if let Some(bytes) = self.max_frame {
+            spec::parse_max_frame(&bytes.to_string())?;
+        }
+        for mac in [&self.host_mac, &self.device_mac].into_iter().flatten() {
+            super::args::parse_mac(mac)?;
+        }
+        Ok(())
+    }
+
+    /// What is not said here, as `other` says it.
+    #[must_use]
+    pub fn or(self, other: Target) -> Target {
+        Target {
+            device: self.device.or(other.device),
+            framing: self.framing.or(other.framing),
+            max_frame: self.max_frame.or(other.max_frame),
+            line_rate: self.line_rate.or(other.line_rate),
+            host_ip: self.host_ip.or(other.host_ip),
+            host_mac: self.host_mac.or(other.host_mac),
+            device_ip: self.device_ip.or(other.device_ip),
+            device_mac: self.device_mac.or(other.device_mac),
+        }
+    }
+
+    /// Makes a relative path in the endpoint one from `folder`.
+    pub fn place_in(&mut self, folder: &Path) {
+        if let Some(device) = &mut self.device {
+            *device = relative_to(device, folder);
+        }
+    }
+
     /// The framing, which was checked when the file was read.
     pub fn framing(&self) -> Option<&'static crate::framing::Framing> {
         self.framing.as_deref().and_then(|name| spec::parse_framing(name).ok())

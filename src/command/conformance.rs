@@ -4,8 +4,10 @@ mod args;
 mod job;
 mod output;
 mod started;
+mod suites;
 mod surroundings;
 
+use args::Action;
 pub use args::ConformanceArgs;
 
 use crate::cli::launch::refuse_sim;
@@ -17,7 +19,13 @@ use job::Job;
 
 /// Runs the command.
 pub fn run(args: ConformanceArgs) -> Result<Verdict> {
-    let tests = args.selection().tests();
+    match &args.action {
+        Some(Action::Show { names }) => return suites::show(names),
+        Some(Action::Check { files }) => return suites::check(files),
+        None => {}
+    }
+    let suites = suites::Suites::open(&args)?;
+    let tests = args.selection(suites.tests.clone())?.tests();
     if args.selection.list {
         return output::list(&tests);
     }
@@ -30,7 +38,7 @@ pub fn run(args: ConformanceArgs) -> Result<Verdict> {
             "names, '-E' and the tier have to agree; 'uarttool conformance --list --long' shows all tests",
         ));
     }
-    let config = target::config()?;
+    let config = suites.over(target::config()?);
     let has_device = args.tunnel.device.is_some() || config.target.device.is_some();
     if let Some(launch) = args.launch.plan(has_device)? {
         refuse_sim(args.tunnel.device.as_deref())?;

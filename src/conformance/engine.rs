@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use super::artifacts::Artifacts;
 use super::catalogue;
-use super::event::{Event, Finished, Opening, Standing, Summary};
+use super::event::{Event, Finished, Habit, Opening, Standing, Summary};
 use super::invariants::Violation;
 use super::ledger::Ledger;
 use super::model::{About, Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
 use super::rig::{Capability, Rig};
+use super::stack;
 use super::trial::Trial;
 use crate::analysis::console::{self, Finding};
 use crate::bus::Inbox;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub fail_fast: bool,
     /// Known deviations.
     pub ledger: Ledger,
+    /// What the recognised stack is known for.
+    pub habits: Option<stack::Known>,
     /// Where evidence goes.
     pub artifacts: Option<Artifacts>,
     /// The endpoint, for people.
@@ -68,6 +71,14 @@ impl Plan {
             tests.sort_by_key(|test| test.is_last);
         }
         tests
+    }
+
+    /// Why the recognised stack fails a test so, if that is known.
+    fn habit(&self, about: &About, outcome: &Outcome) -> Option<Habit> {
+        let known = self.habits.as_ref().filter(|_| outcome.verdict == Verdict::Fail)?;
+        let (profile, reason) = known.reason(about.name, outcome)?;
+        let stack = known.stack.name;
+        Some(Habit { stack, profile: profile.to_owned(), reason: reason.to_owned() })
     }
 
     /// How an outcome counts.
@@ -304,7 +315,11 @@ impl Engine<'_> {
         evidence: Option<PathBuf>,
     ) {
         let standing = self.plan.standing(&about, &outcome);
-        let finished = Finished { about, outcome, standing, duration, attempts, evidence };
+        let habit = match standing {
+            Standing::Bad | Standing::Warned => self.plan.habit(&about, &outcome),
+            _ => None,
+        };
+        let finished = Finished { about, outcome, standing, duration, attempts, evidence, habit };
         self.summary.finished.push(finished.clone());
         (self.around.tell)(Event::Finished(Box::new(finished)));
     }

@@ -37,6 +37,19 @@ pub struct Finished {
     pub attempts: u32,
     /// The capture of its frames.
     pub evidence: Option<PathBuf>,
+    /// Why the recognised stack fails it, where that is known and no profile says so.
+    pub habit: Option<Habit>,
+}
+
+/// A failure that a stack is known for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Habit {
+    /// The stack's name.
+    pub stack: &'static str,
+    /// The profile that lists it.
+    pub profile: String,
+    /// Why it does so.
+    pub reason: String,
 }
 
 impl Finished {

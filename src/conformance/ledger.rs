@@ -16,16 +16,18 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::document::{line_of, problem};
 use super::model::{Failure, Outcome};
 use super::{catalogue, invariants};
 use crate::error::{Error, Result};
 
 /// The ledgers that come with the program, by name.
-pub const BUILT_IN: [(&str, &str); 4] = [
+pub const BUILT_IN: [(&str, &str); 5] = [
     ("sim", include_str!("ledgers/sim.toml")),
     ("lwip", include_str!("ledgers/lwip.toml")),
     ("esp-idf", include_str!("ledgers/esp-idf.toml")),
     ("linux", include_str!("ledgers/linux.toml")),
+    ("smoltcp", include_str!("ledgers/smoltcp.toml")),
 ];
 
 /// A name as a ledger has it: a path begins at the ledger's own folder.
@@ -106,13 +108,9 @@ impl Ledger {
     /// Parses a ledger; the error names the line and what is wrong there.
     fn parse(name: &str, text: &str, depth: u32) -> Result<Ledger> {
         let bad = |what: String| Error::usage(format!("bad profile {name}: {what}"));
-        let line_of = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
-        let document: Document = toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(String::new(), |span| format!("line {}: ", line_of(span.start)));
-            bad(format!("{line}{}", error.message().replace('\n', " ")))
-        })?;
+        let line_of = |at: usize| line_of(text, at);
+        let document: Document =
+            toml::from_str(text).map_err(|error| bad(problem(text, &error)))?;
         if document.ledger != 1 {
             return Err(bad(format!("it is of version {}; this program knows 1", document.ledger)));
         }
@@ -200,7 +198,7 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let error = Ledger::open("lwpi").expect_err("no such name").chain();
-        assert!(error.contains("there are sim, lwip, esp-idf, linux"), "{error}");
+        assert!(error.contains("there are sim, lwip, esp-idf, linux, smoltcp"), "{error}");
     }
     #[test]
     fn ledgers_are_built_on_each_other() {

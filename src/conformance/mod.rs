@@ -11,6 +11,7 @@
 
 pub mod artifacts;
 pub mod catalogue;
+pub mod document;
 pub mod engine;
 pub mod event;
 pub mod explore;
@@ -22,5 +23,7 @@ pub mod rig;
 pub mod script;
 pub mod seen;
 pub mod select;
+pub mod stack;
 pub mod stimulus;
+pub mod suite;
 pub mod trial;

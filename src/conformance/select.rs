@@ -40,9 +40,14 @@ pub enum Key {
 impl Filter {
     /// Parses an expression; the error says what is wrong with which word.
     pub fn parse(text: &str) -> Result<Filter, String> {
+        Filter::parse_with(text, &[])
+    }
+
+    /// The same where there are tests besides those of the catalogue.
+    pub fn parse_with(text: &str, extra: &[&'static Test]) -> Result<Filter, String> {
         let spaced = text.replace('(', " ( ").replace(')', " ) ");
         let words: Vec<&str> = spaced.split_whitespace().collect();
-        let mut parser = Parser { words: &words, at: 0 };
+        let mut parser = Parser { words: &words, at: 0, extra };
         let filter = parser.either()?;
         match parser.words.get(parser.at) {
             None => Ok(filter),
@@ -59,7 +64,7 @@ impl Filter {
             Filter::Word(key, value) => match key {
                 Key::Name => {
                     matches(value, about.name)
-                        || matches(&value.to_ascii_uppercase(), about.id)
+                        || matches(&value.to_ascii_uppercase(), &about.id.to_ascii_uppercase())
                         || value == about.group()
                         || value == "all"
                 }
@@ -78,6 +83,7 @@ impl Filter {
 struct Parser<'a> {
     words: &'a [&'a str],
     at: usize,
+    extra: &'a [&'static Test],
 }
 
 impl Parser<'_> {
@@ -118,13 +124,13 @@ impl Parser<'_> {
             return Err("the expression ends where a word is expected".to_owned());
         };
         self.at += 1;
-        parse_word(word)
+        parse_word(word, self.extra)
     }
 }
 
-fn parse_word(word: &str) -> Result<Filter, String> {
+fn parse_word(word: &str, extra: &[&'static Test]) -> Result<Filter, String> {
     let Some((key, value)) = word.split_once(':') else {
-        return named(word);
+        return named(word, extra);
     };
     let value = value.to_owned();
     let one_of = |names: &[&str]| match names.contains(&value.as_str()) {
@@ -132,7 +138,8 @@ fn parse_word(word: &str) -> Result<Filter, String> {
         false => Err(format!("there is no {key} '{value}'; there are {}", names.join(", "))),
     };
     let key = match key {
-        "name" => return named(&value),
+        "name" => return named(&value, extra),
+        "group" if extra.iter().any(|test| test.about.group() == value) => Key::Group,
         "group" => one_of(&catalogue::GROUPS.map(|group| group.name)).map(|()| Key::Group)?,
         "tier" => one_of(&Tier::ALL.map(Tier::name)).map(|()| Key::Tier)?,
         "severity" => one_of(&Severity::ALL.map(Severity::name)).map(|()| Key::Severity)?,
@@ -148,9 +155,9 @@ fn parse_word(word: &str) -> Result<Filter, String> {
 }
 
 /// A group, an id, a name or a pattern of one.
-fn named(word: &str) -> Result<Filter, String> {
+fn named(word: &str, extra: &[&'static Test]) -> Result<Filter, String> {
     let filter = Filter::Word(Key::Name, word.to_lowercase());
-    if catalogue::all().any(|test| filter.takes(&test.about)) {
+    if catalogue::all().chain(extra.iter().copied()).any(|test| filter.takes(&test.about)) {
         return Ok(filter);
     }
     let is_rule = |rule: &About| rule.name == word || rule.id.eq_ignore_ascii_case(word);
@@ -213,6 +220,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 pub struct Selection {
     /// Groups, ids or names; none is all.
     pub names: Vec<Filter>,
+    /// Tests of suite files. With them, no name is all of these and none of the catalogue.
+    pub extra: Vec<&'static Test>,
     /// Filter expressions, all of which have to hold.
     pub filters: Vec<Filter>,
     /// The last tier that runs; a test that is named runs whatever its tier.
@@ -222,8 +231,24 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The tests that are meant, in the catalogue's order.
+    /// The tests that are meant, in the catalogue's order, and those of suite files behind them.
     pub fn tests(&self) -> Vec<&'static Test> {
+        let is_named = |test: &Test| self.names.iter().any(|name| name.takes(&test.about));
+        let names_extra = self.extra.iter().any(|test| is_named(test));
+        let extra = self.extra.iter().copied().filter(|test| {
+            (!names_extra || is_named(test))
+                && self.filters.iter().all(|filter| filter.takes(&test.about))
+        });
+        let has_own = self.extra.is_empty() || !self.names.is_empty();
+        let own = self.built_in().into_iter().filter(|_| has_own);
+        let tests: Vec<_> = own.chain(extra).collect();
+        match self.shard {
+            None => tests,
+            Some((number, of)) => tests.into_iter().skip(number - 1).step_by(of).collect(),
+        }
+    }
+
+    fn built_in(&self) -> Vec<&'static Test> {
         let last = self.tier.unwrap_or(Tier::Core);
         let tests = catalogue::all().filter(|test| {
             let about = &test.about;
@@ -239,11 +264,7 @@ impl Selection {
                 && in_tier
                 && self.filters.iter().all(|filter| filter.takes(about))
         });
-        let tests: Vec<_> = tests.collect();
-        match self.shard {
-            None => tests,
-            Some((number, of)) => tests.into_iter().skip(number - 1).step_by(of).collect(),
-        }
+        tests.collect()
     }
 
     /// Whether a filter names the tier itself.
@@ -287,7 +308,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (text, part) in [
             ("lnik", "there is no test, id or group 'lnik'; did you mean 'link'?"),
-            ("tcp", "there is no test, id or group 'tcp'; the groups are link, ethernet, arp"),
+            ("gizmo", "there is no test, id or group 'gizmo'; the groups are link, ethernet, arp"),
             ("INV-01", "'INV-01' is no test to choose"),
             ("tier:slow", "there is no tier 'slow'; there are smoke, core, extended, long"),
             ("colour:red", "there is no key 'colour:'"),

@@ -1,17 +1,17 @@
 //! What `uarttool conformance` can be told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::output::ReportTarget;
 use crate::cli::args::{AddressArgs, TunnelArgs};
 use crate::cli::launch::LaunchArgs;
 use crate::cli::{self};
 use crate::conformance::ledger::Ledger;
-use crate::conformance::model::Tier;
+use crate::conformance::model::{Test, Tier};
 use crate::conformance::select::{Filter, Selection};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +22,7 @@ Examples:
   uarttool conformance link.max-frame --artifacts out
   uarttool conformance --launch './qemu.sh unix:{tunnel} unix:{console}'
   uarttool conformance --list
+  uarttool conformance show tcp.rst-in-window > mine.toml && uarttool conformance ./mine.toml
 
 A test passes, fails, or is inconclusive where the device could not be judged. Requirements
 ('must') fail the run; recommendations ('should') are shown, and fail it with '--strict'.
@@ -29,13 +30,15 @@ A test passes, fails, or is inconclusive where the device could not be judged. R
 Exit status: 0 nothing required failed; 1 something did, or was inconclusive; 2 usage; 3 the
 tunnel is not there or went away; 70 a test ended in an error of our own; 130 interrupted.";
 
-/// Judge a device through the tunnel: link, Ethernet, ARP, IPv4, ICMP
+/// Judge a device through the tunnel: from the line to HTTP and its throughput
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct ConformanceArgs {
-    /// Groups, test names or ids [default: all]
-    #[arg(value_name = "GROUP|TEST", value_parser = Filter::parse)]
-    pub(super) names: Vec<Filter>,
+    #[command(subcommand)]
+    pub(super) action: Option<Action>,
+    /// Groups, test names or ids [default: all], and suite files with tests of your own: ./mine.toml
+    #[arg(value_name = "GROUP|TEST|FILE.toml")]
+    pub(super) names: Vec<String>,
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
@@ -50,14 +53,31 @@ pub struct ConformanceArgs {
     pub(super) addresses: AddressArgs,
 }
 
+/// What else can be done than judging.
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum Action {
+    /// Print tests as a suite file, to be read, changed and run
+    Show {
+        /// Tests, ids or groups
+        #[arg(value_name = "TEST", required = true)]
+        names: Vec<String>,
+    },
+    /// Say whether suite files are good, and run nothing
+    Check {
+        /// Suite files
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
 /// Which tests.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct SelectionArgs {
     /// Words joined by and, or, not, parentheses: a group, an id, a name, group:, tier:, severity:,
     /// owner:, ref:, name:
-    #[arg(short = 'E', long = "filter", value_name = "FILTER", value_parser = Filter::parse)]
-    pub(super) filter: Vec<Filter>,
+    #[arg(short = 'E', long = "filter", value_name = "FILTER")]
+    pub(super) filter: Vec<String>,
     /// Only the shortest tier
     #[arg(long, conflicts_with_all = ["extended", "long"])]
     pub(super) smoke: bool,
@@ -100,7 +120,7 @@ pub(super) struct RunArgs {
     /// The line's rate in baud; measured otherwise
     #[arg(long, value_name = "BAUD", value_parser = cli::connect::parse_line_rate)]
     pub(super) line_rate: Option<u32>,
-    /// Deviations that are known: sim, lwip, esp-idf, linux, or a file (README, "Profiles"); may be
+    /// Deviations that are known: sim, lwip, esp-idf, linux, smoltcp, or a file (README, "Profiles"); may be
     /// given several times
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) profile: Vec<String>,
@@ -158,7 +178,18 @@ fn parse_scale(text: &str) -> Result<f64, String> {
 }
 
 impl ConformanceArgs {
-    pub(super) fn selection(&self) -> Selection {
+    /// The suite files among the names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.names.iter().filter(|name| is_file(name));
+        files.map(Path::new)
+    }
+
+    /// The tests that are meant, `extra` being those of the suite files.
+    pub(super) fn selection(&self, extra: Vec<&'static Test>) -> Result<Selection> {
+        let parse = |text: &String| Filter::parse_with(text, &extra).map_err(Error::usage);
+        let names = self.names.iter().filter(|name| !is_file(name));
+        let names = names.map(parse).collect::<Result<_>>()?;
+        let filters = self.selection.filter.iter().map(parse).collect::<Result<_>>()?;
         let args = &self.selection;
         let tier = match (args.smoke, args.extended, args.long) {
             (true, ..) => Tier::Smoke,
@@ -166,12 +197,7 @@ impl ConformanceArgs {
             (_, true, _) => Tier::Extended,
             _ => Tier::Core,
         };
-        Selection {
-            names: self.names.clone(),
-            filters: args.filter.clone(),
-            tier: Some(tier),
-            shard: args.shard,
-        }
+        Ok(Selection { names, filters, extra, tier: Some(tier), shard: args.shard })
     }
 
     /// The ledger: those that were named, or that of the built-in device as it comes.
@@ -210,6 +236,9 @@ impl ConformanceArgs {
         let given = flags.into_iter().chain(profiles);
         let given = given.filter_map(|(flag, value)| Some((flag, value?)));
         let mut command = String::from("uarttool conformance");
+        for file in self.files() {
+            command.push_str(&format!(" {}", quoted(&file.display().to_string())));
+        }
         for (flag, value) in given {
             command.push_str(&format!(" {flag} {}", quoted(&value)));
         }
@@ -221,6 +250,11 @@ impl ConformanceArgs {
         }
         command
     }
+}
+
+/// Whether a name is that of a suite file: a path, or what ends like one.
+fn is_file(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".toml")
 }
 
 /// A word as a shell takes it.

@@ -18,9 +18,9 @@ use crate::conformance::artifacts::Artifacts;
 use crate::conformance::engine::{self, Plan, Surroundings};
 use crate::conformance::event::{Standing, Summary};
 use crate::conformance::ledger::Ledger;
-use crate::conformance::model;
+use crate::conformance::model::{self, Owner};
 use crate::conformance::rig::{Ports, Restart, Rig, Target, connect_within};
-use crate::conformance::{catalogue, explore};
+use crate::conformance::{catalogue, explore, stack};
 use crate::endpoint::memory;
 use crate::error::{Category, Error, Result};
 use crate::probe::Probe;
@@ -81,7 +81,7 @@ impl Job {
             identity,
             max_frame: tunnel.spec.options.max_frame,
             is_max_declared,
-            line_rate: args.run.line_rate.filter(|rate| *rate > 0),
+            line_rate: args.run.line_rate.or(config.target.line_rate).filter(|rate| *rate > 0),
             ports: Ports::default(),
             declared: Vec::new(),
         };
@@ -97,7 +97,7 @@ impl Job {
         program: Option<Program>,
     ) -> Result<Verdict> {
         let output = Output::open(&self.args.output)?;
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         let console = surroundings::console(&self.args, &self.tunnel, program.is_some())?;
         let (console, lines) = console.unzip();
         let mut waiting = stop.clone();
@@ -112,11 +112,21 @@ impl Job {
                 prepared = self.prepare(plan.seed, program.clone(), &output) => prepared,
             };
             output.clear_progress();
-            let (rig, facts) =
+            let (rig, mut facts) =
                 prepared.map_err(|error| match console.as_ref().and_then(Console::last_line) {
                     Some(line) => error.with_help(format!("the console's last line is: {line}")),
                     None => error,
                 })?;
+            let is_about_stack = self.tests.iter().any(|test| test.about.owner == Owner::Stack);
+            let rig = match is_about_stack {
+                false => rig,
+                true => {
+                    let (rig, habits, fact) = stack::look(rig).await?;
+                    plan.habits = habits;
+                    facts.extend(fact);
+                    rig
+                }
+            };
             let tell = &mut |event| output.event(&event);
             let program = program.as_ref().map(Program::watch);
             let around = Surroundings { stop: &mut stop, tell, console: lines, program };
@@ -167,6 +177,7 @@ impl Job {
             target: self.named.target.clone(),
             rerun: format!("{} --order {seed}", self.named.again),
             flip: None,
+            habits: None,
             is_virtual: self.is_virtual,
         })
     }

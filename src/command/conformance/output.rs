@@ -89,7 +89,7 @@ fn write_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// What became of writing to a standard stream: a reader that left wants no more, and that is all.
-fn written_out(result: std::io::Result<()>) -> Result<()> {
+pub(super) fn written_out(result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::environment("cannot write the results").caused_by(error))

@@ -51,6 +51,9 @@ fn test(finished: &Finished) -> Value {
         "verdict": finished.outcome.verdict.name(),
         "standing": standing,
         "known": reason,
+        "known_of": finished.habit.as_ref().map(|habit| {
+            json!({ "stack": habit.stack, "profile": habit.profile, "reason": habit.reason })
+        }),
         "reason": finished.outcome.reason,
         "duration": finished.duration.as_secs_f64(),
         "attempts": finished.attempts,

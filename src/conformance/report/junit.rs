@@ -48,6 +48,9 @@ fn case(finished: &Finished) -> TestCase {
         Standing::Warned => notes.extend(finished.outcome.failures.iter().map(describe)),
         Standing::Good | Standing::Bad | Standing::Open => {}
     }
+    if let Some(habit) = &finished.habit {
+        notes.push(format!("known of {}: {}", habit.stack, habit.reason));
+    }
     if finished.is_flaky() {
         notes.push(format!("passed at attempt {}", finished.attempts));
     }

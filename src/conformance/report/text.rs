@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::super::event::{Event, Finished, Opening, Standing, Summary};
+use super::super::event::{Event, Finished, Habit, Opening, Standing, Summary};
 use super::super::model::{Failure, Owner, Severity, Verdict};
 use crate::escape;
 
@@ -134,7 +134,8 @@ impl Text {
                 || f.is_flaky()
                 || (f.outcome.verdict == Verdict::Inconclusive && !self.style.quiet)
         };
-        let shown: Vec<_> = of_owner.iter().filter(looked_at).collect();
+        let mut shown: Vec<_> = of_owner.iter().filter(looked_at).collect();
+        shown.sort_by_key(|f| f.habit.is_some()); // what is new comes first
         let known: Vec<_> =
             of_owner.iter().filter(|f| matches!(f.standing, Standing::Known(_))).collect();
         let is_warning =
@@ -154,6 +155,10 @@ impl Text {
         }
         if warned > 0 {
             let _ = write!(text, ", {warned} to look at");
+        }
+        let mut habits = of_owner.iter().filter_map(|f| f.habit.as_ref());
+        if let Some(Habit { stack, .. }) = habits.next() {
+            let _ = write!(text, " ({} of them known of {stack})", habits.count() + 1);
         }
         text.push('\n');
         for finished in shown {
@@ -195,6 +200,9 @@ impl Text {
         }
         for remark in &finished.outcome.remarks {
             let _ = writeln!(text, "{:>12} {remark}", "seen");
+        }
+        if let Some(Habit { stack, profile, reason }) = &finished.habit {
+            let _ = writeln!(text, "{:>12} of {stack} (--profile {profile}): {reason}", "known");
         }
         if let Some(path) = &finished.evidence {
             let _ = writeln!(text, "{:>12} {}", "frames", path.display());
