@@ -234,6 +234,7 @@ impl Engine<'_> {
                 Some(failed) => after_retries(failed, outcome),
                 None => outcome,
             };
+            rig.verdicts.insert(about.name, outcome.verdict);
             self.finish(about, outcome, started.elapsed(), attempt, evidence);
             return (rig, lost);
         }
@@ -272,7 +273,7 @@ impl Engine<'_> {
         };
         let seems_rebooted = trial.seems_rebooted;
         let is_cut = trial.rig.probe.ended().is_some();
-        let (mut outcome, rig) = trial.end(flow);
+        let (mut outcome, mut rig) = trial.end(flow);
         let incident = self.incident(is_cut).await;
         if test.needs != Some(Capability::Restart) {
             // Who listens to its console need not guess.
@@ -280,7 +281,11 @@ impl Engine<'_> {
                 "it did not answer for a while and then announced its address, as at boot"
                     .to_owned()
             });
-            note_reboot(&mut outcome, incident.or(came_back));
+            let reboot = incident.or(came_back);
+            if reboot.is_some() {
+                rig.reboots.push(test.about.name);
+            }
+            note_reboot(&mut outcome, reboot);
         }
         (outcome, rig)
     }

@@ -1,10 +1,12 @@
 //! What a run knows of its target, and the line to it: everything that outlives a test.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::invariants::Invariants;
+use super::model::Verdict;
 use crate::bus::Inbox;
 use crate::endpoint::{Connector, Link, Pending};
 use crate::error::{Category, Result};
@@ -236,6 +238,12 @@ pub struct Rig {
     pub invariants: Invariants,
     /// Numbers that are never used twice.
     pub numbers: Numbers,
+    /// What decides chance.
+    pub seed: u64,
+    /// What became of the tests so far, by name.
+    pub verdicts: HashMap<&'static str, Verdict>,
+    /// The tests during which the device has started anew without being asked.
+    pub reboots: Vec<&'static str>,
     /// How long the line of a device that was started anew may take to be there.
     pub boot_time: Duration,
     /// What every deadline is multiplied by.
@@ -278,6 +286,9 @@ impl Rig {
             invariants: Invariants::new(target.identity, target.max_frame),
             numbers: Numbers::new(seed),
             died_of: None,
+            seed,
+            verdicts: HashMap::new(),
+            reboots: Vec::new(),
             boot_time: Duration::from_secs(30),
             time_scale,
             is_thorough: false,

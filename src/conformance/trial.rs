@@ -118,6 +118,33 @@ impl Trial {
         (outcome, self.rig)
     }
 
+    /// Runs another test within this one: what became of it, which is none of this one's.
+    pub async fn aside(&mut self, test: &Test) -> Flow<Outcome> {
+        let own = (
+            std::mem::take(&mut self.failures),
+            std::mem::take(&mut self.remarks),
+            std::mem::replace(&mut self.severity, test.about.severity),
+            std::mem::replace(&mut self.checks, 0),
+            self.flip.take(),
+        );
+        let flow = Box::pin(test.run(self)).await;
+        if self.rig.probe.ended().is_none() {
+            self.close_connections().await?;
+        }
+        let is_failed = !self.failures.is_empty();
+        let (severity, why) = (self.severity, String::new());
+        (self.failures, self.remarks, self.severity, self.checks, self.flip) = own;
+        self.survives().await?;
+        self.take_seen();
+        Ok(match flow {
+            Err(Halt::Error(error)) => return Err(Halt::Error(error)),
+            _ if is_failed => Outcome::without(Verdict::Fail, severity, why),
+            Err(Halt::Inconclusive(why)) => Outcome::without(Verdict::Inconclusive, severity, why),
+            Err(Halt::Skip(why)) => Outcome::without(Verdict::Skip, severity, why),
+            Err(Halt::Failed) | Ok(()) => Outcome::new(Verdict::Pass, severity),
+        })
+    }
+
     /// The addresses of both ends.
     pub fn identity(&self) -> Identity {
         self.rig.target.identity
