@@ -131,6 +131,13 @@ impl Family {
         Vec::new()
     }
 
+    /// Signals the program alone, if it has not ended.
+    pub fn signal_leader(&self, number: Signal) {
+        if self.status.is_none() {
+            signal(self.leader, number);
+        }
+    }
+
     /// Signals those of the family that are in the program's process group, as long as the group's number
     /// is certain to be ours.
     pub fn signal(&self, number: Signal) {

@@ -105,6 +105,8 @@ async fn guard(program: &[OsString], role: Role) -> Result<Guarded> {
                         family.signal(Number::KILL);
                         break;
                     }
+                    // A message, which means something to the program and nothing to its children.
+                    Some(number @ (Number::USR1 | Number::USR2)) => family.signal_leader(number),
                     Some(number) => family.signal(number),
                     None => {}
                 }

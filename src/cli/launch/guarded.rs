@@ -53,11 +53,12 @@ impl Guarded {
     }
 
     /// Starts `guard` and through it a user's command, which has our stdin, stdout and stderr, and is in
-    /// the process group `group`, or in one of its own. Or what a shell would exit with, and why.
+    /// the process group `group`, or in one of its own; of the variables the first are taken away from its
+    /// environment, the others added to it. Or what a shell would exit with, and why.
     pub async fn start_command(
         guard: &Path,
         program: &[OsString],
-        environment: &[(String, OsString)],
+        (without, with): (&[OsString], &[(String, OsString)]),
         group: Option<Pid>,
     ) -> Result<Result<Guarded, (u8, String)>> {
         let mut command = Command::new(guard);
@@ -65,7 +66,11 @@ impl Guarded {
         if let Some(group) = group {
             command.arg("--group").arg(group.as_raw_nonzero().to_string());
         }
-        command.arg("--").args(program).envs(environment.iter().map(|(name, value)| (name, value)));
+        command.arg("--").args(program);
+        for name in without {
+            command.env_remove(name);
+        }
+        command.envs(with.iter().map(|(name, value)| (name, value)));
         command.process_group(0); // what comes from the terminal is not for the guard
         Guarded::spawn(command, guard, Some(std::io::stdin().as_fd())).await
     }

@@ -18,6 +18,7 @@ mod family;
 pub mod guard;
 mod guarded;
 mod launched;
+pub mod named;
 mod output;
 mod places;
 mod report;
@@ -36,7 +37,6 @@ pub use places::{RUN_PREFIX, private_folder, remove};
 pub use report::Status;
 pub use user_command::UserCommand;
 
-use crate::endpoint::memory;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
 
@@ -82,16 +82,6 @@ impl LaunchArgs {
         }
         Ok(Some(Launch { what, guard: own_program()?, log: None }))
     }
-}
-
-/// Refuses the built-in device where another is started.
-pub fn refuse_sim(device: Option<&str>) -> Result<()> {
-    let device = device.unwrap_or_default();
-    if device == memory::SIM.name || device.starts_with("sim,") {
-        return Err(Error::usage("'--launch' starts a device, and '-d sim' is another")
-            .with_help("leave out one of them"));
-    }
-    Ok(())
 }
 
 /// A program that can be started.

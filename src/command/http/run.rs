@@ -113,7 +113,7 @@ fn record(
     let plan = Plan {
         show: None,
         filter: None,
-        capture: Some(series::Plan { target, rotation, snap_length }),
+        capture: Some(series::Plan { target, rotation, snap_length, link: None }),
         is_live: true,
         is_unbuffered: false,
         source: Source {

@@ -53,7 +53,7 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub(super) quiet: bool,
     #[command(flatten)]
-    pub(super) tunnel: TunnelArgs,
+    pub(in crate::command) tunnel: TunnelArgs,
     #[command(flatten)]
     pub(super) addresses: AddressArgs,
     #[command(flatten)]
