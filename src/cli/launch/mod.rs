@@ -1,27 +1,31 @@
 //! Starting the firmware's emulator, or any program, and ending it whatever happens.
 //!
 //! ```text
-//! us ──socket──> uarttool launch-guard ──> sh -c CMD ──> qemu ...
+//! us ──socket──> uarttool launch-guard (twice) ──> sh -c CMD ──> qemu ...
 //! ```
 //!
 //! [`LaunchArgs`] are the flags; [`LaunchArgs::plan`] checks them and gives a [`Launch`], which starts
 //! nothing yet; [`Launch::start`] gives a [`Launched`]. The program finds where to put its sockets in
 //! its command line or its environment (`places`). Between us and it stands a guard (`guard`), which
-//! ends it and all that came from it (`family`) when we are gone, however that came.
+//! ends it and all that came from it (`family`) when we are gone, however that came, and a keeper
+//! (`keeper`), which does so when the guard is gone.
 //!
 //! A [`UserCommand`] is started in the same way, but has our stdin, stdout and stderr, and the terminal.
 //!
 //! Out of reach is what another process starts for the program (a container's processes: its client
 //! gets SIGTERM and has to pass it on), and what belongs to another user (reported as left).
 
+mod descriptors;
 mod family;
 pub mod guard;
 mod guarded;
+pub mod keeper;
 mod launched;
 pub mod named;
 mod output;
 mod places;
 mod report;
+pub mod starter;
 mod user_command;
 
 use std::fs::File;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::exchange::{Digest256, Outcome};
@@ -50,6 +51,8 @@ pub(super) struct Sums {
     totals: Vec<Duration>,
     stalls: u64,
     longest_stall: Duration,
+    /// Requests that were under way when it all ended.
+    broken_off: u64,
     bodies: std::collections::HashSet<Digest256>,
 }
 
@@ -57,8 +60,8 @@ impl Sums {
     fn add(&mut self, outcome: &Outcome) {
         self.requests += 1;
         self.ok += u64::from(outcome.is_ok());
-        self.first_bytes.extend(outcome.first_byte);
         if outcome.failure.is_none() {
+            self.first_bytes.extend(outcome.first_byte);
             self.totals.push(outcome.total);
         }
         if let Some(stall) = &outcome.judgement.stall {
@@ -73,15 +76,23 @@ impl Sums {
         let failed = self.requests - self.ok;
         let requests = terminal::count(self.requests, "request");
         let mut text = format!("{requests}, {} ok, {failed} failed", self.ok);
+        if self.broken_off > 0 {
+            text += &format!(", {} broken off", self.broken_off);
+        }
         if self.stalls > 0 {
             let longest = self.longest_stall.as_secs_f64();
             text += &format!(", {} stalled (longest {longest:.2} s)", self.stalls);
         }
+        let whole = self.totals.len();
+        let of = match whole as u64 == self.requests {
+            true => String::new(),
+            false => format!(" (of {} that came whole)", terminal::count(whole as u64, "response")),
+        };
         for (what, times) in [("first byte", &mut self.first_bytes), ("total", &mut self.totals)] {
             times.sort_unstable();
             if let Some(shares) = shares(times) {
                 let shown = shares.map(digits).join("/");
-                text += &format!("\n{what} min/p50/p90/p99/max = {shown} ms");
+                text += &format!("\n{what} min/p50/p90/p99/max = {shown} ms{of}");
             }
         }
         text + &format!("\nbody hashes: {}", self.bodies.len())
@@ -146,6 +157,17 @@ impl Reporter {
         self.is_abandoned || self.failure.is_some()
     }
 
+    /// A request was under way when we were told to stop: it is told, and counts neither way.
+    pub(super) fn broken_off(&mut self, request: &Request, outcome: &Outcome) {
+        self.sums.broken_off += 1;
+        let number = self.sums.requests + 1;
+        if self.manner.is_json {
+            self.say(&object(number, request, outcome, None).to_string());
+        } else if !self.manner.is_quiet || !self.manner.has_sums {
+            self.line(number, outcome, None);
+        }
+    }
+
     /// A request has ended.
     pub(super) fn outcome(&mut self, request: &Request, outcome: &Outcome) {
         self.sums.add(outcome);
@@ -165,13 +187,18 @@ impl Reporter {
         if is_short {
             return;
         }
+        self.line(number, outcome, changed);
+    }
+
+    /// What is said of one request, with the stall, and what else is wanted.
+    fn line(&mut self, number: u64, outcome: &Outcome, changed: Option<u64>) {
         let mut text = sentence(number, outcome, changed, self.manner.is_verbose);
         if let Some(stall) = &outcome.judgement.stall {
             text += &format!("\n#{number} {stall}");
         }
         if self.manner.is_verbose {
-            for (name, value) in &outcome.headers {
-                text += &format!("\n< {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            for line in String::from_utf8_lossy(&outcome.head).lines() {
+                text += &if line.is_empty() { String::new() } else { format!("\n< {line}") };
             }
             let is_odd = outcome.judgement.stall.is_some() || outcome.failure.is_some();
             for packet in outcome.judgement.packets.iter().filter(|_| is_odd) {
@@ -195,8 +222,8 @@ impl Reporter {
 fn sentence(number: u64, outcome: &Outcome, changed: Option<u64>, is_verbose: bool) -> String {
     let mut text = format!("#{number}");
     if let Some(status) = outcome.status {
-        text += &format!(" {}", status.as_u16());
-        text += &status.canonical_reason().map_or(String::new(), |reason| format!(" {reason}"));
+        text += &format!(" {} {}", status.as_u16(), outcome.reason);
+        text.truncate(text.trim_end().len());
     }
     if let Some(why) = &outcome.failure {
         let so_far = match outcome.status {
@@ -237,7 +264,8 @@ fn object(number: u64, request: &Request, outcome: &Outcome, changed: Option<u64
         "number": number,
         "time": outcome.began.rfc3339(),
         "method": request.method.as_str(),
-        "url": outcome.redirected.as_ref().unwrap_or(&request.url).as_str(),
+        "url": request.url.as_str(),
+        "from": outcome.redirected.as_ref().map(Url::as_str),
         "ok": outcome.is_ok(),
         "status": outcome.status.map(|status| status.as_u16()),
         "bytes": outcome.bytes,
@@ -256,7 +284,7 @@ fn object(number: u64, request: &Request, outcome: &Outcome, changed: Option<u64
 mod tests {
     use super::*;
     use crate::analysis::stalls::{Errors, Judgement, Reason, Stall, Standing};
-    use reqwest::StatusCode;
+    use hyper::StatusCode;
     use std::cell::RefCell;
     use std::net::Ipv4Addr;
     use std::rc::Rc;
@@ -281,6 +309,8 @@ mod tests {
     fn answered(status: u16, first: u64, total: u64, digest: u8) -> Outcome {
         Outcome {
             status: StatusCode::from_u16(status).ok(),
+            reason: if status == 404 { "Not here" } else { "OK" }.to_owned(),
+            head: b"HTTP/1.1 200 OK\r\nX-CamelCase: 1\r\n\r\n".to_vec(),
             bytes: 1234,
             first_byte: Some(ms(first)),
             total: ms(total),
