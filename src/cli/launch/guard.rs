@@ -139,14 +139,14 @@ async fn told_to_kill(orders: &mut mpsc::UnboundedReceiver<Order>) {
 }
 
 /// The signals that ask for the end.
-struct Requests {
+pub(super) struct Requests {
     term: Signal,
     int: Signal,
     hup: Option<Signal>,
 }
 
 impl Requests {
-    fn listen() -> std::io::Result<Requests> {
+    pub(super) fn listen() -> std::io::Result<Requests> {
         let hup = match is_ignored(SIGHUP) {
             true => None, // and remains so in the program
             false => Some(signal(SignalKind::hangup())?),
@@ -156,7 +156,7 @@ impl Requests {
     }
 
     /// Completes when one of them comes.
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}

@@ -4,7 +4,7 @@
 //! us ──> keeper ──> guard ──> program ──> ...
 //! ```
 //!
-//! The keeper does nothing but wait. It is a child sub-reaper as the guard is, so that whatever a killed
+//! The keeper passes on what asks for the end, and waits. It is a child sub-reaper as the guard is, so that whatever a killed
 //! guard leaves becomes its child, and is ended; a guard that ends in order leaves nothing. Our end of the
 //! guard's stdin is read by the guard alone, so that a keeper that is killed is missed by nobody. Where
 //! both are killed, what is left comes to us, if we live, and the program itself gets the parent-death
@@ -14,16 +14,17 @@
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::family::{self, GRACE, LAST};
-use super::guard::Role;
+use super::guard::{Requests, Role};
 use super::{own_program, places};
-use crate::cli::Verdict;
+use crate::cli::{Verdict, block_on};
 use crate::error::{Error, Result};
 
 /// How often what is left is looked at.
@@ -36,11 +37,7 @@ pub fn run(args: &[OsString], folder: Option<&Path>, role: Role) -> Result<Verdi
         let _ = rustix::process::setsid(); // see the guard
     }
     family::adopt();
-    let cannot = |error| Error::environment("cannot start the guard").caused_by(error);
-    let mut command = Command::new(own_program()?);
-    command.arg0("uarttool").arg("launch-guard").args(args);
-    let mut guard = command.spawn().map_err(cannot)?;
-    let status = guard.wait().map_err(cannot)?;
+    let status = block_on(keep(args))?;
     if let Some(code) = status.code() {
         return Ok(Verdict::Program(code as u8));
     }
@@ -49,6 +46,29 @@ pub fn run(args: &[OsString], folder: Option<&Path>, role: Role) -> Result<Verdi
         places::remove(folder);
     }
     Ok(Verdict::Program(128_u8.saturating_add(status.signal().unwrap_or_default() as u8)))
+}
+
+/// Starts the guard, passes requests for the end on to it, and waits for it.
+async fn keep(args: &[OsString]) -> Result<ExitStatus> {
+    let cannot = |error| Error::environment("cannot start the guard").caused_by(error);
+    let mut ended = signal(SignalKind::child()).map_err(cannot)?;
+    let mut requests = Requests::listen().map_err(cannot)?;
+    let mut command = Command::new(own_program()?);
+    command.arg0("uarttool").arg("launch-guard").args(args);
+    let mut guard = command.spawn().map_err(cannot)?;
+    loop {
+        if let Some(status) = guard.try_wait().map_err(cannot)? {
+            return Ok(status);
+        }
+        tokio::select! {
+            _ = ended.recv() => {}
+            () = requests.end() => {
+                if let Some(pid) = Pid::from_raw(guard.id() as i32) {
+                    let _ = kill_process(pid, Signal::TERM); // it may have ended
+                }
+            }
+        }
+    }
 }
 
 /// Ends all that `left` names, again and again, since what they have started comes to us with their end:
