@@ -337,7 +337,7 @@ async fn the_sockets_are_in_a_private_folder_and_two_programs_do_not_collide() {
         assert_ne!(one.fill(value), two.fill(value));
     }
     one.end().await.expect("it ends");
-    assert_eq!(having(&tunnel(&two)).len(), 3);
+    assert_eq!(having(&tunnel(&two)).len(), 4);
     two.end().await.expect("it ends");
 }
 

@@ -6,10 +6,9 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use support::running::{Place, SIM, firmware, with};
-use support::{assert_wireshark_is_happy, lines_with, run};
+use support::{SOON, assert_wireshark_is_happy, lines_with, run};
 
 /// The names in a folder, in order.
 fn names(folder: &Path) -> Vec<String> {
@@ -46,36 +45,30 @@ fn runs_at_once_share_a_folder_and_nothing_in_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().to_str().expect("a plain path");
     let args = [&SIM[..], &["--artifacts", out]].concat();
-    // All are there before the first ends, and the last to end fails.
-    let script = |code: u32| format!("curl -sf $UARTTOOL_URL >/dev/null; read x; exit {code}");
-    let start = |code| {
-        let mut command = place.command(&with(&args, &script(code)));
-        command.stdin(std::process::Stdio::piped());
-        support::Process::start(&mut command)
-    };
-    let runs = [start(0), start(1), start(0), start(1)];
+    // All are there before the first ends.
+    let script =
+        |code: u32| format!("echo up; until [ -e \"$MARK/go\" ]; do sleep 0.05; done; exit {code}");
+    let codes = [0, 1, 0, 1];
+    let runs = codes.map(|code| place.start(&with(&args, &script(code))));
     for run in &runs {
-        run.err.wait_for(0, "answers  after");
+        run.out.wait_for(0, "up\n");
     }
-    for run in &runs {
-        run.signal(rustix::process::Signal::TERM);
-        run.wait(Duration::from_secs(20));
-    }
+    fs::write(place.0.path().join("go"), "").expect("it is ours");
     let mut kept = Vec::new();
-    for run in &runs {
+    for (run, code) in runs.iter().zip(codes) {
+        assert_eq!(run.wait(SOON).code(), Some(code as i32), "{}", run.stderr());
         let stderr = run.stderr();
         let line = stderr.lines().find_map(|line| line.strip_prefix("kept     "));
-        kept.push(line.expect(&stderr).to_owned());
+        assert_eq!(line.is_some(), code != 0, "{stderr}");
+        kept.extend(line.map(str::to_owned));
     }
     kept.sort();
     kept.dedup();
-    assert_eq!(kept.len(), 4, "each has its own: {kept:?}");
+    assert_eq!(kept.len(), 2, "each has its own: {kept:?}");
+    assert_eq!(names(folder.path()).len(), 2, "those that pass take away their own");
     for path in &kept {
         assert_wireshark_is_happy(Path::new(path));
     }
-    // Those that pass take away their own alone.
-    let (code, _, stderr) = place.run(&with(&args, "exit 0"));
-    assert_eq!((code, names(folder.path()).len()), (0, 4), "{stderr}");
 }
 
 #[test]
@@ -123,7 +116,7 @@ fn the_program_that_is_started_comes_before_the_environment() {
     let args = with(&["--forward", "0:80", "--launch", &launch], "curl -sf $UARTTOOL_URL");
     for device in ["sim", "tcp:127.0.0.1:1"] {
         let process = support::Process::start(place.command(&args).env("UARTTOOL_DEVICE", device));
-        let code = process.wait(support::SOON).code();
+        let code = process.wait(SOON).code();
         let stderr = process.stderr();
         assert_eq!(code, Some(0), "{device}: {stderr}");
         let wanted = format!("tunnel.sock: '--launch' comes before UARTTOOL_DEVICE={device}\n");
@@ -134,6 +127,6 @@ fn the_program_that_is_started_comes_before_the_environment() {
     let args = ["--wait", "300ms", "--keep", "never", "-d", "tcp:127.0.0.1:1", "--launch", &launch];
     let mut command = place.command(&[&args, &["--", "true"][..]].concat());
     let process = support::Process::start(command.env("UARTTOOL_DEVICE", "tcp:127.0.0.1:1"));
-    assert_eq!(process.wait(support::SOON).code(), Some(3), "{}", process.stderr());
+    assert_eq!(process.wait(SOON).code(), Some(3), "{}", process.stderr());
     assert!(process.stderr().contains("no connection to tcp:127.0.0.1:1"), "{}", process.stderr());
 }

@@ -41,17 +41,17 @@ Examples:
   uarttool http -I /                           the head alone
 
 The connection always leads to the device: a URL's host is only named in the Host header, and its
-port is the device's. A redirect is followed, at most 10 times, where it names the same port, and the
-same host or the device's address; where any other leads is said, and it counts as the response.
-Names of header lines are sent like X-Camelcase, however they are typed: HTTP makes no difference.
-The length of a body is always sent. What is shown of a response's head is what came.
+port is the device's. A redirect is followed, at most 10 times, where it names the same port and
+either the same host or the device's address; where any other leads is said, and it counts as the
+response. Names of header lines are sent like X-Camelcase, however they are typed: HTTP makes no
+difference. The length of a body is always sent. What is shown of a response's head is what came.
 
 A request that stands still for longer than --stall is explained by its packets: who owed what to
 whom. The percentiles are of responses that came whole.
 
-With --json one object a request: v, type (\"request\"), number, time, method, url, from (the URL that
-answered, after redirects), ok, status, bytes, first_byte_ms, total_ms, sha256, changed_since (the
-request whose body was another), location (of a redirect that is not followed), stalled_ms,
+With --json one object a request: v, type (\"request\"), number, time, method, url, from (the URL
+that answered, after redirects), ok, status, bytes, first_byte_ms, total_ms, sha256, changed_since
+(the request whose body was another), location (of a redirect that is not followed), stalled_ms,
 stall_reason, error. What does not apply is null.
 
 Exit status: 0 every response was good (2xx or 3xx); 1 one was not (4xx, 5xx), or did not come whole,
