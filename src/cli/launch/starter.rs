@@ -39,7 +39,7 @@ pub fn start(program: &[OsString], stdin: OwnedFd, group: i32) -> io::Result<Chi
     let mut answer = Vec::new();
     let answered = send(&ours, stdin.as_fd()).and_then(|()| ours.read_to_end(&mut answer));
     match (answered, <[u8; 4]>::try_from(answer)) {
-        (Ok(0), _) => return Ok(child),
+        (Ok(0), _) => Ok(child),
         (_, Ok(code)) => {
             let _ = child.wait(); // it has ended
             Err(io::Error::from_raw_os_error(i32::from_be_bytes(code)))

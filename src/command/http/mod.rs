@@ -54,9 +54,9 @@ that answered, after redirects), ok, status, bytes, first_byte_ms, total_ms, sha
 (the request whose body was another), location (of a redirect that is not followed), stalled_ms,
 stall_reason, error. What does not apply is null.
 
-Exit status: 0 every response was good (2xx or 3xx); 1 one was not (4xx, 5xx), or did not come whole,
-also because whoever reads the body had left; 2 usage; 3 the tunnel is not there or went away; 130
-interrupted before there was a result.";
+Exit status: 0 every response was good (2xx or 3xx); 1 one was not (4xx, 5xx), or did not come
+whole, also because whoever reads the body had left; 2 usage; 3 the tunnel is not there or went
+away; 130 interrupted before there was a result.";
 
 /// Make HTTP requests to the device through the tunnel
 #[derive(Args, Debug)]
