@@ -139,8 +139,15 @@ fn the_program_itself_does_not_outlive_anybody() {
     let run = place.start(&args);
     let sleeps = || lines(&place).iter().any(|(_, line)| line == "sleep 1004 ");
     wait_for(sleeps, || run.stderr());
+    // All of us at once: stopped, nobody can do anything about the others' end.
+    let all = [guards(&place, false), guards(&place, true)].concat();
+    run.signal(Signal::STOP);
+    for pid in &all {
+        let pid = Pid::from_raw(*pid).expect("a process id");
+        kill_process(pid, Signal::STOP).expect("it is ours");
+    }
     run.signal(Signal::KILL);
-    kill(&[guards(&place, false), guards(&place, true)].concat());
+    kill(&all);
     run.wait(SOON);
     wait_for(|| place.processes().is_empty(), || format!("left: {:?}", lines(&place)));
 }
