@@ -4,14 +4,13 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use uarttool::command::CommandLine;
 use uarttool::error::Category;
 use uarttool::escape;
 
 fn main() -> ExitCode {
     // A panic is our own fault, and has printed what it was.
-    let run = std::panic::catch_unwind(|| CommandLine::parse().run());
+    let run = std::panic::catch_unwind(|| CommandLine::read().run());
     match run {
         Err(_) => ExitCode::from(Category::Internal.exit_code()),
         Ok(Ok(verdict)) => ExitCode::from(verdict.exit_code()),

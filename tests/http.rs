@@ -71,7 +71,10 @@ fn bodies_and_heads_go_where_they_are_wanted() {
     assert_eq!(std::fs::read(&file).expect("a body"), blob(3000));
     let (stdout, stderr) = text(&http("sim", &["-I", "/blob/7"]));
     assert!(stdout.starts_with("HTTP/1.1 200 OK\r\n"), "{stdout}");
-    assert!(stdout.contains("content-length: 7\r\n") && stdout.ends_with("\r\n\r\n"), "{stdout}");
+    assert!(
+        stdout.to_lowercase().contains("content-length: 7\r\n") && stdout.ends_with("\r\n\r\n"),
+        "{stdout}"
+    );
     assert!(stderr.starts_with("#1 200 OK 0 bytes"), "{stderr}");
 }
 
@@ -257,6 +260,44 @@ fn a_capture_has_both_directions() {
     assert!(ends >= 2, "the connection ends in order: {shown}");
 }
 
+#[test]
+fn a_file_is_left_alone_until_there_is_a_response() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("body");
+    std::fs::write(&file, "precious").expect("there is room");
+    let name = file.to_string_lossy();
+    for (device, code_wanted, path) in [("tcp:127.0.0.1:1", 3, "/"), ("sim", 1, ":81/")] {
+        let output = http(device, &["-o", &name, path]);
+        assert_eq!(code(&output), code_wanted, "{}", text(&output).1);
+        assert_eq!(std::fs::read(&file).expect("it is there"), b"precious", "{device}");
+    }
+    assert_eq!(code(&http("sim", &["-o", &name, "/blob/5"])), 0);
+    assert_eq!(std::fs::read(&file).expect("it is there"), blob(5));
+}
+
+/// What a shell says of `script`, in which `$0` is our binary.
+fn shell(script: &str) -> Output {
+    let mut command = std::process::Command::new("bash");
+    command.env("XDG_RUNTIME_DIR", support::runtime_folder()).env_remove("UARTTOOL_DEVICE");
+    command.args(["-c", script, &support::binary()]).output().expect("bash is there")
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_no_whole_one() {
+    let read = r#""$0" http -d sim /blob/3000000 | head -c 5; exit ${PIPESTATUS[0]}"#;
+    let output = shell(read);
+    let (stdout, stderr) = text(&output);
+    assert_eq!((code(&output), stdout.as_str()), (1, &PATTERN[..5]), "{stderr}");
+    assert!(!stderr.contains("sha256"), "{stderr}");
+    assert!(stderr.ends_with(": whoever reads the body has left\n"), "{stderr}");
+    let lines = r#""$0" http -d sim -c 100 -i 10ms /nope 2>&1 | head -2; exit ${PIPESTATUS[0]}"#;
+    let output = shell(lines);
+    let (stdout, _) = text(&output);
+    assert_eq!((code(&output), stdout.lines().count()), (1, 2), "{stdout}");
+    let good = r#""$0" http -d sim -c 100 -i 10ms / 2>/dev/null | head -2; exit ${PIPESTATUS[0]}"#;
+    assert_eq!(code(&shell(good)), 0);
+}
+
 /// The names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
@@ -279,9 +320,23 @@ fn an_interruption_tells_what_there_is_and_leaves_nothing_behind() {
     assert!(inside.len() == 1 && inside[0].starts_with("uarttool-http-"), "{inside:?}");
     assert_eq!(many.interrupt().code(), Some(0));
     assert!(many.stdout().contains(" ok, 0 failed\n"), "{}", many.stdout());
-    let silent = start("sim,fault=closed-silent", &["-v", ":81/"]);
+    let silent = start("sim,fault=closed-silent", &["-v", "--stall", "100ms", ":81/"]);
     silent.err.wait_for(0, "learned");
+    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(silent.interrupt().code(), Some(130), "{}", silent.stderr());
+    let stderr = silent.stderr();
+    assert!(
+        stderr.contains("#1 failed after ") && stderr.contains(" ms: interrupted\n"),
+        "{stderr}"
+    );
+    assert!(lines_with(&stderr, "#1 stalled 0.").len() == 1, "{stderr}");
+    assert!(stderr.contains("no answer to our SYN"), "{stderr}");
+    let measured = start("sim,fault=closed-silent", &["-c", "3", "--stall", "100ms", ":81/"]);
+    measured.err.wait_for(0, "learned");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(measured.interrupt().code(), Some(130), "{}", measured.stderr());
+    let stdout = measured.stdout();
+    assert!(stdout.contains("0 requests, 0 ok, 0 failed, 1 broken off\n"), "{stdout}");
     let refused = start("sim", &[":81/"]);
     assert_eq!(refused.wait(SOON).code(), Some(1));
     assert_eq!(names(folder.path()), [""; 0]);

@@ -91,6 +91,15 @@ fn session(pid: i32) -> Option<i32> {
     behind_name.split_whitespace().nth(3)?.parse().ok()
 }
 
+/// The guard, rather than its keeper.
+fn guard_among(pids: &[i32]) -> i32 {
+    let is_guard = |pid: &&i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("\0--inner\0")
+    };
+    *pids.iter().find(is_guard).expect("it runs")
+}
+
 /// The process whose first argument is `name`.
 fn named(name: &str, pids: &[i32]) -> i32 {
     let is_named = |pid: &&i32| {
@@ -104,11 +113,11 @@ fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a process id"), signal).expect("it runs");
 }
 
-/// Children in the background, in sessions of their own, and without a parent: with the guard and the
-/// shell these are 7 processes.
+/// Children in the background, in sessions of their own, and without a parent: with the guard, its
+/// keeper and the shell these are 8 processes.
 const FAMILY: &str = "sleep 1000 & setsid sh -c 'sleep 1001 & exec sleep 1002' & \
                       (setsid sh -c 'sleep 1003 & sleep 1004 &' &); wait; sleep 1005";
-const MEMBERS: usize = 7;
+const MEMBERS: usize = 8;
 
 /// `uarttool launch-guard` on its own, its stdin a pipe, with a marker in its environment.
 fn guard(marker: &str, program: &[&str]) -> Child {
@@ -260,7 +269,7 @@ async fn a_program_that_goes_into_the_background_runs_on() {
     assert!(sentence.ends_with("ended with exit status 0: bye"), "{sentence}");
     let launched = launch("(setsid sleep 1000 &) ; exit 0").await;
     let marker = tunnel(&launched);
-    wait_until("in the background", SOON, || having(&marker).len() == 2);
+    wait_until("in the background", SOON, || having(&marker).len() == 3);
     launched.end().await.expect("all of it ends");
     assert_eq!(having(&marker), NONE);
 }
@@ -271,7 +280,7 @@ async fn a_program_that_ignores_sigterm_is_killed_after_two_seconds() {
         launch("trap '' TERM; echo deaf; setsid sleep 1000 & sleep 1001; sleep 1002").await;
     wait_until("deaf", SOON, || launched.output().contains("deaf"));
     let marker = tunnel(&launched);
-    let pids = wait_for(4, &marker);
+    let pids = wait_for(5, &marker);
     let begun = Instant::now();
     launched.end().await.expect("all of it ends");
     let took = begun.elapsed().as_secs_f64();
@@ -294,8 +303,8 @@ async fn a_program_has_the_time_to_end_well() {
 async fn what_a_killed_guard_leaves_is_ended_too() {
     let mut launched = launch("sleep 1000 & sleep 1001; sleep 1002").await;
     let marker = tunnel(&launched);
-    let pids = wait_for(4, &marker);
-    signal(named("uarttool", &pids), Signal::KILL);
+    let pids = wait_for(5, &marker);
+    signal(guard_among(&pids), Signal::KILL);
     let sentence = launched.exited().await;
     assert!(sentence.contains("was ended together with its guard"), "{sentence}");
     wait_until("gone", SOON, || having(&marker).is_empty());
@@ -305,7 +314,7 @@ async fn what_a_killed_guard_leaves_is_ended_too() {
 async fn the_terminal_s_interrupt_does_not_reach_the_program() {
     let launched = launch("sleep 1000").await;
     let ours = session(std::process::id() as i32).expect("we run");
-    for pid in wait_for(2, &tunnel(&launched)) {
+    for pid in wait_for(3, &tunnel(&launched)) {
         wait_until("in another session", SOON, || session(pid).is_some_and(|its| its != ours));
     }
     launched.end().await.expect("all of it ends");
@@ -328,7 +337,7 @@ async fn the_sockets_are_in_a_private_folder_and_two_programs_do_not_collide() {
         assert_ne!(one.fill(value), two.fill(value));
     }
     one.end().await.expect("it ends");
-    assert_eq!(having(&tunnel(&two)).len(), 3);
+    assert_eq!(having(&tunnel(&two)).len(), 4);
     two.end().await.expect("it ends");
 }
 
@@ -339,13 +348,13 @@ async fn a_restart_has_the_same_sockets_and_nothing_stale() {
     let marker = tunnel(&launched);
     let line = launched.fill("at {tunnel} {port}\n");
     wait_until("up", SOON, || launched.output().matches(&line).count() == 1);
-    let before = wait_for(3, &marker);
+    let before = wait_for(4, &marker);
     launched.restart().await.expect("it starts again");
     assert!(before.iter().all(is_gone));
     wait_until("up again", SOON, || launched.output().matches(&line).count() == 2);
     assert_eq!(lines_with(&launched.output(), "No such file").len(), 2, "{}", launched.output());
     // Also when it has ended by itself.
-    signal(named("sleep", &wait_for(3, &marker)), Signal::KILL);
+    signal(named("sleep", &wait_for(4, &marker)), Signal::KILL);
     let sentence = launched.exited().await;
     assert!(sentence.contains("137 (as by SIGKILL)"), "{sentence}");
     launched.restart().await.expect("it starts again");

@@ -6,90 +6,13 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Process, SOON, assert_wireshark_is_happy, binary, lines_with, text, uarttool};
-use tempfile::TempDir;
-
-/// A folder for everything temporary, so that one sees what is left of it.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().expect("a folder"))
-    }
-
-    /// `uarttool run ARGS`.
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = uarttool();
-        command.arg("run").args(args).env("TMPDIR", self.0.path());
-        command.env("MARK", self.0.path()).env("UARTTOOL", binary());
-        command
-    }
-
-    fn start(&self, args: &[&str]) -> Process {
-        Process::start(&mut self.command(args))
-    }
-
-    /// Exit code, stdout and stderr.
-    fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let process = self.start(args);
-        let status = process.wait(SOON);
-        let code = status.code().expect("it ends by itself");
-        (code, process.stdout(), process.stderr())
-    }
-
-    /// The names of what is there.
-    fn left(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.0.path()).expect("it is there").flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-    }
-
-    /// The folder of what is kept.
-    fn kept(&self) -> PathBuf {
-        let left = self.left();
-        assert!(left.len() == 1 && left[0].starts_with("uarttool-run-"), "{left:?}");
-        self.0.path().join(&left[0])
-    }
-
-    /// The processes that come from our run: they have its temporary folder in their environment.
-    fn processes(&self) -> Vec<i32> {
-        let mark = format!("MARK={}", self.0.path().display());
-        let pids = fs::read_dir("/proc").expect("it is there").flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let has_mark = |pid: &i32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            String::from_utf8_lossy(&environment).contains(&mark)
-        };
-        pids.filter(has_mark).collect()
-    }
-
-    fn wait_until_nothing_runs(&self) {
-        let deadline = Instant::now() + Duration::from_secs(8);
-        while !self.processes().is_empty() {
-            assert!(Instant::now() < deadline, "left: {:?}", self.processes());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// The built-in device as firmware of its own, with a console.
-fn firmware(more: &str) -> String {
-    format!(
-        "'{}' sim --listen unix-listen:{{tunnel}} --console unix-listen:{{console}} {more}",
-        binary()
-    )
-}
-
-const SIM: [&str; 4] = ["-d", "sim", "--forward", "0:80"];
-
-/// Arguments, then a script for COMMAND.
-fn with<'a>(first: &[&'a str], script: &'a str) -> Vec<&'a str> {
-    [first, &["--", "sh", "-c", script]].concat()
-}
+use support::running::{Place, SIM, firmware, with};
+use support::{SOON, assert_wireshark_is_happy, binary, lines_with, text};
 
 #[test]
 fn a_command_meets_the_device_and_its_success_is_ours() {
@@ -244,7 +167,7 @@ fn the_user_names_the_capture_or_the_folder() {
     assert!(out.join("capture.pcapng").exists(), "{stderr}");
     let (code, _, _) = place.run(&with(&args, "exit 0"));
     assert_eq!(code, 0);
-    assert_eq!(fs::read_dir(&out).expect("it stays").count(), 0, "what failed before is over");
+    assert_eq!(fs::read_dir(&out).expect("it stays").count(), 1, "what failed before is kept");
     assert_eq!(place.left(), Vec::<String>::new());
 }
 
@@ -361,7 +284,10 @@ fn before_the_command_runs_a_signal_is_130() {
     let run = place.start(&["--forward", "0:81", "--launch", &firmware(""), "--", "true"]);
     run.err.wait_for(0, "connected to");
     assert_eq!(run.interrupt().code(), Some(130));
-    assert_eq!((place.processes(), place.left()), (Vec::new(), Vec::new()), "{}", run.stderr());
+    assert_eq!(place.processes(), Vec::<i32>::new());
+    let stderr = run.stderr();
+    assert!(stderr.contains("stopped  while it was waited for the device: port 81 of"), "{stderr}");
+    assert!(place.kept().join("launch.log").exists(), "{stderr}");
 }
 
 #[test]

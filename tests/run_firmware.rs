@@ -75,19 +75,88 @@ fn nobody_without_a_network_device_or_a_home_can_do_it() {
     assert!(run.stdout().starts_with("nobody\n"), "{}", run.stdout());
 }
 
+/// The files that tell people how to run the example project.
+const TOLD: [&str; 4] = [
+    "fixtures/example-ci/github-actions.yml",
+    "fixtures/example-ci/gitlab-ci.yml",
+    "fixtures/example-ci/README.md",
+    "README.md",
+];
+
+/// A file of the repository.
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a file says behind each `start` of a command, to the end of the line.
+fn commands(path: &str, start: &str) -> Vec<String> {
+    let text = read(path);
+    let commands = text.lines().filter_map(|line| {
+        let line = line.trim().trim_start_matches("- ").trim_start_matches("run: ");
+        line.starts_with(start).then(|| line.to_owned())
+    });
+    commands.collect()
+}
+
+/// The repository with a copy of the example project, which may be written to.
+fn example() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, project) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")), folder.path().join("fixtures/example-ci"));
+    std::fs::create_dir(folder.path().join("fixtures")).expect("there is room");
+    std::os::unix::fs::symlink(root.join("scripts"), folder.path().join("scripts")).expect("room");
+    let original = root.join("fixtures/example-ci");
+    let copied = Command::new("cp").arg("-r").args([&original, &project]).status();
+    assert!(copied.expect("coreutils are there").success());
+    (folder, project)
+}
+
 #[test]
 #[ignore = "needs QEMU and the firmware: scripts/test"]
-fn the_example_project_passes_its_own_tests() {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/example-ci");
-    let mut command = uarttool();
-    command.current_dir(&project).args(["run", "--wait", "60s", "--forward", "0:80"]);
-    command.args(["--forward", "0:7", "--launch", "./qemu.sh unix:{tunnel} unix:{console}", "--"]);
-    command.args(["pytest-3", "-p", "no:cacheprovider", "tests"]);
-    command.env("UARTTOOL", binary()).env("PYTHONDONTWRITEBYTECODE", "1");
-    let run = Process::start(&mut command);
-    let status = run.wait(LONG);
-    assert_eq!(status.code(), Some(0), "{}{}", run.stdout(), run.stderr());
-    assert!(run.stdout().contains("5 passed"), "{}", run.stdout());
+fn the_example_project_passes_its_own_tests_as_everybody_is_told_to_run_them() {
+    let (_folder, project) = example();
+    let mut seen: Vec<String> = Vec::new();
+    for command in TOLD.iter().flat_map(|path| commands(path, "uarttool run --forward")) {
+        if !command.contains("pytest") || seen.contains(&command) {
+            continue;
+        }
+        // "uarttool" is the one under test.
+        let script = format!("uarttool() {{ \"$UARTTOOL\" \"$@\"; }}; {command}");
+        let mut shell = Command::new("sh");
+        shell.current_dir(&project).args(["-c", &script]).env_remove("UARTTOOL_DEVICE");
+        shell.env("XDG_RUNTIME_DIR", support::runtime_folder()).env("UARTTOOL", binary());
+        shell.env("PYTHONDONTWRITEBYTECODE", "1");
+        let run = Process::start(&mut shell);
+        let status = run.wait(LONG);
+        assert_eq!(status.code(), Some(0), "{command}: {}{}", run.stdout(), run.stderr());
+        assert!(run.stdout().contains("5 passed"), "{command}: {}", run.stdout());
+        seen.push(command);
+    }
+    assert_eq!(seen.len(), 2, "with and without --artifacts: {seen:?}");
+}
+
+#[test]
+fn the_jobs_of_the_example_project_install_what_it_needs() {
+    let mut needed = vec!["qemu-system-arm".to_owned(), "python3-pytest".to_owned()];
+    for part in read("scripts/firmware-build").split("packages+=(").skip(1) {
+        needed.extend(part.split(')').next().map(str::to_owned));
+    }
+    assert!(needed.len() >= 5, "{needed:?}");
+    for path in TOLD.iter().filter(|path| !path.contains("example-ci/README")) {
+        let jobs = commands(path, "apt-get update");
+        assert!(!jobs.is_empty(), "{path}");
+        for job in jobs {
+            let words: Vec<_> = job.split(' ').collect();
+            for package in &needed {
+                assert!(words.contains(&package.as_str()), "{path}: {package} in {job}");
+            }
+        }
+    }
+    // The README shows the files as they are.
+    for path in &TOLD[..2] {
+        assert!(read("README.md").contains(&read(path)), "{path}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{CaptureFile, Counts, Kind, Source, Target};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{Body, LinkType, Packet, Record};
 
 /// When to begin a new file, and how many there may be.
@@ -42,6 +42,8 @@ pub struct Plan {
     pub rotation: Rotation,
     /// Bytes that are kept of each frame.
     pub snap_length: Option<usize>,
+    /// A symbolic link that is to lead to the file that is being written, for who reads along.
+    pub link: Option<PathBuf>,
 }
 
 /// A capture in one file or in several, one after the other.
@@ -127,11 +129,19 @@ impl Series {
         self.begun += 1;
         self.ends_at = self.plan.rotation.period.map(|period| now + period);
         if let Some(path) = target.path {
+            if let Some(link) = &self.plan.link {
+                lead(link, &path)?;
+            }
             self.names.retain(|name| *name != path);
             self.names.push_back(path);
         }
         self.remove_oldest();
         Ok(())
+    }
+
+    /// The files that are there, the oldest first.
+    pub fn names(&self) -> impl Iterator<Item = &Path> {
+        self.names.iter().map(PathBuf::as_path)
     }
 
     /// With `-C`, the oldest files give way.
@@ -201,6 +211,20 @@ impl Series {
     pub fn is_stdout(&self) -> bool {
         self.plan.target.path.is_none()
     }
+}
+
+/// Has `link` lead to `path`; there is no moment in which it leads nowhere.
+fn lead(link: &Path, path: &Path) -> Result<()> {
+    let cannot = |error| {
+        Error::environment(format!("cannot make the link {}", link.display())).caused_by(error)
+    };
+    let mut next = link.as_os_str().to_owned();
+    next.push(".next");
+    let next = PathBuf::from(next);
+    let target = std::path::absolute(path).map_err(cannot)?;
+    let _ = std::fs::remove_file(&next); // of an attempt that failed
+    std::os::unix::fs::symlink(target, &next).map_err(cannot)?;
+    std::fs::rename(&next, link).map_err(cannot)
 }
 
 /// `out.pcapng` as `out-00001.pcapng`.

@@ -23,6 +23,9 @@ pub struct TunnelArgs {
         hide_env_values = true
     )]
     pub device: Option<String>,
+    /// Whether the environment says so, rather than the flag.
+    #[arg(skip)]
+    pub is_inherited: bool,
     /// How frames are put on the line
     #[arg(long, value_name = "NAME", value_parser = spec::parse_framing)]
     pub framing: Option<&'static Framing>,

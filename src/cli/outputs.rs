@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::show::{Aside, Printer, Style};
@@ -357,6 +358,11 @@ impl Outputs {
     pub(super) fn is_complete(&self) -> bool {
         self.plan.count.is_some_and(|count| self.totals.frames() >= count)
             || self.capture.as_ref().is_some_and(Series::is_complete)
+    }
+
+    /// The files of the capture, the oldest first.
+    pub(super) fn captures(&self) -> Vec<PathBuf> {
+        self.capture.iter().flat_map(Series::names).map(Path::to_owned).collect()
     }
 
     /// Whether somebody sees output as it is written.

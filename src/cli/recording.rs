@@ -73,7 +73,7 @@ impl RecordingArgs {
         }
         target.check()?;
         let snap_length = self.snap_length.map(|bytes| bytes as usize).filter(|bytes| *bytes > 0);
-        Ok(Some(Plan { target: target.clone(), rotation, snap_length }))
+        Ok(Some(Plan { target: target.clone(), rotation, snap_length, link: None }))
     }
 
     /// Whether the capture goes to stdout.

@@ -1,9 +1,13 @@
 //! SIGINT, SIGTERM and SIGHUP become the word to stop; a second one ends the process at once. SIGHUP
 //! stays ignored where it was when we started, as under nohup.
+//!
+//! A command that passes signals on to a program hears of SIGQUIT, SIGUSR1 and SIGUSR2, too, which would
+//! end it otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Signal as Number;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -82,12 +86,20 @@ async fn obey(mut signals: Signals, flag: &AtomicBool, stopper: &Stopper) {
 pub fn arrivals() -> Result<mpsc::Receiver<i32>> {
     let (sender, receiver) = mpsc::channel(3);
     let (runtime, mut signals) = listen()?;
+    let mut others = Others::listen(&runtime)?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             loop {
-                let number = signals.next().await;
-                if let Err(TrySendError::Full(_)) = sender.try_send(number) {
-                    std::process::exit(Category::Interrupted.exit_code().into());
+                let number = tokio::select! {
+                    number = signals.next() => number,
+                    number = others.next() => number,
+                };
+                let is_message = matches!(number, SIGUSR1 | SIGUSR2);
+                match sender.try_send(number) {
+                    Err(TrySendError::Full(_)) if !is_message => {
+                        std::process::exit(Category::Interrupted.exit_code().into());
+                    }
+                    _ => {} // of messages that nobody takes one more does not matter
                 }
             }
         });
@@ -95,12 +107,49 @@ pub fn arrivals() -> Result<mpsc::Receiver<i32>> {
     Ok(receiver)
 }
 
+/// The signals that only mean something to a program.
+struct Others {
+    quit: Signal,
+    user_1: Signal,
+    user_2: Signal,
+}
+
+impl Others {
+    fn listen(runtime: &Runtime) -> Result<Others> {
+        let _guard = runtime.enter();
+        let open = |kind| {
+            signal(kind)
+                .map_err(|error| Error::environment("cannot listen for signals").caused_by(error))
+        };
+        Ok(Others {
+            quit: open(SignalKind::quit())?,
+            user_1: open(SignalKind::user_defined1())?,
+            user_2: open(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// The number of the next one.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.quit.recv() => SIGQUIT,
+            _ = self.user_1.recv() => SIGUSR1,
+            _ = self.user_2.recv() => SIGUSR2,
+        }
+    }
+}
+
 /// The number of SIGHUP.
 pub const SIGHUP: u32 = 1;
 /// The number of SIGINT.
 pub const SIGINT: i32 = 2;
+/// The number of SIGQUIT.
+pub const SIGQUIT: i32 = 3;
 /// The number of SIGTERM.
 pub const SIGTERM: i32 = 15;
+/// The number of SIGUSR1.
+pub const SIGUSR1: i32 = Number::USR1.as_raw();
+/// The number of SIGUSR2.
+pub const SIGUSR2: i32 = Number::USR2.as_raw();
 
 /// Whether a signal is ignored; where the system does not tell, it is not.
 pub fn is_ignored(signal: u32) -> bool {

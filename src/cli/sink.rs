@@ -2,6 +2,7 @@
 //! disk never delays the line. Output is written whenever the queue is empty, so that a line appears
 //! as soon as its frame does, and in large pieces when there is much.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Report {
     pub is_abandoned: bool,
     /// As many frames were seen, or files written, as were wanted.
     pub is_complete: bool,
+    /// The files of the capture, the oldest first.
+    pub captures: Vec<PathBuf>,
 }
 
 impl Report {
@@ -41,7 +44,8 @@ impl Report {
             Err(Ending::Failed(error)) => (Some(error), false),
         };
         let is_complete = outputs.is_complete();
-        Report { totals: outputs.totals, error, is_abandoned, is_complete }
+        let captures = outputs.captures();
+        Report { totals: outputs.totals, error, is_abandoned, is_complete, captures }
     }
 }
 

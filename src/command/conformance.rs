@@ -10,7 +10,7 @@ mod surroundings;
 use args::Action;
 pub use args::ConformanceArgs;
 
-use crate::cli::launch::refuse_sim;
+use crate::cli::launch::named;
 use crate::cli::target;
 use crate::cli::{self, Verdict, signals, terminal};
 use crate::error::{Error, Result};
@@ -39,9 +39,8 @@ pub fn run(args: ConformanceArgs) -> Result<Verdict> {
         ));
     }
     let config = suites.over(target::config()?);
-    let has_device = args.tunnel.device.is_some() || config.target.device.is_some();
-    if let Some(launch) = args.launch.plan(has_device)? {
-        refuse_sim(args.tunnel.device.as_deref())?;
+    if let Some(launch) = args.launch.plan(named::has_device(&args.tunnel, &config))? {
+        named::refuse_sim(&args.tunnel)?;
         return cli::block_on(started::run(args, tests, config, launch));
     }
     let job = Job::new(args, tests, &config, None)?;

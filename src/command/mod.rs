@@ -11,7 +11,8 @@ mod run;
 mod sim;
 mod sniff;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::Verdict;
 use crate::error::Result;
@@ -66,6 +67,30 @@ enum Command {
 }
 
 impl CommandLine {
+    /// Reads the process's own command line; a mistake in it is told, and ends the process.
+    pub fn read() -> CommandLine {
+        let matches = CommandLine::command().get_matches();
+        let mut line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let has_device = |matches: &ArgMatches| matches.ids().any(|id| id.as_str() == "device");
+        let own = matches.subcommand().map(|(_, matches)| matches).filter(|own| has_device(own));
+        let source = own.and_then(|own| own.value_source("device"));
+        let is_inherited = source == Some(ValueSource::EnvVariable);
+        match &mut line.command {
+            Command::Run(args) => args.tunnel.is_inherited = is_inherited,
+            Command::Sniff(args) => args.tunnel.is_inherited = is_inherited,
+            Command::Conformance(args) => args.tunnel.is_inherited = is_inherited,
+            // For these it is the same.
+            Command::Decode(_)
+            | Command::Inject(_)
+            | Command::Ping(_)
+            | Command::Http(_)
+            | Command::Bridge(_)
+            | Command::Sim(_)
+            | Command::Guard(_) => {}
+        }
+        line
+    }
+
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<Verdict> {
         match self.command {

@@ -3,6 +3,7 @@
 mod args;
 mod attendant;
 mod evidence;
+mod files;
 mod firmware;
 mod places;
 mod program;
@@ -12,7 +13,7 @@ mod waiting;
 
 pub use args::RunArgs;
 
-use crate::cli::launch::refuse_sim;
+use crate::cli::launch::named;
 use crate::cli::{self, Verdict, target, terminal};
 use crate::error::{Error, Result};
 
@@ -23,10 +24,9 @@ pub fn run(args: RunArgs) -> Result<Verdict> {
         return Ok(Verdict::Program(code));
     }
     let config = target::config()?;
-    let has_device = args.tunnel.device.is_some() || config.target.device.is_some();
-    let launch = args.launch.plan(has_device)?;
+    let launch = args.launch.plan(named::has_device(&args.tunnel, &config))?;
     if launch.is_some() {
-        refuse_sim(args.tunnel.device.as_deref())?;
+        named::refuse_sim(&args.tunnel)?;
     } else if args.restart_on_exit {
         return Err(Error::usage("'--restart-on-exit' starts firmware again, and none is started")
             .with_help("say how to start it: --launch CMD"));

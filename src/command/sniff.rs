@@ -80,7 +80,7 @@ pub struct SniffArgs {
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
     #[command(flatten)]
-    tunnel: TunnelArgs,
+    pub(super) tunnel: TunnelArgs,
     #[command(flatten)]
     show: ShowArgs,
     #[command(flatten)]
@@ -143,8 +143,7 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
 
 /// The same of a recorded file.
 fn recorded(args: &SniffArgs, path: PathBuf) -> Result<Verdict> {
-    let is_typed =
-        args.tunnel.device.is_some() && args.tunnel.device != std::env::var("UARTTOOL_DEVICE").ok();
+    let is_typed = args.tunnel.device.is_some() && !args.tunnel.is_inherited;
     if is_typed {
         return Err(
             Error::usage("'-r' reads a file and '-d' a line").with_help("leave one of them away")

@@ -6,6 +6,7 @@ pub mod firmware;
 pub mod host;
 pub mod judge;
 pub mod processes;
+pub mod running;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::DirBuilderExt;

@@ -11,8 +11,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{
@@ -22,6 +20,7 @@ use rustix::process::{
 use tokio::time::Instant;
 
 use super::report::Status;
+use super::starter;
 
 /// How long a program has after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -29,8 +28,6 @@ pub const GRACE: Duration = Duration::from_secs(2);
 pub const LAST: Duration = Duration::from_secs(3);
 /// How often what is left is looked at when nothing is heard of it.
 const AGAIN: Duration = Duration::from_millis(50);
-/// The error of a program that is a script without a `#!` line.
-const NO_FORMAT: i32 = 8;
 
 /// The program and its family. What still runs when it is dropped gets SIGKILL.
 pub struct Family {
@@ -47,27 +44,18 @@ pub struct Family {
 impl Family {
     /// Starts a program in the process group `group`, or in one of its own, with `stdin`, or nothing.
     ///
-    /// It fails as starting a process does.
+    /// It fails as starting a process does, and has to be called on this process's first thread.
     pub fn start(
         program: &[std::ffi::OsString],
         stdin: Option<OwnedFd>,
         group: Option<Pid>,
     ) -> io::Result<Family> {
-        let (name, args) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let number = group.map_or(0, |group| group.as_raw_nonzero().get());
-        let start = |command: &mut Command| {
-            let stdin = match &stdin {
-                Some(stdin) => Stdio::from(stdin.try_clone()?),
-                None => Stdio::null(),
-            };
-            command.args(args).stdin(stdin).process_group(number).spawn()
+        let stdin = match stdin {
+            Some(stdin) => stdin,
+            None => std::fs::File::open("/dev/null")?.into(),
         };
-        let child = match start(&mut Command::new(name)) {
-            Err(error) if error.raw_os_error() == Some(NO_FORMAT) => {
-                start(Command::new("sh").arg(name))
-            }
-            other => other,
-        }?;
+        let child = starter::start(program, stdin, number)?;
         let leader = Pid::from_raw(child.id() as i32).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Family { leader, group: group.unwrap_or(leader), status: None, is_alive: true })
     }
@@ -131,6 +119,13 @@ impl Family {
         Vec::new()
     }
 
+    /// Signals the program alone, if it has not ended.
+    pub fn signal_leader(&self, number: Signal) {
+        if self.status.is_none() {
+            signal(self.leader, number);
+        }
+    }
+
     /// Signals those of the family that are in the program's process group, as long as the group's number
     /// is certain to be ours.
     pub fn signal(&self, number: Signal) {
@@ -168,7 +163,7 @@ pub fn adopt() {
 
 /// Our children, ended ones that were not reaped included.
 #[cfg(target_os = "linux")]
-fn children() -> Vec<Pid> {
+pub fn children() -> Vec<Pid> {
     let own = std::process::id();
     parents().into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect()
 }
@@ -201,6 +196,19 @@ fn parents() -> Vec<(Pid, u32)> {
     pids.filter_map(with_parent).collect()
 }
 
+/// Whether a process was started with this variable. Of one that has ended nothing is known.
+#[cfg(target_os = "linux")]
+pub fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
+    let wanted = format!("{name}={value}");
+    environment.is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes()))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn has_variable(_: Pid, _: &str, _: &str) -> bool {
+    false
+}
+
 /// The parent's process id in `/proc/PID/stat`: the second word behind the name in parentheses.
 #[cfg(target_os = "linux")]
 fn parent_in(stat: &[u8]) -> Option<u32> {
@@ -212,7 +220,7 @@ fn parent_in(stat: &[u8]) -> Option<u32> {
 pub fn adopt() {}
 
 #[cfg(not(target_os = "linux"))]
-fn children() -> Vec<Pid> {
+pub fn children() -> Vec<Pid> {
     Vec::new()
 }
 

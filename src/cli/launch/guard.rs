@@ -3,8 +3,8 @@
 //! Its stdin is a socket (or a pipe) whose other end we hold. The system closes that end when we are
 //! gone in whatever way, SIGKILL included; then, or when it gets SIGTERM, the guard ends the program and
 //! all that came from it, removes the folder of sockets, and exits as the program did. There is no race
-//! with a parent that ends early: its end is closed then. (The parent-death signal of Linux would add
-//! nothing but trouble: it is sent when the *thread* that started the guard ends.)
+//! with a parent that ends early: its end is closed then. When the guard itself is killed, the program is
+//! by its parent-death signal (`starter`), and the rest by the process above (`keeper`).
 //!
 //! The guard of firmware has a session of its own, so that the terminal's Ctrl-C reaches us alone and we
 //! decide; that of a user's command stays in ours, since the command may want the terminal.
@@ -14,19 +14,17 @@
 //! so is every end of a user's command.
 
 use std::ffi::OsString;
-use std::io::{BufRead, ErrorKind, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::io::{BufRead, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::family::{self, Family};
-use super::places;
 use super::report::{Order, Report, Status};
+use super::{descriptors, places};
 use crate::cli::signals::{SIGHUP, is_ignored};
 use crate::cli::{Verdict, block_on};
 use crate::error::{Error, Result};
@@ -105,6 +103,8 @@ async fn guard(program: &[OsString], role: Role) -> Result<Guarded> {
                         family.signal(Number::KILL);
                         break;
                     }
+                    // A message, which means something to the program and nothing to its children.
+                    Some(number @ (Number::USR1 | Number::USR2)) => family.signal_leader(number),
                     Some(number) => family.signal(number),
                     None => {}
                 }
@@ -139,14 +139,14 @@ async fn told_to_kill(orders: &mut mpsc::UnboundedReceiver<Order>) {
 }
 
 /// The signals that ask for the end.
-struct Requests {
+pub(super) struct Requests {
     term: Signal,
     int: Signal,
     hup: Option<Signal>,
 }
 
 impl Requests {
-    fn listen() -> std::io::Result<Requests> {
+    pub(super) fn listen() -> std::io::Result<Requests> {
         let hup = match is_ignored(SIGHUP) {
             true => None, // and remains so in the program
             false => Some(signal(SignalKind::hangup())?),
@@ -156,7 +156,7 @@ impl Requests {
     }
 
     /// Completes when one of them comes.
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
@@ -167,19 +167,8 @@ impl Requests {
 
 /// The program's stdin, which is the first thing that is sent to us.
 fn receive_stdin() -> Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let mut into = [IoSliceMut::new(&mut byte)];
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = recvmsg(std::io::stdin(), &mut into, &mut ancillary, flags);
-    let cannot = || Error::environment("the command's stdin did not come");
-    received.map_err(|error| cannot().caused_by(std::io::Error::from(error)))?;
-    let descriptors = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    descriptors.flatten().next().ok_or_else(cannot)
+    descriptors::receive(std::io::stdin().as_fd())
+        .map_err(|error| Error::environment("the command's stdin did not come").caused_by(error))
 }
 
 /// What is told us over stdin; closed when nobody holds the other end any more.

@@ -1,20 +1,20 @@
 //! The guard as seen from us: its process, what it reports, its end.
 
 use std::ffi::OsString;
-use std::io::{IoSlice, PipeReader};
-use std::mem::MaybeUninit;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::PipeReader;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::family::{GRACE, LAST};
+use super::descriptors;
+use super::family::{self, GRACE, LAST};
 use super::places::Places;
 use super::report::{Order, Report, Status};
 use crate::error::{Category, Error, Result};
@@ -25,14 +25,20 @@ const PATIENCE: Duration = Duration::from_secs(GRACE.as_secs() + LAST.as_secs() 
 /// How long a guard whose stdin is closed on its side may take to be gone.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// A guard and the program behind it. Dropped, it waits until both have ended.
+/// A guard, with its keeper, and the program behind it. Dropped, it waits until both have ended.
 #[derive(Debug)]
 pub struct Guarded {
+    /// The keeper.
     child: Child,
     /// The other end of the guard's stdin. While it is open the program runs.
     control: Option<UnixStream>,
     heard: Vec<u8>,
+    /// What every process that comes from it has in its environment, unless it took it away.
+    mark: String,
 }
+
+/// The name of the variable with the mark.
+const MARK: &str = "UARTTOOL_GUARD";
 
 impl Guarded {
     /// Starts `guard`, an uarttool, and through it `program`; what that says comes out of the reader.
@@ -53,11 +59,12 @@ impl Guarded {
     }
 
     /// Starts `guard` and through it a user's command, which has our stdin, stdout and stderr, and is in
-    /// the process group `group`, or in one of its own. Or what a shell would exit with, and why.
+    /// the process group `group`, or in one of its own; of the variables the first are taken away from its
+    /// environment, the others added to it. Or what a shell would exit with, and why.
     pub async fn start_command(
         guard: &Path,
         program: &[OsString],
-        environment: &[(String, OsString)],
+        (without, with): (&[OsString], &[(String, OsString)]),
         group: Option<Pid>,
     ) -> Result<Result<Guarded, (u8, String)>> {
         let mut command = Command::new(guard);
@@ -65,7 +72,11 @@ impl Guarded {
         if let Some(group) = group {
             command.arg("--group").arg(group.as_raw_nonzero().to_string());
         }
-        command.arg("--").args(program).envs(environment.iter().map(|(name, value)| (name, value)));
+        command.arg("--").args(program);
+        for name in without {
+            command.env_remove(name);
+        }
+        command.envs(with.iter().map(|(name, value)| (name, value)));
         command.process_group(0); // what comes from the terminal is not for the guard
         Guarded::spawn(command, guard, Some(std::io::stdin().as_fd())).await
     }
@@ -79,14 +90,16 @@ impl Guarded {
         let cannot = |error| cannot(guard, error);
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(cannot)?;
         if let Some(stdin) = stdin {
-            send_descriptor(&ours, stdin).map_err(cannot)?;
+            descriptors::send(&ours, stdin).map_err(cannot)?;
         }
         ours.set_nonblocking(true).map_err(cannot)?;
         let control = UnixStream::from_std(ours).map_err(cannot)?;
-        command.stdin(OwnedFd::from(theirs));
+        let mark = format!("{:016x}", RandomState::new().build_hasher().finish());
+        command.stdin(OwnedFd::from(theirs)).env(MARK, &mark);
+        family::adopt(); // what killed guards leave comes to us
         let child = command.spawn().map_err(cannot)?;
         drop(command); // it holds the guard's ends
-        let mut guarded = Guarded { child, control: Some(control), heard: Vec::new() };
+        let mut guarded = Guarded { child, control: Some(control), heard: Vec::new(), mark };
         while guarded.reports().is_empty() && guarded.listen().await {}
         match guarded.reports().into_iter().next() {
             Some(Report::Failed(code, why)) => Ok(Err((code, why))),
@@ -148,53 +161,52 @@ impl Guarded {
         reports.flat_map(|r| if let Report::Left(pids) = r { pids } else { Vec::new() }).collect()
     }
 
-    /// Takes the guard's exit status, after `patience` at the latest, and ends what a guard that was
-    /// killed left behind.
+    /// Takes the exit status of the guard's keeper, after `patience` at the latest, and ends what a guard
+    /// and a keeper that were killed left behind.
     fn conclude(&mut self, patience: Duration) {
         if self.control.take().is_none() {
             return;
         }
         let deadline = Instant::now() + patience;
-        let status = loop {
+        loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => break Some(status),
+                Ok(Some(_)) => break,
                 Ok(None) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 _ => {
                     let _ = self.child.kill(); // it may have ended
-                    break self.child.wait().ok();
+                    let _ = self.child.wait();
+                    break;
                 }
             }
-        };
-        let was_killed = status.is_none_or(|status| status.signal().is_some());
-        let group = self.reports().into_iter().find_map(|report| match report {
-            Report::Started(pid) => Pid::from_raw(pid),
-            _ => None,
-        });
-        if let Some(group) = group.filter(|_| was_killed) {
-            let _ = kill_process(group, Signal::KILL); // it may be gone
-            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if self.status().is_none() {
+            self.end_orphans();
+        }
+    }
+
+    /// Kills what guards that were killed have left: those of our children that have the mark, again and
+    /// again, since their own children come to us with their end.
+    fn end_orphans(&self) {
+        let deadline = Instant::now() + LAST;
+        loop {
+            let is_ours = |pid: &Pid| family::has_variable(*pid, MARK, &self.mark);
+            let orphans: Vec<Pid> = family::children().into_iter().filter(is_ours).collect();
+            if orphans.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            for pid in orphans {
+                let _ = kill_process(pid, Signal::KILL); // it may be gone
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
 fn cannot(guard: &Path, error: std::io::Error) -> Error {
     Error::environment(format!("cannot start {}", guard.display())).caused_by(error)
-}
-
-/// Sends a descriptor through a socket, with one byte, since it cannot go alone.
-fn send_descriptor(
-    socket: &std::os::unix::net::UnixStream,
-    descriptor: std::os::fd::BorrowedFd<'_>,
-) -> std::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor];
-    let is_there = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    debug_assert!(is_there, "there is space for one");
-    sendmsg(socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::empty())?;
-    Ok(())
 }
 
 impl Drop for Guarded {

@@ -6,11 +6,9 @@ use std::time::Duration;
 use super::guarded::Guarded;
 use super::output::{self, Output};
 use super::places::{self, Places};
-use super::{Launch, What};
+use super::{Launch, What, named};
+use crate::cli::args::TunnelArgs;
 use crate::error::{Error, Result};
-
-/// What says where the tunnel is when no flag does.
-const DEVICE: &str = "UARTTOOL_DEVICE";
 
 /// A program that was started. It, and all that came from it, ends with this value, at the latest with
 /// our process; when it is dropped rather than [`end`](Launched::end)ed, the thread waits for that.
@@ -56,19 +54,17 @@ impl Launched {
     }
 
     /// The endpoints of tunnel and console: those that the user wrote, or where the program was told to
-    /// put them.
+    /// put them; `named` says who comes before whom.
     pub fn endpoints(
         &self,
-        device: Option<String>,
+        tunnel: &TunnelArgs,
         console: Option<String>,
     ) -> (Option<String>, Option<String>) {
-        let device = device.map(|text| self.fill(&text));
-        let inherited = std::env::var(DEVICE).ok();
-        // What the environment says is for commands that start nothing.
-        let device =
-            device.filter(|text| self.device.is_none() || inherited.as_ref() != Some(text));
+        let device = named::flag(tunnel).map(|text| self.fill(text));
+        let inherited = || named::inherited(tunnel).map(str::to_owned);
+        let device = device.or_else(|| self.device.clone()).or_else(inherited);
         let console = console.map(|text| self.fill(&text));
-        (device.or_else(|| self.device.clone()), console.or_else(|| self.console.clone()))
+        (device, console.or_else(|| self.console.clone()))
     }
 
     /// What runs, as the user gave it, in backquotes.

@@ -1,26 +1,31 @@
 //! Starting the firmware's emulator, or any program, and ending it whatever happens.
 //!
 //! ```text
-//! us ──socket──> uarttool launch-guard ──> sh -c CMD ──> qemu ...
+//! us ──socket──> uarttool launch-guard (twice) ──> sh -c CMD ──> qemu ...
 //! ```
 //!
 //! [`LaunchArgs`] are the flags; [`LaunchArgs::plan`] checks them and gives a [`Launch`], which starts
 //! nothing yet; [`Launch::start`] gives a [`Launched`]. The program finds where to put its sockets in
 //! its command line or its environment (`places`). Between us and it stands a guard (`guard`), which
-//! ends it and all that came from it (`family`) when we are gone, however that came.
+//! ends it and all that came from it (`family`) when we are gone, however that came, and a keeper
+//! (`keeper`), which does so when the guard is gone.
 //!
 //! A [`UserCommand`] is started in the same way, but has our stdin, stdout and stderr, and the terminal.
 //!
 //! Out of reach is what another process starts for the program (a container's processes: its client
 //! gets SIGTERM and has to pass it on), and what belongs to another user (reported as left).
 
+mod descriptors;
 mod family;
 pub mod guard;
 mod guarded;
+pub mod keeper;
 mod launched;
+pub mod named;
 mod output;
 mod places;
 mod report;
+pub mod starter;
 mod user_command;
 
 use std::fs::File;
@@ -36,7 +41,6 @@ pub use places::{RUN_PREFIX, private_folder, remove};
 pub use report::Status;
 pub use user_command::UserCommand;
 
-use crate::endpoint::memory;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
 
@@ -82,16 +86,6 @@ impl LaunchArgs {
         }
         Ok(Some(Launch { what, guard: own_program()?, log: None }))
     }
-}
-
-/// Refuses the built-in device where another is started.
-pub fn refuse_sim(device: Option<&str>) -> Result<()> {
-    let device = device.unwrap_or_default();
-    if device == memory::SIM.name || device.starts_with("sim,") {
-        return Err(Error::usage("'--launch' starts a device, and '-d sim' is another")
-            .with_help("leave out one of them"));
-    }
-    Ok(())
 }
 
 /// A program that can be started.

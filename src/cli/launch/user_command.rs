@@ -25,16 +25,18 @@ pub struct UserCommand {
 }
 
 impl UserCommand {
-    /// Starts `program` with `environment` added to ours. Or the code that a shell would exit with when
+    /// Starts `program` with `environment` added to ours, and `without` taken away. Or the code that a shell would exit with when
     /// it cannot be started, 127 or 126, and why.
     pub async fn start(
         program: &[OsString],
+        without: &[OsString],
         environment: &[(String, OsString)],
     ) -> Result<Result<UserCommand, (u8, String)>> {
         // Outside of the group the family is known only where orphans become the guard's.
         let terminal = File::open("/dev/tty").ok().filter(|_| ADOPTS);
         let group = terminal.as_ref().map(|_| getpgrp());
-        let started = Guarded::start_command(&own_program()?, program, environment, group).await?;
+        let variables = (without, environment);
+        let started = Guarded::start_command(&own_program()?, program, variables, group).await?;
         Ok(started.map(|guarded| UserCommand { guarded, terminal }))
     }
 

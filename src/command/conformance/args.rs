@@ -48,7 +48,7 @@ pub struct ConformanceArgs {
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
-    pub(super) tunnel: TunnelArgs,
+    pub(in crate::command) tunnel: TunnelArgs,
     #[command(flatten)]
     pub(super) addresses: AddressArgs,
 }

@@ -5,8 +5,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::args::ConformanceArgs;
 use super::job::{Job, Named};
 use crate::cli::config::Config;
-use crate::cli::launch::{Launch, Launched};
-use crate::cli::{Verdict, signals};
+use crate::cli::launch::{Launch, Launched, named};
+use crate::cli::{Verdict, signals, terminal};
 use crate::conformance::artifacts;
 use crate::conformance::model::Test;
 use crate::conformance::rig::Restart;
@@ -35,7 +35,7 @@ pub async fn run(
     let target = launched.shown();
     let named = Named { target, again: args.again(args.tunnel.device.as_deref()) };
     let judged = async {
-        name_places(&mut args, &launched);
+        name_places(&mut args, &launched, &config);
         let (program, orders) = Program::new();
         tokio::select! {
             biased;
@@ -58,9 +58,14 @@ fn check(args: &ConformanceArgs) -> Result<()> {
 }
 
 /// The endpoints of the program: as the user wrote them, or where the program was told to put them.
-fn name_places(args: &mut ConformanceArgs, launched: &Launched) {
-    let (device, console) = (args.tunnel.device.take(), args.run.console.take());
-    (args.tunnel.device, args.run.console) = launched.endpoints(device, console);
+fn name_places(args: &mut ConformanceArgs, launched: &Launched, config: &Config) {
+    if let Some(text) = &launched.device
+        && let Some(sentence) = named::passed_over(text, &args.tunnel, config)
+    {
+        terminal::tell(&sentence);
+    }
+    let console = args.run.console.take();
+    (args.tunnel.device, args.run.console) = launched.endpoints(&args.tunnel, console);
 }
 
 /// The program, for those who want it restarted or have to know that it has ended.

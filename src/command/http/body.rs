@@ -6,7 +6,7 @@
 use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use reqwest::Response;
+use rustix::fs::{Access, access};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::cli::terminal;
@@ -28,6 +28,8 @@ pub(super) enum Fate {
 /// Takes bodies.
 pub(super) struct Body {
     out: Option<Box<dyn AsyncWrite + Unpin>>,
+    /// The file that is made when a response begins.
+    file: Option<PathBuf>,
     name: String,
     /// The head is written, too.
     has_head: bool,
@@ -46,7 +48,7 @@ struct Screen {
 
 impl Body {
     fn new(out: Option<Box<dyn AsyncWrite + Unpin>>, name: String) -> Body {
-        Body { out, name, has_head: false, screen: None, is_abandoned: false }
+        Body { out, file: None, name, has_head: false, screen: None, is_abandoned: false }
     }
 
     /// Forgets bodies.
@@ -62,14 +64,13 @@ impl Body {
         body
     }
 
-    /// Writes to a file.
+    /// Writes to a file, which is left alone until a response begins.
     pub(super) fn file(path: &Path) -> Result<Body> {
-        let file = std::fs::File::create(path).map_err(|error| {
-            Error::usage(format!("cannot write '{}'", PathBuf::from(path).display()))
-                .caused_by(error)
+        check(path).map_err(|error| {
+            Error::usage(format!("cannot write '{}'", path.display())).caused_by(error)
         })?;
-        let file = tokio::fs::File::from_std(file);
-        Ok(Body::new(Some(Box::new(file)), path.display().to_string()))
+        let body = Body::new(None, path.display().to_string());
+        Ok(Body { file: Some(path.to_owned()), ..body })
     }
 
     /// The same, with the head of each response in front of its body.
@@ -78,23 +79,18 @@ impl Body {
         self
     }
 
-    /// A response begins.
-    pub(super) async fn begin(&mut self, response: &Response) -> Result<()> {
-        if !self.has_head {
-            return Ok(());
+    /// A response begins; `head` is how.
+    pub(super) async fn begin(&mut self, head: &[u8]) -> Result<()> {
+        if let Some(path) = self.file.take() {
+            let file = tokio::fs::File::create(&path).await.map_err(|error| {
+                Error::environment(format!("cannot write '{}'", path.display())).caused_by(error)
+            })?;
+            self.out = Some(Box::new(file));
         }
-        let status = response.status();
-        let reason = status.canonical_reason().unwrap_or_default();
-        let mut head =
-            format!("{:?} {} {reason}\r\n", response.version(), status.as_u16()).into_bytes();
-        for (name, value) in response.headers() {
-            head.extend_from_slice(name.as_str().as_bytes());
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value.as_bytes());
-            head.extend_from_slice(b"\r\n");
+        match self.has_head {
+            true => self.write(head).await.map(|_| ()),
+            false => Ok(()),
         }
-        head.extend_from_slice(b"\r\n");
-        self.write(&head).await.map(|_| ())
     }
 
     /// A piece of the body.
@@ -147,6 +143,18 @@ impl Body {
             }
         }
     }
+}
+
+/// Whether a file can be written, without touching it.
+fn check(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return match path.is_dir() {
+            true => Err(ErrorKind::IsADirectory.into()),
+            false => Ok(access(path, Access::WRITE_OK)?),
+        };
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Ok(access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 impl Screen {
@@ -221,5 +229,21 @@ mod tests {
     fn a_file_that_cannot_be_written_is_named() {
         let error = Body::file(Path::new("/nowhere/at/all")).map(|_| ()).expect_err("no folder");
         assert!(error.chain().starts_with("cannot write '/nowhere/at/all': no such file"));
+        assert!(Body::file(Path::new("/")).is_err(), "a folder");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_left_alone_until_a_response_begins() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        let mut body = Body::file(&path).expect("there is room");
+        assert!(!path.exists());
+        std::fs::write(&path, "old").expect("there is room");
+        drop(Body::file(&path).expect("it is ours"));
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"old");
+        body.begin(b"").await.expect("it is ours");
+        body.write(b"new").await.expect("it is ours");
+        body.finish().await.expect("it is ours");
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"new");
     }
 }

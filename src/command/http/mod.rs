@@ -4,8 +4,12 @@
 //! device. The line is watched meanwhile, so that a request that stands still can be explained.
 
 mod body;
+mod client;
+mod credentials;
+mod ear;
 mod exchange;
 mod folder;
+mod redirect;
 mod report;
 mod request;
 mod run;
@@ -37,15 +41,22 @@ Examples:
   uarttool http -I /                           the head alone
 
 The connection always leads to the device: a URL's host is only named in the Host header, and its
-port is the device's. A request that stands still for longer than --stall is explained by its
-packets: who owed what to whom.
+port is the device's. A redirect is followed, at most 10 times, where it names the same port and
+either the same host or the device's address; where any other leads is said, and it counts as the
+response. Names of header lines are sent like X-Camelcase, however they are typed: HTTP makes no
+difference. The length of a body is always sent. What is shown of a response's head is what came.
 
-With --json one object a request: v, type (\"request\"), number, time, method, url, ok, status, bytes,
-first_byte_ms, total_ms, sha256, changed_since (the request whose body was another), location (of a
-redirect that is not followed), stalled_ms, stall_reason, error. What does not apply is null.
+A request that stands still for longer than --stall is explained by its packets: who owed what to
+whom. The percentiles are of responses that came whole.
 
-Exit status: 0 every response was good (2xx or 3xx); 1 one was not (4xx, 5xx), or there was none; 2
-usage; 3 the tunnel is not there or went away; 130 interrupted before there was a result.";
+With --json one object a request: v, type (\"request\"), number, time, method, url, from (the URL
+that answered, after redirects), ok, status, bytes, first_byte_ms, total_ms, sha256, changed_since
+(the request whose body was another), location (of a redirect that is not followed), stalled_ms,
+stall_reason, error. What does not apply is null.
+
+Exit status: 0 every response was good (2xx or 3xx); 1 one was not (4xx, 5xx), or did not come
+whole, also because whoever reads the body had left; 2 usage; 3 the tunnel is not there or went
+away; 130 interrupted before there was a result.";
 
 /// Make HTTP requests to the device through the tunnel
 #[derive(Args, Debug)]
@@ -85,7 +96,7 @@ pub struct HttpArgs {
     /// Use one connection for all requests
     #[arg(long)]
     keep_alive: bool,
-    /// Write the body to FILE; '-' is stdout, whatever the body is
+    /// Write the body to FILE, which is left alone until a response begins; '-' is stdout, whatever the body is
     #[arg(short = 'o', long, value_name = "FILE", conflicts_with_all = ["count", "interval"])]
     output: Option<PathBuf>,
     /// One JSON object for each request instead of a line

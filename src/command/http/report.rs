@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::exchange::{Digest256, Outcome};
@@ -50,6 +51,8 @@ pub(super) struct Sums {
     totals: Vec<Duration>,
     stalls: u64,
     longest_stall: Duration,
+    /// Requests that were under way when it all ended.
+    broken_off: u64,
     bodies: std::collections::HashSet<Digest256>,
 }
 
@@ -57,8 +60,8 @@ impl Sums {
     fn add(&mut self, outcome: &Outcome) {
         self.requests += 1;
         self.ok += u64::from(outcome.is_ok());
-        self.first_bytes.extend(outcome.first_byte);
         if outcome.failure.is_none() {
+            self.first_bytes.extend(outcome.first_byte);
             self.totals.push(outcome.total);
         }
         if let Some(stall) = &outcome.judgement.stall {
@@ -73,15 +76,23 @@ impl Sums {
         let failed = self.requests - self.ok;
         let requests = terminal::count(self.requests, "request");
         let mut text = format!("{requests}, {} ok, {failed} failed", self.ok);
+        if self.broken_off > 0 {
+            text += &format!(", {} broken off", self.broken_off);
+        }
         if self.stalls > 0 {
             let longest = self.longest_stall.as_secs_f64();
             text += &format!(", {} stalled (longest {longest:.2} s)", self.stalls);
         }
+        let whole = self.totals.len();
+        let of = match whole as u64 == self.requests {
+            true => String::new(),
+            false => format!(" (of {} that came whole)", terminal::count(whole as u64, "response")),
+        };
         for (what, times) in [("first byte", &mut self.first_bytes), ("total", &mut self.totals)] {
             times.sort_unstable();
             if let Some(shares) = shares(times) {
                 let shown = shares.map(digits).join("/");
-                text += &format!("\n{what} min/p50/p90/p99/max = {shown} ms");
+                text += &format!("\n{what} min/p50/p90/p99/max = {shown} ms{of}");
             }
         }
         text + &format!("\nbody hashes: {}", self.bodies.len())
@@ -146,6 +157,17 @@ impl Reporter {
         self.is_abandoned || self.failure.is_some()
     }
 
+    /// A request was under way when we were told to stop: it is told, and counts neither way.
+    pub(super) fn broken_off(&mut self, request: &Request, outcome: &Outcome) {
+        self.sums.broken_off += 1;
+        let number = self.sums.requests + 1;
+        if self.manner.is_json {
+            self.say(&object(number, request, outcome, None).to_string());
+        } else if !self.manner.is_quiet || !self.manner.has_sums {
+            self.line(number, outcome, None);
+        }
+    }
+
     /// A request has ended.
     pub(super) fn outcome(&mut self, request: &Request, outcome: &Outcome) {
         self.sums.add(outcome);
@@ -165,13 +187,18 @@ impl Reporter {
         if is_short {
             return;
         }
+        self.line(number, outcome, changed);
+    }
+
+    /// What is said of one request, with the stall, and what else is wanted.
+    fn line(&mut self, number: u64, outcome: &Outcome, changed: Option<u64>) {
         let mut text = sentence(number, outcome, changed, self.manner.is_verbose);
         if let Some(stall) = &outcome.judgement.stall {
             text += &format!("\n#{number} {stall}");
         }
         if self.manner.is_verbose {
-            for (name, value) in &outcome.headers {
-                text += &format!("\n< {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            for line in String::from_utf8_lossy(&outcome.head).lines() {
+                text += &if line.is_empty() { String::new() } else { format!("\n< {line}") };
             }
             let is_odd = outcome.judgement.stall.is_some() || outcome.failure.is_some();
             for packet in outcome.judgement.packets.iter().filter(|_| is_odd) {
@@ -195,8 +222,8 @@ impl Reporter {
 fn sentence(number: u64, outcome: &Outcome, changed: Option<u64>, is_verbose: bool) -> String {
     let mut text = format!("#{number}");
     if let Some(status) = outcome.status {
-        text += &format!(" {}", status.as_u16());
-        text += &status.canonical_reason().map_or(String::new(), |reason| format!(" {reason}"));
+        text += &format!(" {} {}", status.as_u16(), outcome.reason);
+        text.truncate(text.trim_end().len());
     }
     if let Some(why) = &outcome.failure {
         let so_far = match outcome.status {
@@ -237,7 +264,8 @@ fn object(number: u64, request: &Request, outcome: &Outcome, changed: Option<u64
         "number": number,
         "time": outcome.began.rfc3339(),
         "method": request.method.as_str(),
-        "url": outcome.redirected.as_ref().unwrap_or(&request.url).as_str(),
+        "url": request.url.as_str(),
+        "from": outcome.redirected.as_ref().map(Url::as_str),
         "ok": outcome.is_ok(),
         "status": outcome.status.map(|status| status.as_u16()),
         "bytes": outcome.bytes,
@@ -253,130 +281,4 @@ fn object(number: u64, request: &Request, outcome: &Outcome, changed: Option<u64
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::analysis::stalls::{Errors, Judgement, Reason, Stall, Standing};
-    use reqwest::StatusCode;
-    use std::cell::RefCell;
-    use std::net::Ipv4Addr;
-    use std::rc::Rc;
-
-    #[derive(Clone, Default)]
-    struct Paper(Rc<RefCell<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.borrow_mut().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
-    fn answered(status: u16, first: u64, total: u64, digest: u8) -> Outcome {
-        Outcome {
-            status: StatusCode::from_u16(status).ok(),
-            bytes: 1234,
-            first_byte: Some(ms(first)),
-            total: ms(total),
-            digest: Some([digest; 32]),
-            ..Outcome::default()
-        }
-    }
-
-    fn stalled() -> Outcome {
-        let reason = Reason::Silent { ack: 5841 };
-        let stall = Stall { length: ms(3020), reason, errors: Errors::default() };
-        let packets = vec!["0.006000 -> IP".to_owned()];
-        Outcome {
-            digest: None,
-            failure: Some("timed out: nothing moved for 3s".to_owned()),
-            judgement: Judgement { stall: Some(stall), standing: Standing::Open, packets },
-            ..answered(200, 5, 3026, 0)
-        }
-    }
-
-    fn report(manner: Manner, outcomes: &[Outcome]) -> String {
-        let paper = Paper::default();
-        let mut reporter = Reporter::new(manner, Box::new(paper.clone()));
-        let typed = super::super::request::Typed {
-            method: None,
-            target: "/x",
-            headers: &[],
-            data: None,
-            is_head: false,
-        };
-        let request = Request::new(typed, Ipv4Addr::new(192, 168, 100, 2)).expect("good");
-        for outcome in outcomes {
-            reporter.outcome(&request, outcome);
-        }
-        reporter.finish(&request);
-        String::from_utf8(paper.0.borrow().clone()).expect("text")
-    }
-
-    #[test]
-    fn lines_and_sums() {
-        let leads =
-            Outcome { leads: Some("http://else\x1b/".to_owned()), ..answered(302, 1, 1, 1) };
-        let refused = Outcome {
-            total: ms(2),
-            failure: Some("the device refuses connections to port 80".to_owned()),
-            ..Outcome::default()
-        };
-        let outcomes =
-            [answered(200, 5, 8, 1), answered(404, 50, 80, 2), leads, stalled(), refused];
-        let manner = Manner { has_sums: true, ..Manner::default() };
-        insta::assert_snapshot!(report(manner, &outcomes), @r#"
-        #1 200 OK 1234 bytes, first byte 5.00 ms, total 8.00 ms, sha256 0101010101010101..
-        #2 404 Not Found 1234 bytes, first byte 50.0 ms, total 80.0 ms, sha256 0202020202020202.., changed since #1
-        #3 302 Found 1234 bytes, first byte 1.00 ms, total 1.00 ms, sha256 0101010101010101.., changed since #2, leads to http://else\x1b/, which is not followed
-        #4 200 OK 1234 bytes, then failed after 3026 ms: timed out: nothing moved for 3s
-        #4 stalled 3.02 s: device sent nothing after our ACK 5841
-        #5 failed after 2.00 ms: the device refuses connections to port 80
-
-        --- GET http://192.168.100.2/x ---
-        5 requests, 2 ok, 3 failed, 1 stalled (longest 3.02 s)
-        first byte min/p50/p90/p99/max = 1.00/5.00/50.0/50.0/50.0 ms
-        total min/p50/p90/p99/max = 1.00/8.00/80.0/80.0/80.0 ms
-        body hashes: 2
-        "#);
-        let manner = Manner { is_quiet: true, ..manner };
-        let sums = report(manner, &outcomes);
-        assert!(sums.lines().count() == 6 && !sums.contains('#'), "{sums}");
-    }
-
-    #[test]
-    fn a_verbose_line_has_the_packets_of_what_went_wrong() {
-        let manner = Manner { is_verbose: true, ..Manner::default() };
-        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @r#"
-        #1 200 OK 1234 bytes, first byte 5.00 ms, total 8.00 ms, sha256 0101010101010101010101010101010101010101010101010101010101010101
-        #2 200 OK 1234 bytes, then failed after 3026 ms: timed out: nothing moved for 3s
-        #2 stalled 3.02 s: device sent nothing after our ACK 5841
-          0.006000 -> IP
-        "#);
-    }
-
-    #[test]
-    fn objects_for_programs() {
-        let manner = Manner { is_json: true, has_sums: true, ..Manner::default() };
-        insta::assert_snapshot!(report(manner, &[answered(200, 5, 8, 1), stalled()]), @r#"
-        {"bytes":1234,"changed_since":null,"error":null,"first_byte_ms":5.0,"location":null,"method":"GET","number":1,"ok":true,"sha256":"0101010101010101010101010101010101010101010101010101010101010101","stall_reason":null,"stalled_ms":null,"status":200,"time":"1970-01-01T00:00:00Z","total_ms":8.0,"type":"request","url":"http://192.168.100.2/x","v":1}
-        {"bytes":1234,"changed_since":null,"error":"timed out: nothing moved for 3s","first_byte_ms":5.0,"location":null,"method":"GET","number":2,"ok":false,"sha256":null,"stall_reason":"device sent nothing after our ACK 5841","stalled_ms":3020.0,"status":200,"time":"1970-01-01T00:00:00Z","total_ms":3026.0,"type":"request","url":"http://192.168.100.2/x","v":1}
-        "#);
-    }
-
-    #[test]
-    fn shares_are_of_the_nearest_rank() {
-        assert_eq!(shares(&[]), None);
-        assert_eq!(shares(&[ms(7)]), Some([ms(7); 5]));
-        let hundred: Vec<Duration> = (1..=100).map(ms).collect();
-        assert_eq!(shares(&hundred), Some([1, 50, 90, 99, 100].map(ms)));
-        let two = [ms(1), ms(2)];
-        assert_eq!(shares(&two), Some([1, 1, 2, 2, 2].map(ms)));
-    }
-}
+mod tests;

@@ -4,8 +4,15 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use reqwest::{Method, Url};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    USER_AGENT,
+};
+use hyper::{Method, Uri};
+use reqwest::Url;
+
+use super::client::Asked;
+use super::credentials;
 
 use crate::error::{Error, Result};
 
@@ -19,8 +26,13 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
+    /// In the order in which they are sent.
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
+    /// The Host line follows the URL.
+    pub(super) names_host: bool,
+    /// Where the device is.
+    pub(super) device: Ipv4Addr,
 }
 
 /// What the user typed.
@@ -46,29 +58,62 @@ impl Request {
             (None, false, Some(_)) => Method::POST,
             (None, false, None) => Method::GET,
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        if typed.data.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
-        }
         let given = typed.headers.iter().map(|line| header(line)).collect::<Result<Vec<_>>>()?;
-        for (name, _) in &given {
-            headers.remove(name); // those of the user replace ours, but not each other
-        }
-        for (name, value) in given {
+        let body = typed.data.map(data).transpose()?;
+        let is_empty = body.as_ref().is_some_and(Bytes::is_empty);
+        let fixed = HeaderValue::from_static;
+        let own = [
+            (HOST, Some(host(&url))),
+            (USER_AGENT, Some(fixed(AGENT))),
+            (ACCEPT, Some(fixed("*/*"))),
+            (AUTHORIZATION, credentials::basic(&url)),
+            (CONTENT_TYPE, body.as_ref().map(|_| fixed(FORM))),
+            (CONTENT_LENGTH, is_empty.then(|| fixed("0"))), // of others it is known without us
+        ];
+        let is_given = |name: &HeaderName| given.iter().any(|(other, _)| other == name);
+        let names_host = !is_given(&HOST);
+        let mut headers = HeaderMap::new();
+        // A Host line is the first, whoever wrote it; those of the user replace ours, not each other.
+        let (hosts, others): (Vec<_>, Vec<_>) =
+            given.iter().cloned().partition(|(name, _)| *name == HOST);
+        let own = own.into_iter().filter(|(name, _)| !is_given(name));
+        for (name, value) in hosts.into_iter().chain(own).chain(others) {
             if let Some(value) = value {
                 headers.append(name, value);
             }
         }
-        let body = typed.data.map(data).transpose()?;
-        Ok(Request { method, url, headers, body })
+        let request = Request { method, url, headers, body, names_host, device };
+        request.asked()?; // what cannot be sent is known now
+        Ok(request)
+    }
+
+    /// The request as it is sent.
+    pub(super) fn asked(&self) -> Result<Asked> {
+        let uri = uri(&self.url).ok_or_else(|| {
+            Error::usage(format!("'{}' cannot be asked for", self.url))
+                .with_help("write characters that are unusual in a URL as %41")
+        })?;
+        let (method, headers) = (self.method.clone(), self.headers.clone());
+        Ok(Asked { method, uri, headers, body: self.body.clone().unwrap_or_default() })
     }
 
     /// The device's port.
     pub(super) fn port(&self) -> u16 {
         self.url.port().unwrap_or(80)
     }
+}
+
+/// Path and query of a URL, as they are sent.
+pub(super) fn uri(url: &Url) -> Option<Uri> {
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}{query}", url.path()).parse().ok()
+}
+
+/// The Host line for a URL.
+pub(super) fn host(url: &Url) -> HeaderValue {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let text = format!("{}{port}", url.host_str().unwrap_or_default());
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn method(name: &str) -> Result<Method> {
@@ -197,6 +242,8 @@ mod tests {
         assert_eq!(headers["user-agent"], "me");
         assert_eq!(headers["content-type"], FORM);
         assert!(!headers.contains_key("accept"));
+        let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["host", "content-type", "content-length", "x-a", "user-agent"]);
         for bad in ["", "no colon", ": x", "a b: x", "a: \n"] {
             assert_eq!(header(bad).is_err(), bad != "a: \n", "{bad:?}");
         }

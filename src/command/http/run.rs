@@ -51,7 +51,7 @@ pub(super) async fn run(
     network.open(&[forward]).await?;
     let capture = record(&args, &network, stopper.clone());
     let (clock, spec) = (network.clock(), network.tunnel.spec.text.clone());
-    let exchanger = Exchanger::new(&folder.socket(), clock, args.patience(), args.keep_alive)?;
+    let exchanger = Exchanger::new(&folder.socket(), clock, args.patience(), args.keep_alive);
     let mut session = Session {
         args: &args,
         request: &request,
@@ -69,7 +69,7 @@ pub(super) async fn run(
     };
     reporter.finish(&request);
     if reporter.is_abandoned || body.is_abandoned {
-        return Ok(Verdict::Done);
+        return Ok(verdict(&reporter, interrupted.is_set())); // quietly, and it is what it is
     }
     match own.err().or(reporter.failure.take()).or(capture).or(gone(end, &spec)) {
         Some(error) => Err(error),
@@ -113,7 +113,7 @@ fn record(
     let plan = Plan {
         show: None,
         filter: None,
-        capture: Some(series::Plan { target, rotation, snap_length }),
+        capture: Some(series::Plan { target, rotation, snap_length, link: None }),
         is_live: true,
         is_unbuffered: false,
         source: Source {
@@ -161,9 +161,7 @@ impl Session<'_> {
         let own = tokio::select! {
             biased;
             end = &mut line => {
-                if !matches!(end, Ok(End::Stopped)) {
-                    self.break_off();
-                }
+                self.break_off(matches!(end, Ok(End::Stopped)));
                 return (end, Ok(()));
             }
             own = self.requests(exchanger) => own, // its connections end with it
@@ -179,7 +177,7 @@ impl Session<'_> {
         }
     }
 
-    async fn requests(&mut self, exchanger: Exchanger) -> Result<()> {
+    async fn requests(&mut self, mut exchanger: Exchanger) -> Result<()> {
         self.watch.until_up().await;
         let interval = self.args.interval.unwrap_or(INTERVAL);
         let mut next = Instant::now();
@@ -199,12 +197,21 @@ impl Session<'_> {
         }
     }
 
-    /// The line is gone, and with it the request that is under way.
-    fn break_off(&mut self) {
+    /// The line is gone, or we are to stop, and the request ends that is under way.
+    fn break_off(&mut self, is_wanted: bool) {
         let Some(began) = self.under_way else { return };
-        let total = self.watch.now().since(began);
-        let failure = Some("the tunnel went away".to_owned());
-        let outcome = Outcome { began, total, failure, ..Outcome::default() };
-        self.reporter.outcome(self.request, &outcome);
+        let now = self.watch.now();
+        let why = if is_wanted { "interrupted" } else { "the tunnel went away" };
+        let outcome = Outcome {
+            began,
+            total: now.since(began),
+            failure: Some(why.to_owned()),
+            judgement: self.watch.judge(now),
+            ..Outcome::default()
+        };
+        match is_wanted {
+            true => self.reporter.broken_off(self.request, &outcome),
+            false => self.reporter.outcome(self.request, &outcome),
+        }
     }
 }

@@ -229,6 +229,7 @@ async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verd
                 target,
                 rotation: series::Rotation::default(),
                 snap_length: None,
+                link: None,
             }),
             is_live: true,
             is_unbuffered: false,

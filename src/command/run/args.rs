@@ -22,8 +22,14 @@ COMMAND finds in its environment:
   UARTTOOL_URL            http://127.0.0.1:PORT, of the forward to port 80, or of the first over TCP
   UARTTOOL_PORT_80        the port on this machine that leads to the device's port 80, and so on
   UARTTOOL_UDP_PORT_5683  the same for UDP
-  UARTTOOL_PCAP           the capture, which is written while it runs
+  UARTTOOL_PCAP           the capture, which is written while it runs; with -C and -G a link to the
+                          file that is being written
   UARTTOOL_DEVICE         the line, for other commands: 'uarttool ping' in it needs no '-d'
+and none of these of a run around this one. SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to it, a
+second one kills it; SIGUSR1 and SIGUSR2 are only passed on.
+
+The tunnel is where '-d' says, or else where --launch was told to put it, whatever UARTTOOL_DEVICE and
+uarttool.toml say.
 
 Exit status: that of COMMAND, 128+N when signal N ended it; 127 there is no such program, 126 it cannot
 be run; 1 the firmware ended before it; 2 usage; 3 the firmware does not start or the device does not
@@ -46,14 +52,15 @@ pub struct RunArgs {
     /// When to keep capture and console log: if COMMAND fails, always, or never
     #[arg(long, value_name = "WHEN", default_value = "failure", help_heading = "Evidence")]
     pub(super) keep: Keep,
-    /// Put them into this folder; a private one in the temporary folder otherwise
+    /// Put them into this folder, a private one in the temporary folder otherwise. What is in it
+    /// already is left alone: where capture.pcapng is taken it is capture-2.pcapng
     #[arg(long, value_name = "DIR", help_heading = "Evidence")]
     pub(super) artifacts: Option<PathBuf>,
     /// Say only what is wrong
     #[arg(short, long)]
     pub(super) quiet: bool,
     #[command(flatten)]
-    pub(super) tunnel: TunnelArgs,
+    pub(in crate::command) tunnel: TunnelArgs,
     #[command(flatten)]
     pub(super) addresses: AddressArgs,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! The wait for the device, then COMMAND, to its end: its own, or one that a signal, the firmware or the line
 //! brings about.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -9,11 +10,12 @@ use tokio::time::Instant;
 use super::args::RunArgs;
 use super::evidence::Witness;
 use super::firmware::Firmware;
+use super::places;
 use super::story::Story;
 use super::waiting;
 use crate::cli::launch::{Status, UserCommand};
 use crate::cli::network::Network;
-use crate::cli::signals::{SIGINT, SIGTERM};
+use crate::cli::signals::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use crate::cli::{Verdict, terminal};
 use crate::error::{Error, Result};
 use crate::gateway::Opened;
@@ -48,10 +50,15 @@ impl Attendant<'_> {
         let began = Instant::now();
         let args = self.args;
         let (wait, is_quiet) = (args.launch.wait, args.quiet);
-        let answered = waiting::until_it_answers(&self.network.gateway, opened, wait, is_quiet);
+        let awaited = RefCell::default();
+        let manner = (wait, is_quiet);
+        let answered = waiting::until_it_answers(&self.network.gateway, opened, manner, &awaited);
         tokio::select! {
             biased;
-            Some(_) = self.signals.recv() => return Ok(Verdict::Interrupted),
+            () = end_wanted(self.signals) => {
+                story.interrupted(&awaited.borrow());
+                return Ok(Verdict::Interrupted);
+            }
             ended = &mut self.line => return Err(lost(ended)),
             answered = answered => answered.map_err(|error| self.explained(error))?,
             sentence = self.firmware.gone() => {
@@ -63,7 +70,7 @@ impl Attendant<'_> {
             let seconds = began.elapsed().as_secs_f64();
             terminal::tell(&format!("answers  after {seconds:.1} s"));
         }
-        match UserCommand::start(&args.command, variables).await? {
+        match UserCommand::start(&args.command, &places::inherited(), variables).await? {
             Ok(command) => self.watch(command, story).await,
             Err((code, why)) => {
                 terminal::tell(&format!("uarttool: {why}"));
@@ -84,8 +91,9 @@ impl Attendant<'_> {
                 status = command.exited() => break status,
                 Some(number) = self.signals.recv() => {
                     match number {
+                        SIGUSR1 | SIGUSR2 => command.pass(number).await, // not about its end
                         // It has it already, and may well go on; who insists is obeyed.
-                        SIGINT if command.hears_the_terminal() => {
+                        SIGINT | SIGQUIT if command.hears_the_terminal() => {
                             pressed.retain(|when: &Instant| when.elapsed() < INSISTENCE);
                             pressed.push(Instant::now());
                             if pressed.len() >= 3 {
@@ -93,7 +101,7 @@ impl Attendant<'_> {
                             }
                         }
                         _ if std::mem::replace(&mut is_told, true) => command.pass(SIGKILL).await,
-                        SIGINT => command.pass(SIGINT).await,
+                        SIGINT | SIGQUIT => command.pass(number).await,
                         number => {
                             command.pass(number).await;
                             kill_at = Some(Instant::now() + GRACE);
@@ -118,6 +126,9 @@ impl Attendant<'_> {
                 }
             }
         };
+        if status.is_none() {
+            terminal::tell("warning: the command's guard ('uarttool launch-guard') was killed");
+        }
         let status = status.unwrap_or(Status::Signal(SIGKILL)); // together with its guard
         story.command(status, cut.is_some());
         cut.unwrap_or(Ok(Verdict::Program(status.exit_code())))
@@ -145,6 +156,17 @@ impl Attendant<'_> {
             None => "the console has said nothing, or is not listened to".to_owned(),
         };
         error.with_help(format!("{line}\n{console}\ngive it more time with '--wait 2m'"))
+    }
+}
+
+/// Completes when a signal asks for the end; others are for COMMAND, which does not run yet.
+async fn end_wanted(signals: &mut mpsc::Receiver<i32>) {
+    loop {
+        match signals.recv().await {
+            Some(SIGUSR1 | SIGUSR2) => {}
+            Some(_) => return,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is kept about a run when it fails: the capture, and what console and firmware have said.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::args::{Keep, RunArgs};
+use super::files::{self, OwnFile};
 use crate::bus::Inbox;
 use crate::capture::series::{Plan, Rotation};
 use crate::capture::{Kind, Target};
@@ -13,85 +13,85 @@ use crate::cli::console_log::ConsoleLog;
 use crate::cli::launch::{self, RUN_PREFIX};
 use crate::cli::terminal;
 use crate::conformance::artifacts;
-use crate::error::Result;
+use crate::error::{Category, Error, Result};
 use crate::record::{Body, Direction, LinkChange};
 
 /// Where things are written, and what becomes of them.
 pub struct Evidence {
     /// A folder of ours alone.
     pub private: PathBuf,
-    /// Where the files are: there, or where the user wants them.
-    folder: PathBuf,
     keep: Keep,
     /// The capture.
     pub plan: Plan,
-    /// Its path, absolute.
+    /// What leads to the file that is being written, absolute.
     pub pcap: PathBuf,
-    /// Whether the user named it: then it is none of our business.
-    is_named: bool,
+    /// The capture, unless the user named it: then it is none of our business.
+    capture: Option<OwnFile>,
+    console: OwnFile,
+    launch: OwnFile,
 }
 
 impl Evidence {
-    /// Makes the folders.
+    /// Makes the folders and the files.
     pub fn prepare(args: &RunArgs) -> Result<Evidence> {
         let named = args.recording.plan()?;
         let private = launch::private_folder(RUN_PREFIX)?;
         let private = fs::canonicalize(&private).unwrap_or(private);
+        Evidence::within(&private, named, args).inspect_err(|_| launch::remove(&private))
+    }
+
+    fn within(private: &Path, named: Option<Plan>, args: &RunArgs) -> Result<Evidence> {
         let folder = match &args.artifacts {
             Some(folder) => {
-                if let Err(error) = artifacts::make_folder(folder) {
-                    launch::remove(&private);
-                    return Err(error);
-                }
+                artifacts::make_folder(folder)?;
                 std::path::absolute(folder).unwrap_or_else(|_| folder.clone())
             }
-            None => private.clone(),
+            None => private.to_owned(),
         };
-        let is_named = named.is_some();
+        let logs = [("console", "log"), ("launch", "log"), ("capture", "pcapng")];
+        let n = if named.is_some() { 2 } else { 3 };
+        let mut made = files::make(&folder, &logs[..n])?.into_iter();
+        let (Some(console), Some(launch)) = (made.next(), made.next()) else {
+            return Err(Error::new(Category::Internal, "there are no files for the evidence"));
+        };
+        let capture = made.next();
         let plan = named.unwrap_or_else(|| Plan {
-            target: Target { path: Some(folder.join("capture.pcapng")), kind: Kind::Pcapng },
+            target: Target { path: capture.as_ref().map(|f| f.path.clone()), kind: Kind::Pcapng },
             rotation: Rotation::default(),
             snap_length: None,
+            link: None,
         });
-        let path = plan.target.path.clone().unwrap_or_default();
-        let pcap = std::path::absolute(&path).unwrap_or(path);
-        let evidence = Evidence { private, folder, keep: args.keep, plan, pcap, is_named };
-        evidence.own_files().iter().for_each(|path| remove_file(path)); // of a run before
-        Ok(evidence)
+        let (plan, pcap) = with_link(plan, private);
+        let (private, keep) = (private.to_owned(), args.keep);
+        Ok(Evidence { private, keep, plan, pcap, capture, console, launch })
     }
 
     /// Where the console's lines go.
-    pub fn console_log(&self) -> PathBuf {
-        self.folder.join("console.log")
+    pub fn console_log(&self) -> &Path {
+        &self.console.path
     }
 
     /// Where all goes that the firmware's program says.
-    pub fn launch_log(&self) -> PathBuf {
-        self.folder.join("launch.log")
+    pub fn launch_log(&self) -> &Path {
+        &self.launch.path
     }
 
-    fn own_files(&self) -> Vec<PathBuf> {
-        let logs = [self.console_log(), self.launch_log()];
-        (!self.is_named).then(|| self.pcap.clone()).into_iter().chain(logs).collect()
-    }
-
-    /// Keeps what is there, and says where; or removes it.
-    pub fn conclude(self, has_failed: bool) {
+    /// Keeps what is there, and says where; or removes it. `captures` are the files of the capture.
+    pub fn conclude(self, has_failed: bool, captures: &[PathBuf]) {
         let is_kept = match self.keep {
             Keep::Always => true,
             Keep::Failure => has_failed,
             Keep::Never => false,
         };
-        let has_bytes = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.len() > 0);
-        let mut kept = Vec::new();
-        for path in self.own_files() {
-            match is_kept && has_bytes(&path) {
-                true => kept.push(path),
-                false => remove_file(&path),
-            }
+        let mut kept: Vec<PathBuf> = Vec::new();
+        if self.capture.is_none() && has_failed {
+            kept.extend(captures.iter().map(|path| std::path::absolute(path).unwrap_or_default()));
         }
-        if self.is_named && has_failed && self.pcap.exists() {
-            kept.insert(0, self.pcap.clone());
+        for file in self.capture.iter().chain([&self.console, &self.launch]) {
+            match is_kept && file.has_bytes() {
+                true => kept.push(file.path.clone()),
+                false => file.remove(),
+            }
         }
         for (n, path) in kept.iter().enumerate() {
             let title = if n == 0 { "kept" } else { "" };
@@ -103,13 +103,16 @@ impl Evidence {
     }
 }
 
-fn remove_file(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            terminal::tell(&format!("warning: cannot remove {}: {error}", path.display()));
-        }
-        _ => {}
+/// A capture of several files gets a link to the one that is being written; what leads there is returned.
+fn with_link(plan: Plan, private: &Path) -> (Plan, PathBuf) {
+    let path = plan.target.path.clone().unwrap_or_default();
+    if !plan.rotation.is_any() {
+        let path = std::path::absolute(&path).unwrap_or(path);
+        return (plan, path);
     }
+    let extension = path.extension().unwrap_or_default();
+    let link = private.join("capture").with_extension(extension);
+    (Plan { link: Some(link.clone()), ..plan }, link)
 }
 
 /// What was seen on the line and on the console so far.

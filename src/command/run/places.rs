@@ -1,6 +1,6 @@
 //! Where COMMAND finds the device: variables of its environment, and what people are told.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -32,6 +32,18 @@ pub fn environment(opened: &[Opened], pcap: &Path, device: String) -> Vec<(Strin
     add("UARTTOOL_PCAP".to_owned(), pcap.into());
     add("UARTTOOL_DEVICE".to_owned(), device.into());
     variables
+}
+
+/// The variables of our own environment that an outer run made: they lead to its device.
+pub fn inherited() -> Vec<OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| is_ours(name)).collect()
+}
+
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    matches!(&*name, "UARTTOOL_URL" | "UARTTOOL_PCAP" | "UARTTOOL_DEVICE")
+        || name.starts_with("UARTTOOL_PORT_")
+        || name.starts_with("UARTTOOL_UDP_PORT_")
 }
 
 /// `http://127.0.0.1:PORT` of the forward to port 80, or of the first.
@@ -83,6 +95,19 @@ mod tests {
             format!("{}={}", name.trim_start_matches("UARTTOOL_"), value.to_string_lossy())
         };
         all.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn the_variables_of_a_run_are_known_from_others() {
+        let opened =
+            Opened { number: 1, forward: "7:7".parse().expect("a forward"), connections: 0 };
+        for (name, _) in environment(&[opened], Path::new("/c"), String::new()) {
+            assert!(is_ours(OsStr::new(&name)), "{name}");
+        }
+        assert!(is_ours(OsStr::new("UARTTOOL_UDP_PORT_7")));
+        for name in ["UARTTOOL", "UARTTOOL_CACHE", "UARTTOOL_TUNNEL", "UARTTOOL_PORT", "PATH"] {
+            assert!(!is_ours(OsStr::new(name)), "{name}");
+        }
     }
 
     #[test]

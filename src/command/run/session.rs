@@ -14,7 +14,7 @@ use super::story::Story;
 use crate::capture::Source;
 use crate::cli::args::TunnelArgs;
 use crate::cli::config::Config;
-use crate::cli::launch::Launch;
+use crate::cli::launch::{Launch, Launched, named};
 use crate::cli::network::Network;
 use crate::cli::outputs::Plan;
 use crate::cli::target::{self, Tunnel};
@@ -40,11 +40,10 @@ pub async fn run(
     let run = Run { args: &args, config: &config, evidence: &evidence, signals };
     let result = run.with_firmware(launch, tunnel, &mut story).await;
     let is_good = result.as_ref().is_ok_and(|verdict| verdict.exit_code() == 0);
-    let is_nothing = matches!(result, Ok(Verdict::Interrupted)); // before COMMAND began
-    if !is_good && !is_nothing {
+    if !is_good {
         story.tell();
     }
-    evidence.conclude(!is_good && !is_nothing);
+    evidence.conclude(!is_good, &story.captures);
     result
 }
 
@@ -93,7 +92,7 @@ impl Run<'_> {
         let device = device(&mut network, self.evidence).await;
         let opened = network.open(&self.args.network.forward).await?;
         self.tell_where(&opened);
-        let witness = Witness::start(network.watch(), self.evidence.console_log());
+        let witness = Witness::start(network.watch(), self.evidence.console_log().to_owned());
         let report = sink::start(self.plan(&network, &console), network.watch(), stop::pair().0);
         let console = match &console {
             Some(text) => Some(self.console(&network, text, is_launched)?),
@@ -134,6 +133,7 @@ impl Run<'_> {
                 terminal::tell(&format!("warning: {}", error.chain()));
             }
             story.line(&report.totals);
+            story.captures = report.captures;
         }
         story.console(&witness.seen());
         result
@@ -149,7 +149,8 @@ impl Run<'_> {
         let mut tunnel = match (tunnel, &firmware.launched) {
             (None, Some(launched)) => {
                 let device;
-                (device, console) = launched.endpoints(self.args.tunnel.device.clone(), console);
+                (device, console) = launched.endpoints(&self.args.tunnel, console);
+                self.tell_what_is_passed_over(launched);
                 let args = TunnelArgs { device, ..self.args.tunnel.clone() };
                 let mut tunnel = find(&args, self.config)?;
                 tunnel.spec.options.reconnect.get_or_insert(AGAIN);
@@ -162,6 +163,13 @@ impl Run<'_> {
             terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
         }
         Ok((tunnel, console))
+    }
+
+    fn tell_what_is_passed_over(&self, launched: &Launched) {
+        let Some(text) = launched.device.as_ref().filter(|_| !self.args.quiet) else { return };
+        if let Some(sentence) = named::passed_over(text, &self.args.tunnel, self.config) {
+            terminal::tell(&sentence);
+        }
     }
 
     /// What is told while it runs.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::evidence::Seen;
 use super::firmware::Firmware;
@@ -19,9 +20,13 @@ const WIDTH: usize = 80;
 /// What is known, for the end.
 #[derive(Debug, Default)]
 pub struct Story {
+    /// The files of the capture.
+    pub captures: Vec<PathBuf>,
     shown: String,
     command: Option<String>,
     firmware: Option<String>,
+    /// What was waited for when the run was interrupted.
+    awaited: Option<String>,
     line: Option<String>,
     console: Option<String>,
     last: Vec<String>,
@@ -55,6 +60,11 @@ impl Story {
         self.last = seen.console.last_lines().map(str::to_owned).collect();
     }
 
+    /// The run was interrupted before the device answered.
+    pub fn interrupted(&mut self, awaited: &str) {
+        self.awaited = Some(format!("while it was waited for the device: {awaited}"));
+    }
+
     /// How the firmware's program ended, if it did so before COMMAND.
     pub fn firmware_ended(&mut self, sentence: String) {
         self.firmware = Some(sentence);
@@ -86,6 +96,7 @@ impl Story {
         for (title, text) in [
             ("firmware", &self.firmware),
             ("failed", &self.command),
+            ("stopped", &self.awaited),
             ("line", &self.line),
             ("console", &self.console.as_ref().map(|text| text.replacen("console: ", "", 1))),
         ] {

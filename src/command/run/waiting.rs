@@ -1,5 +1,6 @@
 //! Waiting until the device answers: at each port that is forwarded over TCP, or else to a ping.
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -24,18 +25,19 @@ enum Question {
     Ping,
 }
 
-/// Waits, for `wait` at most. The error says what was asked in vain.
+/// Waits, for `wait` at most; `awaited` is always what is missing. The error says what was asked in vain.
 pub async fn until_it_answers(
     gateway: &Gateway,
     opened: &[Opened],
-    wait: Duration,
-    is_quiet: bool,
+    (wait, is_quiet): (Duration, bool),
+    awaited: &RefCell<String>,
 ) -> Result<()> {
     let began = Instant::now();
     let deadline = began + wait;
     for question in questions(opened) {
         let mut answer = Answer::Nobody;
         let mut is_told = is_quiet;
+        awaited.replace(asked(gateway, question));
         loop {
             answer = match timeout_at(deadline, ask(gateway, question)).await {
                 Ok(answer) => answer,
@@ -49,6 +51,7 @@ pub async fn until_it_answers(
                 break;
             }
             let what = missing(gateway, question, answer);
+            awaited.replace(what.clone());
             if Instant::now() + AGAIN >= deadline {
                 let text = format!("the device does not answer after {wait:?}: {what}");
                 return Err(Error::environment(text));
@@ -86,14 +89,27 @@ async fn ask(gateway: &Gateway, question: Question) -> Answer {
     }
 }
 
-/// What is missing, as a sentence.
-fn missing(gateway: &Gateway, question: Question, answer: Answer) -> String {
+/// What is asked for, before there is an answer.
+fn asked(gateway: &Gateway, question: Question) -> String {
+    match question {
+        Question::Ping => format!("{} has not answered a ping yet", gateway.device_ip()),
+        Question::Port(..) => format!("{} has not answered yet", place(gateway, question)),
+    }
+}
+
+/// Whom the question is for.
+fn place(gateway: &Gateway, question: Question) -> String {
     let ip = gateway.device_ip();
-    let at = match question {
+    match question {
         Question::Port(Some(guest), port) => format!("port {port} of {guest}"),
         Question::Port(None, port) => format!("port {port} of {ip}"),
         Question::Ping => ip.to_string(),
-    };
+    }
+}
+
+/// What is missing, as a sentence.
+fn missing(gateway: &Gateway, question: Question, answer: Answer) -> String {
+    let (ip, at) = (gateway.device_ip(), place(gateway, question));
     match (answer, question) {
         (Answer::Nobody, _) => format!("nobody answers ARP requests for {ip}"),
         (Answer::Refused, _) => format!("{at} refuses connections"),
