@@ -13,6 +13,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,6 +26,11 @@ use crate::error::Result;
 
 /// The longest request in bytes.
 const LONGEST: u64 = 4096;
+
+/// How long somebody may ask while others have to wait for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pauses when nobody can be let in.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What can be asked.
 #[derive(Debug, Deserialize)]
@@ -49,7 +55,7 @@ impl Control {
         let listener = forwards::unix_listener(path)?;
         let mode = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, mode)
-            .map_err(|error| forwards::cannot_listen(&path.display().to_string(), error))?;
+            .map_err(|error| forwards::cannot_listen_at(path, error))?;
         let task = tokio::spawn(accept(listener, gateway.clone(), forwards.clone()));
         Ok(Control { path: path.to_owned(), task: task.abort_handle() })
     }
@@ -63,15 +69,35 @@ impl Drop for Control {
 }
 
 async fn accept(listener: UnixListener, gateway: Gateway, forwards: Forwards) {
+    // When connections have taken all descriptors, this one is left for whoever asks why.
+    let mut spare = descriptor();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match (listener.accept().await, spare.take()) {
+            (Ok((stream, _)), kept) => {
+                spare = kept;
                 let (gateway, forwards) = (gateway.clone(), forwards.clone());
                 tokio::spawn(async move { converse(stream, &gateway, &forwards).await });
             }
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            (Err(_), Some(file)) => {
+                drop(file);
+                if let Ok((stream, _)) = listener.accept().await {
+                    let conversation = converse(stream, &gateway, &forwards);
+                    let _ = tokio::time::timeout(PATIENCE, conversation).await; // the next waits
+                }
+                spare = descriptor();
+            }
+            (Err(error), None) => {
+                gateway.cannot_accept(&error);
+                tokio::time::sleep(AGAIN).await;
+                spare = descriptor();
+            }
         }
     }
+}
+
+/// A descriptor that is good for nothing but being closed.
+fn descriptor() -> Option<std::fs::File> {
+    std::fs::File::open("/dev/null").ok()
 }
 
 /// Answers one line after the other; ends with whoever asks, or with a line that is too long.
