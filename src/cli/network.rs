@@ -155,10 +155,7 @@ impl Network {
     }
 
     /// Opens `forwards`; what they became.
-    pub async fn open(
-        &self,
-        forwards: impl IntoIterator<Item = &Forward>,
-    ) -> Result<Vec<Opened>> {
+    pub async fn open(&self, forwards: impl IntoIterator<Item = &Forward>) -> Result<Vec<Opened>> {
         let mut opened = Vec::new();
         let identities = self.tunnel.spec.identities().await;
         for forward in forwards {

@@ -8,7 +8,7 @@
 //! | `{"do":"close","number":1}` | `{}` |
 //! | `{"do":"stats"}` | device, counters |
 //!
-//! What cannot be done is answered with `{"error":"..."}`.
+//! What cannot be done is answered with `{"error":"..."}`, and perhaps `"help"`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ async fn answer(request: Request, gateway: &Gateway, forwards: &Forwards) -> Val
             Err(error) => json!({ "error": error }),
             Ok(forward) => match forwards.open(&forward).await {
                 Ok(opened) => said(&opened),
-                Err(error) => json!({ "error": error.chain() }),
+                Err(error) => json!({ "error": error.chain(), "help": error.help() }),
             },
         },
         Request::Close { number } => match forwards.close(number) {

@@ -85,7 +85,11 @@ pub fn run(args: &CtlArgs, control: Option<&Path>) -> Result<Verdict> {
     for request in requests(&args.what)? {
         let answer = ask(&path, &request)?;
         if let Some(error) = answer["error"].as_str() {
-            return Err(Error::environment(error.to_owned()));
+            let failed = Error::environment(error.to_owned());
+            return Err(match answer["help"].as_str() {
+                Some(help) => failed.with_help(help),
+                None => failed,
+            });
         }
         let text = match &args.what {
             _ if args.json => format!("{answer}\n"),
