@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -113,26 +113,37 @@ fn wait_for_ctl() -> String {
     }
 }
 
+/// A process that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // it may have ended
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_stderr_that_nobody_reads_holds_nothing_up() {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     writer.write_all(&vec![b'.'; 65536]).expect("as much as a pipe takes");
     let mut command = uarttool();
     command.args(["bridge", "-d", FAST, "--forward", "0:81"]).stderr(writer);
-    let mut child = command.stdin(Stdio::null()).spawn().expect("it starts");
+    let mut bridge = Ends(command.stdin(Stdio::null()).spawn().expect("it starts"));
     let list = wait_for_ctl();
     let port = list.split(':').nth(2).expect("a port");
     for _ in 0..300 {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).expect("it listens");
+        stream.set_read_timeout(Some(SOON)).expect("a timeout");
         stream.read(&mut [0]).expect_err("the device refuses, and that is told");
     }
     let (code, stats, _) = ctl(&["stats"]);
     assert_eq!(code, 0);
     assert!(stats.contains("failed             300"), "{stats}");
-    let pid = rustix::process::Pid::from_child(&child);
+    let pid = rustix::process::Pid::from_child(&bridge.0);
     rustix::process::kill_process(pid, Signal::INT).expect("it runs");
     let started = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
+    while bridge.0.try_wait().expect("a child").is_none() {
         assert!(started.elapsed() < Duration::from_secs(5), "it waits for a reader");
         thread::sleep(Duration::from_millis(10));
     }

@@ -180,7 +180,8 @@ impl FromStr for List {
         if text.starts_with("unix:") {
             return Ok(List(vec![text.parse()?])); // a path may have commas
         }
-        let (protocol, address, _) = prefixes(text);
+        let first = text.split(',').next().unwrap_or_default();
+        let (protocol, address, _) = prefixes(first);
         let forwards = text.split(',').map(|item| match prefixes(item) {
             _ if item.starts_with("hostfwd=") => item.parse(),
             (own, at, rest) => {

@@ -145,20 +145,26 @@ impl Watcher {
                      UART1, QEMU's second '-serial'",
                 );
             }
-        } else if since.elapsed() >= ASK && !self.has_asked {
-            self.has_asked = true;
-            self.look();
+        } else if since.elapsed() >= ASK && !std::mem::replace(&mut self.has_asked, true) {
+            self.ask();
         } else if since.elapsed() >= SILENCE && !std::mem::replace(&mut self.has_told.0, true) {
-            self.scribe.tell(
-                "guest    silent so far, and does not answer ARP: still booting, or its network is not \
-                 up; or this is its console, and the tunnel is QEMU's second '-serial'",
-            );
+            let words = self.pid.map(qemu::arguments).unwrap_or_default();
+            match qemu::debugger(&words) {
+                Some(debugger) => self.scribe.tell(&format!(
+                    "guest    silent so far, and started halted (-S): gdb{debugger} has to attach and \
+                     continue it, or start it without -S"
+                )),
+                None => self.scribe.tell(
+                    "guest    silent so far, and does not answer ARP: still booting, or its network is \
+                     not up; or this is its console, and the tunnel is QEMU's second '-serial'",
+                ),
+            }
         }
     }
 
-    /// Nothing was heard: looks for what is known to be wrong, and otherwise asks, since a device that is
-    /// well may have nothing to say by itself.
-    fn look(&mut self) {
+    /// Nothing was heard, but a device that is well may have nothing to say by itself: asks it. A console
+    /// is not asked, since what it makes of the question is not known.
+    fn ask(&mut self) {
         let words = self.pid.map(qemu::arguments).unwrap_or_default();
         if qemu::is_console(&words, &self.spec) {
             self.has_told.0 = true;
@@ -166,12 +172,6 @@ impl Watcher {
                 "guest    silent so far, and this is QEMU's first '-serial', the console: the tunnel is \
                  the second",
             );
-        } else if let Some(debugger) = qemu::debugger(&words) {
-            self.has_told.0 = true;
-            self.scribe.tell(&format!(
-                "guest    silent so far, and started halted (-S): gdb{debugger} has to attach and \
-                 continue it, or start it without -S"
-            ));
         } else {
             self.gateway.ask();
         }
