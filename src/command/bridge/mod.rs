@@ -203,7 +203,9 @@ async fn serve(
 fn conclude(end: Result<End>, report: Report, scribe: &Scribe) -> Result<Verdict> {
     scribe.tell(&report.totals.summary());
     if let Some(error) = report.error {
-        report.totals.kept_summary().as_deref().map(|text| scribe.tell(text));
+        if let Some(kept) = report.totals.kept_summary() {
+            scribe.tell(&kept);
+        }
         return Err(error);
     }
     match end? {
