@@ -253,6 +253,9 @@ fn what_a_bridge_left_that_was_killed_goes_away() {
     let _line = listener.accept().expect("it connects");
     wait_for_ctl();
     killed.err.wait_for(0, "we are its client");
+    let (code, _, error) = ctl(&["forward", &endpoint["tcp:127.0.0.1:".len()..]]);
+    assert_eq!(code, 3);
+    assert!(error.contains("would listen where the device is"), "{error}");
     let left = || {
         let entries = fs::read_dir(runtime_folder().join("uarttool")).expect("a folder");
         entries.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>()

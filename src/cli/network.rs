@@ -19,6 +19,7 @@ use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
 use crate::error::{Error, Result};
 use crate::event::Events;
+use crate::gateway::control::Objection;
 use crate::gateway::forward::{Forward, List, Listen, Protocol};
 use crate::gateway::{Forwards, Gateway, Opened, Settings};
 use crate::share::wire::Host;
@@ -154,17 +155,25 @@ impl Network {
         self.bus.borrow_mut().watch()
     }
 
+    /// What says whether a forward cannot be: one that listens where the device is would make us our own
+    /// device.
+    pub async fn objection(&self) -> Objection {
+        let identities = self.tunnel.spec.identities().await;
+        let text = self.tunnel.spec.text.clone();
+        Box::new(move |forward| {
+            let is_in_the_way = identities.iter().any(|device| takes(forward, device));
+            is_in_the_way
+                .then(|| format!("the forward {forward} would listen where the device is, {text}"))
+        })
+    }
+
     /// Opens `forwards`; what they became.
     pub async fn open(&self, forwards: impl IntoIterator<Item = &Forward>) -> Result<Vec<Opened>> {
         let mut opened = Vec::new();
-        let identities = self.tunnel.spec.identities().await;
+        let objection = self.objection().await;
         for forward in forwards {
-            if identities.iter().any(|device| takes(forward, device)) {
-                let text = format!(
-                    "the forward {forward} would listen where the device is, {}",
-                    self.tunnel.spec.text
-                );
-                return Err(Error::usage(text).with_help("take another port, or 0 for a free one"));
+            if let Some(what) = objection(forward) {
+                return Err(Error::usage(what).with_help("take another port, or 0 for a free one"));
             }
             opened.push(self.forwards.open(forward).await?);
         }

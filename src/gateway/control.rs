@@ -12,6 +12,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
+use super::forward::Forward;
 use super::{Forwards, Gateway, Opened, forwards};
 use crate::error::Result;
 
@@ -42,6 +44,17 @@ enum Request {
     Close { number: u64 },
 }
 
+/// Says why a forward is not to be opened, if that is so.
+pub type Objection = Box<dyn Fn(&Forward) -> Option<String> + Send + Sync>;
+
+/// Who is asked about, and what is changed.
+#[derive(Clone)]
+struct Subject {
+    gateway: Gateway,
+    forwards: Forwards,
+    objection: Arc<Objection>,
+}
+
 /// A control socket; it goes away with this.
 #[derive(Debug)]
 pub struct Control {
@@ -50,13 +63,20 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens at `path` for who wants to ask about `gateway`.
-    pub fn serve(path: &Path, gateway: &Gateway, forwards: &Forwards) -> Result<Control> {
+    /// Listens at `path` for who wants to ask about `gateway`, or to change its `forwards`.
+    pub fn serve(
+        path: &Path,
+        gateway: &Gateway,
+        forwards: &Forwards,
+        objection: Objection,
+    ) -> Result<Control> {
         let listener = forwards::unix_listener(path)?;
         let mode = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, mode)
             .map_err(|error| forwards::cannot_listen_at(path, error))?;
-        let task = tokio::spawn(accept(listener, gateway.clone(), forwards.clone()));
+        let (gateway, forwards) = (gateway.clone(), forwards.clone());
+        let subject = Subject { gateway, forwards, objection: Arc::new(objection) };
+        let task = tokio::spawn(accept(listener, subject));
         Ok(Control { path: path.to_owned(), task: task.abort_handle() })
     }
 }
@@ -68,26 +88,26 @@ impl Drop for Control {
     }
 }
 
-async fn accept(listener: UnixListener, gateway: Gateway, forwards: Forwards) {
+async fn accept(listener: UnixListener, subject: Subject) {
     // When connections have taken all descriptors, this one is left for whoever asks why.
     let mut spare = descriptor();
     loop {
         match (listener.accept().await, spare.take()) {
             (Ok((stream, _)), kept) => {
                 spare = kept;
-                let (gateway, forwards) = (gateway.clone(), forwards.clone());
-                tokio::spawn(async move { converse(stream, &gateway, &forwards).await });
+                let subject = subject.clone();
+                tokio::spawn(async move { converse(stream, &subject).await });
             }
             (Err(_), Some(file)) => {
                 drop(file);
                 if let Ok((stream, _)) = listener.accept().await {
-                    let conversation = converse(stream, &gateway, &forwards);
+                    let conversation = converse(stream, &subject);
                     let _ = tokio::time::timeout(PATIENCE, conversation).await; // the next waits
                 }
                 spare = descriptor();
             }
             (Err(error), None) => {
-                gateway.cannot_accept(&error);
+                subject.gateway.cannot_accept(&error);
                 tokio::time::sleep(AGAIN).await;
                 spare = descriptor();
             }
@@ -101,7 +121,7 @@ fn descriptor() -> Option<std::fs::File> {
 }
 
 /// Answers one line after the other; ends with whoever asks, or with a line that is too long.
-async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
+async fn converse(stream: UnixStream, subject: &Subject) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
@@ -112,7 +132,7 @@ async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
             return;
         }
         let answer = match serde_json::from_slice(&line) {
-            Ok(request) => answer(request, gateway, forwards).await,
+            Ok(request) => answer(request, subject).await,
             Err(error) => json!({ "error": format!("that is no request: {error}") }),
         };
         let is_told = writer.write_all(format!("{answer}\n").as_bytes()).await.is_ok();
@@ -122,24 +142,32 @@ async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
     }
 }
 
-async fn answer(request: Request, gateway: &Gateway, forwards: &Forwards) -> Value {
+async fn answer(request: Request, subject: &Subject) -> Value {
     match request {
         Request::List => {
-            let all: Vec<Value> = forwards.list().iter().map(said).collect();
+            let all: Vec<Value> = subject.forwards.list().iter().map(said).collect();
             json!({ "forwards": all })
         }
-        Request::Stats => stats(gateway),
-        Request::Open { forward } => match forward.parse() {
-            Err(error) => json!({ "error": error }),
-            Ok(forward) => match forwards.open(&forward).await {
-                Ok(opened) => said(&opened),
-                Err(error) => json!({ "error": error.chain(), "help": error.help() }),
-            },
-        },
-        Request::Close { number } => match forwards.close(number) {
+        Request::Stats => stats(&subject.gateway),
+        Request::Open { forward } => open(&forward, subject).await,
+        Request::Close { number } => match subject.forwards.close(number) {
             true => json!({}),
             false => json!({ "error": format!("there is no forward {number}") }),
         },
+    }
+}
+
+async fn open(forward: &str, subject: &Subject) -> Value {
+    let forward: Forward = match forward.parse() {
+        Ok(forward) => forward,
+        Err(error) => return json!({ "error": error }),
+    };
+    if let Some(what) = (subject.objection)(&forward) {
+        return json!({ "error": what });
+    }
+    match subject.forwards.open(&forward).await {
+        Ok(opened) => said(&opened),
+        Err(error) => json!({ "error": error.chain(), "help": error.help() }),
     }
 }
 

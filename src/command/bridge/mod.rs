@@ -4,7 +4,7 @@ mod ctl;
 mod news;
 mod qemu;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -150,13 +150,14 @@ fn allow_many_files() {
 }
 
 /// The sockets at which a bridge is asked: where it is found, and where the user wants one.
-fn controls(path: Option<&std::path::Path>, network: &Network) -> Result<Vec<Control>> {
-    let serve = |path: &std::path::Path| Control::serve(path, &network.gateway, &network.forwards);
-    let found = ctl::default_path().and_then(|path| serve(&path));
-    match path {
-        None => Ok(vec![found?]),
-        Some(path) => Ok([serve(path)?].into_iter().chain(found).collect()),
-    }
+async fn controls(path: Option<&Path>, network: &Network) -> Result<Vec<Control>> {
+    let (gateway, forwards) = (&network.gateway, &network.forwards);
+    let objection = network.objection().await;
+    let found =
+        ctl::default_path().and_then(|at| Control::serve(&at, gateway, forwards, objection));
+    let Some(path) = path else { return Ok(vec![found?]) };
+    let named = Control::serve(path, gateway, forwards, network.objection().await)?;
+    Ok([named].into_iter().chain(found).collect())
 }
 
 async fn serve(
@@ -172,7 +173,7 @@ async fn serve(
     for opened in network.open(args.network.forwards()).await? {
         scribe.tell(&format!("open     {}", network::shown(&opened)));
     }
-    let controls = controls(args.control.as_deref(), &network)?;
+    let controls = controls(args.control.as_deref(), &network).await?;
     let plan = Plan {
         show: None,
         filter: None,
