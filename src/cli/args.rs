@@ -14,7 +14,7 @@ use crate::proto::MacAddr;
 pub struct TunnelArgs {
     /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., tap:NAME, file:PATH, or
     /// sim, the built-in device; with options behind commas (framing=, max-frame=, reconnect=,
-    /// quickack=)
+    /// line-rate=, quickack=)
     #[arg(
         short = 'd',
         long,

@@ -3,6 +3,7 @@
 use crate::device::faults::{self, Fault};
 use crate::device::model::{self, Model};
 use crate::device::{Device, Front, Settings};
+use crate::endpoint::spec::parse_line_rate;
 use crate::endpoint::{Attach, Connector, Link, Pending, Spec, memory};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -24,6 +25,15 @@ pub fn sim(spec: &Spec, events: &Events) -> Result<Option<Arc<Sim>>> {
     if spec.form.name != memory::SIM.name {
         return Ok(None);
     }
+    let mut chosen = chosen(spec)?;
+    if spec.text.contains("max-frame=") {
+        chosen.max_frame = Some(spec.options.max_frame);
+    }
+    Ok(Some(Arc::new(Sim::new(spec, chosen, events))))
+}
+
+/// What the options of `spec` choose of the built-in device.
+fn chosen(spec: &Spec) -> Result<SimOptions> {
     let mut chosen = SimOptions::default();
     for (name, value) in &spec.options.own {
         chosen.set(name, value).map_err(|what| {
@@ -31,10 +41,15 @@ pub fn sim(spec: &Spec, events: &Events) -> Result<Option<Arc<Sim>>> {
                 .with_help("'uarttool sim --help' lists the models, '--list-faults' the faults")
         })?;
     }
-    if spec.text.contains("max-frame=") {
-        chosen.max_frame = Some(spec.options.max_frame);
+    Ok(chosen)
+}
+
+/// The rate of the line at `spec` in baud: as the user told it, or as the built-in device has it.
+pub fn line_rate(spec: &Spec) -> Result<Option<u32>> {
+    if spec.options.line_rate.is_some() || spec.form.name != memory::SIM.name {
+        return Ok(spec.options.line_rate);
     }
-    Ok(Some(Arc::new(Sim::new(spec, chosen, events))))
+    Ok(chosen(spec)?.settings().model.line_rate)
 }
 
 /// What a user can choose of the built-in device.
@@ -93,14 +108,6 @@ pub fn parse_model(name: &str) -> Result<Model, String> {
         let names: Vec<_> = model::ALL.iter().map(|model| model.name).collect();
         format!("there is no model '{name}'; there are {}", names.join(", "))
     })
-}
-
-/// A rate in baud; 0 is as fast as it goes.
-pub fn parse_line_rate(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(rate @ (0 | 300..=100_000_000)) => Ok(rate),
-        _ => Err(format!("line-rate '{text}' is not a rate in baud from 300, or 0 for no limit")),
-    }
 }
 
 /// The endpoint of another stack.

@@ -11,6 +11,7 @@ pub mod outputs;
 pub mod read;
 pub mod ready;
 pub mod recording;
+pub mod scribe;
 pub mod show;
 pub mod signals;
 pub mod sink;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,9 +17,10 @@ use crate::endpoint::Connector;
 use crate::endpoint::queue;
 use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::gateway::forward::Forward;
+use crate::gateway::control::Objection;
+use crate::gateway::forward::{Forward, List, Listen, Protocol};
 use crate::gateway::{Forwards, Gateway, Opened, Settings};
 use crate::share::wire::Host;
 use crate::stop::Stop;
@@ -31,14 +33,16 @@ const LEAST_WINDOW: usize = 5840;
 /// The longest frame that we send unless told otherwise: drivers that count the Ethernet header among
 /// their 1500 bytes drop what is longer without a word.
 const SAFE_FRAME: usize = 1500;
+/// The least: an Ethernet header and the packet that every link has to carry (RFC 791 section 3.2).
+const LEAST_FRAME: usize = crate::proto::ethernet::HEADER + 68;
 /// How often to look for a tunnel that is gone.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The help of `--forward`.
 const FORWARD: &str = "Lead a port of this machine to one of the device: \
 [tcp:|udp:][ADDRESS:]PORT:[GUEST:]PORT, as in 8080:80; port 0 is one that is free; unix:PATH:PORT is a \
-socket; FIRST-LAST is a range; QEMU's and passt's spellings are understood. On 127.0.0.1 unless ADDRESS \
-says otherwise";
+socket; FIRST-LAST is a range; commas make a list; QEMU's and passt's spellings are understood. On \
+127.0.0.1 unless ADDRESS says otherwise";
 
 /// What leads to the device.
 #[derive(Args, Clone, Debug, Default)]
@@ -46,14 +50,30 @@ says otherwise";
 pub struct NetworkArgs {
     /// What is to be led to the device.
     #[arg(long, value_name = "FORWARD", value_parser = parse_forward, help = FORWARD)]
-    pub forward: Vec<Forward>,
+    forward: Vec<List>,
     /// How long a connection waits for a device that is not up yet
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_positive)]
     pub hold: Option<Duration>,
 }
 
-fn parse_forward(text: &str) -> Result<Forward, String> {
+impl NetworkArgs {
+    /// Every forward, one by one.
+    pub fn forwards(&self) -> impl Iterator<Item = &Forward> {
+        self.forward.iter().flat_map(|List(forwards)| forwards)
+    }
+}
+
+fn parse_forward(text: &str) -> Result<List, String> {
     text.parse()
+}
+
+/// Where a forward is found, for people.
+pub fn shown(opened: &Opened) -> String {
+    let forward = &opened.forward;
+    match (&forward.listen, forward.protocol, forward.port, forward.span) {
+        (Listen::Ip(address), Protocol::Tcp, 80, 1) => format!("http://{address}/"),
+        _ => forward.to_string(),
+    }
 }
 
 /// A gateway and the line that it is on.
@@ -87,6 +107,11 @@ impl Network {
         let options = &mut tunnel.spec.options;
         options.reconnect.get_or_insert(AGAIN);
         options.queue = Some(queue::BOUND);
+        if options.max_frame < LEAST_FRAME {
+            let text = format!("no network fits into frames of {} bytes", options.max_frame);
+            let help = format!("give '--max-frame' {LEAST_FRAME} or more");
+            return Err(Error::usage(text).with_help(help));
+        }
         let settings = Settings {
             host_ip: identity.host_ip,
             host_mac: identity.host_mac,
@@ -130,10 +155,26 @@ impl Network {
         self.bus.borrow_mut().watch()
     }
 
+    /// What says whether a forward cannot be: one that listens where the device is would make us our own
+    /// device.
+    pub async fn objection(&self) -> Objection {
+        let identities = self.tunnel.spec.identities().await;
+        let text = self.tunnel.spec.text.clone();
+        Box::new(move |forward| {
+            let is_in_the_way = identities.iter().any(|device| takes(forward, device));
+            is_in_the_way
+                .then(|| format!("the forward {forward} would listen where the device is, {text}"))
+        })
+    }
+
     /// Opens `forwards`; what they became.
-    pub async fn open(&self, forwards: &[Forward]) -> Result<Vec<Opened>> {
+    pub async fn open(&self, forwards: impl IntoIterator<Item = &Forward>) -> Result<Vec<Opened>> {
         let mut opened = Vec::new();
+        let objection = self.objection().await;
         for forward in forwards {
+            if let Some(what) = objection(forward) {
+                return Err(Error::usage(what).with_help("take another port, or 0 for a free one"));
+            }
             opened.push(self.forwards.open(forward).await?);
         }
         Ok(opened)
@@ -155,5 +196,52 @@ impl Network {
             host::run(tap, &*device, &self.gateway, &self.bus, &mut sharing, stop, ready).await;
         self.forwards.close_all();
         end
+    }
+}
+
+/// Whether `forward` listens at the endpoint `device`, as [`Spec::identities`] writes it: we would be our own
+/// device.
+///
+/// [`Spec::identities`]: crate::endpoint::Spec::identities
+fn takes(forward: &Forward, device: &str) -> bool {
+    match &forward.listen {
+        Listen::Unix(path) => {
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            device.strip_prefix("unix:").is_some_and(|at| whole == std::path::Path::new(at))
+        }
+        Listen::Ip(address) if forward.protocol == Protocol::Tcp => {
+            let at = device.strip_prefix("tcp:").and_then(|at| at.parse::<SocketAddr>().ok());
+            at.is_some_and(|at| {
+                let ports = address.port()..=address.port().saturating_add(forward.span.max(1) - 1);
+                let is_there = address.ip() == at.ip() || address.ip().is_unspecified();
+                let is_here = at.ip().is_loopback() || address.ip() == at.ip();
+                is_there && is_here && ports.contains(&at.port())
+            })
+        }
+        Listen::Ip(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forward_that_would_take_the_devices_own_place_is_seen() {
+        for (forward, device, wanted) in [
+            ("5556:80", "tcp:127.0.0.1:5556", true),
+            ("*:5556:80", "tcp:127.0.0.1:5556", true),
+            ("5550-5560", "tcp:127.0.0.1:5556", true),
+            ("[::1]:5556:80", "tcp:[::1]:5556", true),
+            ("unix:/a/b:80", "unix:/a/b", true),
+            ("5557:80", "tcp:127.0.0.1:5556", false),
+            ("udp:5556:80", "tcp:127.0.0.1:5556", false),
+            ("5556:80", "tcp:192.0.2.1:5556", false),
+            ("5556:80", "tcp-listen:127.0.0.1:5556", false),
+            ("unix:/a/c:80", "unix:/a/b", false),
+        ] {
+            let parsed: Forward = forward.parse().expect(forward);
+            assert_eq!(takes(&parsed, device), wanted, "{forward} {device}");
+        }
     }
 }

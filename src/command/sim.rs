@@ -3,13 +3,13 @@
 use clap::Args;
 use tokio::sync::mpsc;
 
-use crate::cli::connect::{Machine, SimOptions, parse_line_rate, parse_model, parse_stack};
+use crate::cli::connect::{Machine, SimOptions, parse_model, parse_stack};
 use crate::cli::ready::Ready;
 use crate::cli::{self, Verdict, signals, terminal};
 use crate::device::faults::{self, Fault, Layer};
 use crate::device::model::{self, Model};
 use crate::device::{Front, Settings};
-use crate::endpoint::spec::parse_positive;
+use crate::endpoint::spec::{parse_line_rate, parse_positive};
 use crate::endpoint::{Connector, Link, Received, Spec, spec};
 use crate::error::{Error, Result};
 use crate::event::Event;

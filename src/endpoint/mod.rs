@@ -12,6 +12,8 @@ pub mod memory;
 pub mod queue;
 pub mod reconnect;
 pub mod sharing;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 pub mod spec;
 mod stream;
 mod tap;

@@ -35,29 +35,15 @@ impl Gauge {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::SocketAddr;
     use std::os::fd::{AsFd, OwnedFd};
 
-    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+    use super::super::sock_diag::{
+        self, SHOW_PEER, SHOW_QUEUES, UNIX_PEER, UNIX_QUEUES, about_tcp, about_unix, attribute,
+    };
 
-    /// `SOCK_DIAG_BY_FAMILY`, as request and as answer.
-    const BY_FAMILY: u16 = 20;
-    /// `NLM_F_REQUEST`.
-    const REQUEST: u16 = 1;
-    /// A netlink header.
-    const HEADER: usize = 16;
-    /// `IPPROTO_TCP`.
-    const TCP: u8 = 6;
     /// Where `idiag_rqueue` is in a `struct inet_diag_msg`.
     const INET_UNREAD: usize = 56;
-    /// The length of a `struct unix_diag_msg`; attributes follow.
-    const UNIX_MESSAGE: usize = 16;
-    /// `UDIAG_SHOW_PEER` and `UDIAG_SHOW_RQLEN`.
-    const SHOW_PEER: u32 = 4;
-    const SHOW_QUEUES: u32 = 16;
-    /// `UNIX_DIAG_PEER` and `UNIX_DIAG_RQLEN`.
-    const PEER: u16 = 2;
-    const QUEUES: u16 = 4;
 
     /// Asks for one socket's queue.
     #[derive(Debug)]
@@ -71,92 +57,35 @@ mod linux {
         /// For the other end of a TCP connection between `local` and `peer`; `None` when that is not on
         /// this machine.
         pub(in super::super) fn tcp(local: SocketAddr, peer: SocketAddr) -> Option<Gauge> {
-            let mut body = vec![family(peer.ip()), TCP, 0, 0];
-            body.extend(u32::MAX.to_ne_bytes()); // in whatever state
-            body.extend(peer.port().to_be_bytes());
-            body.extend(local.port().to_be_bytes());
-            for address in [peer.ip(), local.ip()] {
-                let start = body.len();
-                match address {
-                    IpAddr::V4(ip) => body.extend(ip.octets()),
-                    IpAddr::V6(ip) => body.extend(ip.octets()),
-                }
-                body.resize(start + 16, 0);
-            }
-            body.extend(0u32.to_ne_bytes()); // any interface
-            body.extend([0xff; 8]); // any cookie
-            Gauge::new(body, false)
+            Gauge::new(about_tcp(peer, local), false)
         }
 
         /// For the other end of a unix socket.
         pub(in super::super) fn unix(socket: impl AsFd) -> Option<Gauge> {
             let ours = rustix::fs::fstat(socket).ok()?.st_ino;
-            let asks = Gauge::new(about_unix(ours.try_into().ok()?, SHOW_PEER), true)?;
-            let peer = attribute(&asks.ask()?, PEER)?;
-            Gauge::new(about_unix(peer, SHOW_QUEUES), true)
+            let asks = Gauge::new(about_unix(Some(ours.try_into().ok()?), SHOW_PEER), true)?;
+            let peer = attribute(&asks.ask()?, UNIX_PEER)?;
+            Gauge::new(about_unix(Some(peer), SHOW_QUEUES), true)
         }
 
-        fn new(body: Vec<u8>, is_unix: bool) -> Option<Gauge> {
-            let mut question = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
-            question.extend(BY_FAMILY.to_ne_bytes());
-            question.extend(REQUEST.to_ne_bytes());
-            question.extend([0; 8]); // sequence number and port
-            question.extend(body);
-            let kind = (AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC);
-            let protocol = Some(netlink::SOCK_DIAG);
-            let socket = rustix::net::socket_with(kind.0, kind.1, kind.2, protocol).ok()?;
-            let gauge = Gauge { socket, question, is_unix };
+        fn new(question: Vec<u8>, is_unix: bool) -> Option<Gauge> {
+            let gauge = Gauge { socket: sock_diag::open().ok()?, question, is_unix };
             gauge.ask()?; // the kernel tells, and the socket is there
             Some(gauge)
         }
 
-        /// What the kernel says, without the header.
         fn ask(&self) -> Option<Vec<u8>> {
-            rustix::net::send(&self.socket, &self.question, SendFlags::empty()).ok()?;
-            let mut answer = [0; 1024];
-            let (n, _) =
-                rustix::net::recv(&self.socket, &mut answer[..], RecvFlags::DONTWAIT).ok()?;
-            let answer = answer.get(..n)?;
-            let kind = answer.get(4..)?.first_chunk()?;
-            (u16::from_ne_bytes(*kind) == BY_FAMILY).then(|| answer.get(HEADER..))?.map(Vec::from)
+            sock_diag::ask_one(&self.socket, &self.question)
         }
 
         /// Bytes that the other end has not read; `None` when it is gone.
         pub(in super::super) fn unread(&mut self) -> Option<usize> {
             let answer = self.ask()?;
             let unread = match self.is_unix {
-                true => attribute(&answer, QUEUES)?,
-                false => u32::from_ne_bytes(*answer.get(INET_UNREAD..)?.first_chunk()?),
+                true => attribute(&answer, UNIX_QUEUES)?,
+                false => sock_diag::ne32(&answer, INET_UNREAD)?,
             };
             usize::try_from(unread).ok()
-        }
-    }
-
-    fn family(ip: IpAddr) -> u8 {
-        let family = if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        family.as_raw() as u8
-    }
-
-    /// A `struct unix_diag_req`.
-    fn about_unix(inode: u32, show: u32) -> Vec<u8> {
-        let mut body = vec![AddressFamily::UNIX.as_raw() as u8, 0, 0, 0];
-        body.extend(u32::MAX.to_ne_bytes());
-        body.extend(inode.to_ne_bytes());
-        body.extend(show.to_ne_bytes());
-        body.extend([0xff; 8]);
-        body
-    }
-
-    /// The first number of an attribute of a `struct unix_diag_msg`.
-    fn attribute(message: &[u8], wanted: u16) -> Option<u32> {
-        let mut rest = message.get(UNIX_MESSAGE..)?;
-        loop {
-            let (length, kind) = (rest.get(..2)?, rest.get(2..4)?);
-            let length = usize::from(u16::from_ne_bytes(*length.first_chunk()?));
-            if u16::from_ne_bytes(*kind.first_chunk()?) == wanted {
-                return Some(u32::from_ne_bytes(*rest.get(4..)?.first_chunk()?));
-            }
-            rest = rest.get(length.max(4).next_multiple_of(4)..)?;
         }
     }
 }

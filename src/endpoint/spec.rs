@@ -29,6 +29,8 @@ pub struct Options {
     pub max_frame: usize,
     /// Connect again after so long when the link is not there or is lost.
     pub reconnect: Option<Duration>,
+    /// The line's rate in baud, where the user told it.
+    pub line_rate: Option<u32>,
     /// Whether received TCP data is acknowledged at once; see `tcp.rs`.
     pub quickack: bool,
     /// Bytes that a program on this machine may have before it unread, where that can be told; no
@@ -44,6 +46,7 @@ impl Default for Options {
             framing: framing::ALL[0],
             max_frame: DEFAULT_MAX_FRAME,
             reconnect: None,
+            line_rate: None,
             quickack: true,
             queue: None,
             own: Vec::new(),
@@ -138,14 +141,21 @@ impl Options {
             "max-frame" => self.max_frame = parse_max_frame(value)?,
             "reconnect" => self.reconnect = Some(parse_positive(value)?),
             "quickack" => self.quickack = parse_switch(value)?,
+            "line-rate" => {
+                self.line_rate = Some(parse_line_rate(value)?).filter(|rate| *rate > 0);
+                if form.options.contains(&name) {
+                    self.own.push((name.to_owned(), value.to_owned()));
+                }
+            }
             _ if form.options.contains(&name) => {
                 self.own.push((name.to_owned(), value.to_owned()));
             }
             _ => {
-                let own: String = form.options.iter().map(|own| format!(", {own}")).collect();
+                let own = form.options.iter().filter(|own| **own != "line-rate");
+                let own: String = own.map(|own| format!(", {own}")).collect();
                 return Err(format!(
                     "there is no option '{name}'; there are framing, max-frame, reconnect, \
-                     quickack{own}"
+                     line-rate, quickack{own}"
                 ));
             }
         }
@@ -166,6 +176,14 @@ pub fn parse_max_frame(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(bytes @ 14..=65535) => Ok(bytes),
         _ => Err(format!("max-frame '{text}' is not a number of bytes from 14 to 65535")),
+    }
+}
+
+/// A rate in baud; 0 is as fast as it goes.
+pub fn parse_line_rate(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(rate @ (0 | 300..=100_000_000)) => Ok(rate),
+        _ => Err(format!("line-rate '{text}' is not a rate in baud from 300, or 0 for no limit")),
     }
 }
 
@@ -229,7 +247,8 @@ pub fn forms() -> String {
         "\n  auto                     what another uarttool holds, or what listens on port 5556",
     );
     text.push_str(
-        "\nwith options behind commas: framing=len16be, max-frame=1514, reconnect=1s, quickack=on|off",
+        "\nwith options behind commas: framing=len16be, max-frame=1514, reconnect=1s, \
+         line-rate=115200, quickack=on|off",
     );
     text
 }
@@ -245,6 +264,9 @@ mod tests {
         assert_eq!(spec.options.max_frame, 1500);
         assert_eq!(spec.options.reconnect, Some(Duration::from_millis(500)));
         assert_eq!(spec.options.framing.name, "len16be");
+        let rate = |text: &str| Spec::parse(text).expect(text).options.line_rate;
+        assert_eq!(rate("unix:a,line-rate=115200"), Some(115_200));
+        assert_eq!((rate("unix:a,line-rate=0"), rate("unix:a")), (None, None));
         for good in ["tcp:[::1]:5556", "tcp-listen::5557", "tcp-listen:0.0.0.0:0", "unix:a/b.sock"]
         {
             Spec::parse(good).unwrap_or_else(|e| panic!("{good}: {e}"));
@@ -262,6 +284,7 @@ mod tests {
             ("unix:", "no path"),
             ("tcp:h:1,max-frame=0", "max-frame '0'"),
             ("tcp:h:1,framing=len17", "framing 'len17'"),
+            ("tcp:h:1,line-rate=fast", "line-rate 'fast'"),
             ("tcp:h:1,reconnect=soon", "'soon'"),
             ("tcp:h:1,colour=red", "option 'colour'"),
             ("tcp:h:1,reconnect", "has no value"),

@@ -2,8 +2,11 @@
 //!
 //! We answer what was asked of us and nothing else: ARP for our address, pings of it (RFC 1122 section
 //! 3.2.2.6), a reset for a connection that nobody takes (RFC 9293 section 3.5.2), port unreachable for a
-//! datagram that nobody wants (RFC 1122 section 4.1.3.1). A segment in the middle of a connection that is not
-//! ours is left alone: other processes speak on this line under the same address.
+//! datagram that nobody wants (RFC 1122 section 4.1.3.1), both only where the packet was sent to us alone, is
+//! sound, and comes from an address that a host can have (section 3.2.2). Other processes speak on this line
+//! under the same address: a segment in the middle of a connection that is not ours is left alone, and so is
+//! what comes to a port that one of them has sent from; and where we are attached ourselves, whoever holds the line
+//! answers, and we only take what is for our connections.
 
 use std::net::Ipv4Addr;
 
@@ -11,9 +14,10 @@ use bytes::Bytes;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
-use super::neighbour::{self, News};
+use super::neighbour::{self, News, Shown};
+use super::throttle::with_left_out;
 use super::{Gateway, Key, count};
-use crate::checksum;
+use crate::checksum::{self, Sum};
 use crate::craft::layers::{Ethernet, Icmp, Ipv4};
 use crate::proto::{MacAddr, arp, be16, be32, ethernet, icmp, ipv4, ipv4_at, tcp, udp};
 
@@ -34,6 +38,8 @@ struct Packet<'a> {
     whole: &'a [u8],
     /// Behind its header.
     payload: &'a [u8],
+    /// The frame was for everybody.
+    is_broadcast: bool,
 }
 
 impl<'a> Packet<'a> {
@@ -54,8 +60,36 @@ impl<'a> Packet<'a> {
             protocol: *whole.get(9)?,
             payload: whole.get(header..)?,
             whole,
+            is_broadcast: frame.first()? & 1 != 0,
         })
     }
+
+    /// Whether the checksum of its segment or datagram is right; one of a datagram may be left out
+    /// (RFC 768).
+    fn is_sound(&self) -> bool {
+        let length = match (self.protocol, be16(self.payload, 4), be16(self.payload, 6)) {
+            (UDP, Some(_), Some(0)) => return true,
+            (UDP, Some(length), Some(_)) => usize::from(length),
+            (UDP, _, _) => return false,
+            _ => self.payload.len(),
+        };
+        let Some(covered) = self.payload.get(..length) else { return false };
+        let pseudo = Sum::pseudo(self.source, self.destination, self.protocol, length);
+        pseudo.plus(covered).finish() == 0
+    }
+
+    /// Whether whoever sent it may be told that nobody wants it (RFC 1122 sections 3.2.2 and 4.2.3.10).
+    fn may_be_refused(&self) -> bool {
+        !self.is_broadcast && self.is_sound()
+    }
+}
+
+/// The port that a frame of another process under our address was sent from, and its protocol.
+pub(super) fn sent_from(frame: &[u8], ip: Ipv4Addr) -> Option<(u8, u16)> {
+    (be16(frame, 12)? == IPV4).then_some(())?;
+    let packet = Packet::of(frame).filter(|packet| packet.source == ip)?;
+    matches!(packet.protocol, TCP | UDP).then_some(())?;
+    Some((packet.protocol, be16(packet.payload, 0)?))
 }
 
 impl Gateway {
@@ -75,40 +109,86 @@ impl Gateway {
 
     fn take_arp(&self, frame: &[u8], (ip, mac): (Ipv4Addr, MacAddr)) -> Option<()> {
         let message = arp::Message::in_frame(frame)?;
+        let sender = MacAddr::from(message.sha);
         let is_announcement = message.spa == message.tpa;
-        if message.spa != ip && !message.spa.is_unspecified() {
-            let how = if is_announcement { "gratuitous ARP" } else { "ARP" };
-            self.learn(message.spa, message.sha.into(), Some(how));
+        if message.spa == ip {
+            if sender != mac {
+                self.warn_of_device(format!(
+                    "the device says that {ip} is its address, which is ours: give it another, or us with \
+                     '--host-ip'"
+                ));
+            }
+        } else if is_announcement {
+            self.learn(message.spa, sender, Shown::Announcement);
+        } else if message.tpa == ip && sender != mac {
+            self.learn(message.spa, sender, Shown::Word);
         }
-        if message.op == arp::REQUEST && message.tpa == ip && !is_announcement {
+        let asks = message.op == arp::REQUEST && message.tpa == ip && !is_announcement;
+        if asks && neighbour::is_station(sender) && !self.is_second() {
             self.answer(neighbour::reply(&message, mac));
         }
         Some(())
     }
 
-    /// The device has shown an address: by ARP, or by a packet.
-    fn learn(&self, ip: Ipv4Addr, mac: MacAddr, arp: Option<&str>) {
+    /// The device has shown an address.
+    fn learn(&self, ip: Ipv4Addr, mac: MacAddr, shown: Shown) {
+        let known = self.device_ip();
         let seconds = self.0.neighbour.age().as_secs_f64();
-        let how = format!("({}, {seconds:.1} s)", arp.unwrap_or("its packets"));
-        match self.0.neighbour.learn(ip, mac, arp.is_some()) {
+        let how = match shown {
+            Shown::Packet => format!("(its packets, {seconds:.1} s)"),
+            Shown::Word => format!("(ARP, {seconds:.1} s)"),
+            Shown::Announcement => format!("(gratuitous ARP, {seconds:.1} s)"),
+        };
+        match self.0.neighbour.learn(ip, mac, shown) {
             News::Nothing => {}
-            News::Mac(mac) => self.0.events.note(format!("learned  {ip} {mac} {how}")),
-            News::Ip(ip) => self.0.events.note(format!(
-                "learned  {ip} {mac} {how}: used from now on, in place of {}",
-                self.0.settings.device_ip
+            News::Mac(mac) => self.note_of_device(format!("learned  {ip} {mac} {how}")),
+            News::Ip(ip) => self.note_of_device(format!(
+                "learned  {ip} {mac} {how}: used from now on, in place of {known}"
             )),
-            News::OtherIp(ip) => self.0.events.warn(format!(
-                "the device says that it is {ip}, and '--device-ip' says {}",
-                self.0.settings.device_ip
+            News::OtherIp(ip) => self.warn_of_device(format!(
+                "the device says that it is {ip}, and '--device-ip' says {known}"
             )),
+            News::OtherMac(mac) => self.warn_of_device(format!(
+                "the device says that it is {mac}, and '--device-mac' says otherwise"
+            )),
+            News::Outside(ip) => self.warn_of_device(format!(
+                "the device says that it is {ip}, which is not in the network of {}: '--device-ip {ip}' \
+                 takes it all the same",
+                self.host().0
+            )),
+        }
+    }
+
+    /// Tells about the device, which can cause this as often as it likes.
+    fn note_of_device(&self, text: String) {
+        if let Some(left_out) = self.0.device_news.admit() {
+            self.0.events.note(with_left_out(text, left_out));
+        }
+    }
+
+    /// The same about what is wrong, which is not told twice in a row.
+    fn warn_of_device(&self, text: String) {
+        let mut state = self.state();
+        if state.complaint == text {
+            return;
+        }
+        state.complaint.clone_from(&text);
+        drop(state);
+        if let Some(left_out) = self.0.device_news.admit() {
+            self.0.events.warn(with_left_out(text, left_out));
         }
     }
 
     fn take_packet(&self, frame: &Bytes, (ip, mac): (Ipv4Addr, MacAddr)) -> Option<()> {
         let packet = Packet::of(frame)?;
         let source_mac = MacAddr::from(ethernet::source(frame)?);
+        let is_from_a_host = neighbour::is_station(source_mac)
+            && source_mac != mac
+            && neighbour::is_host(packet.source)
+            && packet.source != ip;
+        is_from_a_host.then_some(())?;
         if packet.source == self.device_ip() {
-            self.learn(packet.source, source_mac, None);
+            self.learn(packet.source, source_mac, Shown::Packet);
         }
         (packet.destination == ip).then_some(())?;
         let route = Ethernet { destination: source_mac, source: mac, kind: IPV4 };
@@ -134,8 +214,10 @@ impl Gateway {
             return Some(());
         }
         let is_over = flags & FIN != 0 && state.is_over(&key);
+        let is_ours = !state.is_second && !state.others.have(TCP, key.port);
         drop(state);
-        if is_over || flags & (SYN | ACK) == SYN {
+        let is_refused = flags & (SYN | ACK) == SYN && is_ours;
+        if (is_over || is_refused) && packet.may_be_refused() {
             let answer = answer_to(packet, is_over)?;
             self.answer(route.frame(&reply_to(packet, TCP).packet(&answer)));
             return Some(());
@@ -152,7 +234,9 @@ impl Gateway {
             count(&self.0.counters.datagrams, 1);
             return Some(());
         }
+        let is_ours = !state.is_second && !state.others.have(UDP, port);
         drop(state);
+        (is_ours && packet.may_be_refused()).then_some(())?;
         let quoted = packet.whole.get(..packet.whole.len().min(ipv4::HEADER + 8))?.to_vec();
         self.reply_with(packet, route, (icmp::UNREACHABLE, 3, [0; 4]), quoted);
         None
@@ -164,7 +248,7 @@ impl Gateway {
         if is_sound && message.first() == Some(&icmp::ECHO_REPLY) {
             return self.replied(*message.get(4..)?.first_chunk()?).then_some(());
         }
-        let is_request = message.first() == Some(&icmp::ECHO_REQUEST);
+        let is_request = message.first() == Some(&icmp::ECHO_REQUEST) && !self.is_second();
         let data = message.get(icmp::HEADER..).filter(|_| is_request && is_sound)?.to_vec();
         let rest = *message.get(4..)?.first_chunk()?;
         self.reply_with(packet, route, (icmp::ECHO_REPLY, 0, rest), data);
@@ -217,3 +301,6 @@ fn answer_to(packet: &Packet<'_>, is_over: bool) -> Option<Vec<u8>> {
     repr.emit(&mut out, &from, &to, &ChecksumCapabilities::default());
     Some(answer)
 }
+
+#[cfg(test)]
+mod tests;

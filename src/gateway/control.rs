@@ -8,11 +8,13 @@
 //! | `{"do":"close","number":1}` | `{}` |
 //! | `{"do":"stats"}` | device, counters |
 //!
-//! What cannot be done is answered with `{"error":"..."}`.
+//! What cannot be done is answered with `{"error":"..."}`, and perhaps `"help"`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,11 +22,17 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
+use super::forward::Forward;
 use super::{Forwards, Gateway, Opened, forwards};
 use crate::error::Result;
 
 /// The longest request in bytes.
 const LONGEST: u64 = 4096;
+
+/// How long somebody may ask while others have to wait for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pauses when nobody can be let in.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What can be asked.
 #[derive(Debug, Deserialize)]
@@ -36,6 +44,17 @@ enum Request {
     Close { number: u64 },
 }
 
+/// Says why a forward is not to be opened, if that is so.
+pub type Objection = Box<dyn Fn(&Forward) -> Option<String> + Send + Sync>;
+
+/// Who is asked about, and what is changed.
+#[derive(Clone)]
+struct Subject {
+    gateway: Gateway,
+    forwards: Forwards,
+    objection: Arc<Objection>,
+}
+
 /// A control socket; it goes away with this.
 #[derive(Debug)]
 pub struct Control {
@@ -44,13 +63,20 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens at `path` for who wants to ask about `gateway`.
-    pub fn serve(path: &Path, gateway: &Gateway, forwards: &Forwards) -> Result<Control> {
+    /// Listens at `path` for who wants to ask about `gateway`, or to change its `forwards`.
+    pub fn serve(
+        path: &Path,
+        gateway: &Gateway,
+        forwards: &Forwards,
+        objection: Objection,
+    ) -> Result<Control> {
         let listener = forwards::unix_listener(path)?;
         let mode = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, mode)
-            .map_err(|error| forwards::cannot_listen(&path.display().to_string(), error))?;
-        let task = tokio::spawn(accept(listener, gateway.clone(), forwards.clone()));
+            .map_err(|error| forwards::cannot_listen_at(path, error))?;
+        let (gateway, forwards) = (gateway.clone(), forwards.clone());
+        let subject = Subject { gateway, forwards, objection: Arc::new(objection) };
+        let task = tokio::spawn(accept(listener, subject));
         Ok(Control { path: path.to_owned(), task: task.abort_handle() })
     }
 }
@@ -62,20 +88,40 @@ impl Drop for Control {
     }
 }
 
-async fn accept(listener: UnixListener, gateway: Gateway, forwards: Forwards) {
+async fn accept(listener: UnixListener, subject: Subject) {
+    // When connections have taken all descriptors, this one is left for whoever asks why.
+    let mut spare = descriptor();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (gateway, forwards) = (gateway.clone(), forwards.clone());
-                tokio::spawn(async move { converse(stream, &gateway, &forwards).await });
+        match (listener.accept().await, spare.take()) {
+            (Ok((stream, _)), kept) => {
+                spare = kept;
+                let subject = subject.clone();
+                tokio::spawn(async move { converse(stream, &subject).await });
             }
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            (Err(_), Some(file)) => {
+                drop(file);
+                if let Ok((stream, _)) = listener.accept().await {
+                    let conversation = converse(stream, &subject);
+                    let _ = tokio::time::timeout(PATIENCE, conversation).await; // the next waits
+                }
+                spare = descriptor();
+            }
+            (Err(error), None) => {
+                subject.gateway.cannot_accept(&error);
+                tokio::time::sleep(AGAIN).await;
+                spare = descriptor();
+            }
         }
     }
 }
 
+/// A descriptor that is good for nothing but being closed.
+fn descriptor() -> Option<std::fs::File> {
+    std::fs::File::open("/dev/null").ok()
+}
+
 /// Answers one line after the other; ends with whoever asks, or with a line that is too long.
-async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
+async fn converse(stream: UnixStream, subject: &Subject) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
@@ -86,7 +132,7 @@ async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
             return;
         }
         let answer = match serde_json::from_slice(&line) {
-            Ok(request) => answer(request, gateway, forwards).await,
+            Ok(request) => answer(request, subject).await,
             Err(error) => json!({ "error": format!("that is no request: {error}") }),
         };
         let is_told = writer.write_all(format!("{answer}\n").as_bytes()).await.is_ok();
@@ -96,24 +142,32 @@ async fn converse(stream: UnixStream, gateway: &Gateway, forwards: &Forwards) {
     }
 }
 
-async fn answer(request: Request, gateway: &Gateway, forwards: &Forwards) -> Value {
+async fn answer(request: Request, subject: &Subject) -> Value {
     match request {
         Request::List => {
-            let all: Vec<Value> = forwards.list().iter().map(said).collect();
+            let all: Vec<Value> = subject.forwards.list().iter().map(said).collect();
             json!({ "forwards": all })
         }
-        Request::Stats => stats(gateway),
-        Request::Open { forward } => match forward.parse() {
-            Err(error) => json!({ "error": error }),
-            Ok(forward) => match forwards.open(&forward).await {
-                Ok(opened) => said(&opened),
-                Err(error) => json!({ "error": error.chain() }),
-            },
-        },
-        Request::Close { number } => match forwards.close(number) {
+        Request::Stats => stats(&subject.gateway),
+        Request::Open { forward } => open(&forward, subject).await,
+        Request::Close { number } => match subject.forwards.close(number) {
             true => json!({}),
             false => json!({ "error": format!("there is no forward {number}") }),
         },
+    }
+}
+
+async fn open(forward: &str, subject: &Subject) -> Value {
+    let forward: Forward = match forward.parse() {
+        Ok(forward) => forward,
+        Err(error) => return json!({ "error": error }),
+    };
+    if let Some(what) = (subject.objection)(&forward) {
+        return json!({ "error": what });
+    }
+    match subject.forwards.open(&forward).await {
+        Ok(opened) => said(&opened),
+        Err(error) => json!({ "error": error.chain(), "help": error.help() }),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Our own spelling is `[tcp:|udp:][ADDRESS:]PORT:[GUEST:]PORT`; `unix:PATH:PORT` listens on a socket in the
 //! file system. Those of other tools are understood as well: QEMU's `hostfwd=tcp:[ADDRESS]:PORT-[GUEST]:PORT`,
-//! its old `-redir tcp:PORT:[GUEST]:PORT`, passt's `[ADDRESS/]PORT[:PORT]`. `FIRST-LAST` is a range of ports,
-//! on both sides of the same length; one port alone stands for both sides.
+//! its old `-redir tcp:PORT:[GUEST]:PORT`, passt's `[ADDRESS/]PORT[:PORT]` and its lists with commas. `FIRST-LAST`
+//! is a range of ports, on both sides of the same length; one port alone stands for both sides.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -144,21 +144,17 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(text: &'a str) -> Result<Parts<'a>, String> {
+        // passt's: "ADDRESS/PORT:PORT".
+        if let Some((address, ports)) = text.rsplit_once('/') {
+            let (listen, port) = ports.split_once(':').unwrap_or((ports, ports));
+            return Ok(Parts { address, listen, guest: "", port });
+        }
         let parts = split(text);
         let (address, listen, guest, port) = match parts[..] {
             // QEMU's hostfwd: "ADDRESS:PORT-GUEST:PORT".
             [address, middle, port] if !is_ports(middle) && middle.contains('-') => {
                 let (listen, guest) = middle.split_once('-').unwrap_or((middle, ""));
                 (address, listen, guest, port)
-            }
-            // passt's: "ADDRESS/PORT:PORT".
-            [both, port] if both.contains('/') => {
-                let (address, listen) = both.rsplit_once('/').unwrap_or(("", both));
-                (address, listen, "", port)
-            }
-            [both] if both.contains('/') => {
-                let (address, listen) = both.rsplit_once('/').unwrap_or(("", both));
-                (address, listen, "", listen)
             }
             [port] => ("", port, "", port),
             [listen, port] => ("", listen, "", port),
@@ -169,6 +165,41 @@ impl<'a> Parts<'a> {
         };
         Ok(Parts { address, listen, guest, port })
     }
+}
+
+/// Forwards that one text names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List(pub Vec<Forward>);
+
+impl FromStr for List {
+    type Err = String;
+
+    /// Items between commas; the first one's protocol and address are those of the others, too, unless
+    /// they have their own.
+    fn from_str(text: &str) -> Result<List, String> {
+        if text.starts_with("unix:") {
+            return Ok(List(vec![text.parse()?])); // a path may have commas
+        }
+        let first = text.split(',').next().unwrap_or_default();
+        let (protocol, address, _) = prefixes(first);
+        let forwards = text.split(',').map(|item| match prefixes(item) {
+            _ if item.starts_with("hostfwd=") => item.parse(),
+            (own, at, rest) => {
+                let protocol = if own.is_empty() { protocol } else { own };
+                let address = if at.is_empty() { address } else { at };
+                format!("{protocol}{address}{rest}").parse()
+            }
+        });
+        forwards.collect::<Result<_, _>>().map(List)
+    }
+}
+
+/// What stands in front of the ports, as far as it can be shared: protocol, passt's address; and the rest.
+fn prefixes(item: &str) -> (&str, &str, &str) {
+    let protocol = ["tcp:", "udp:"].into_iter().find(|name| item.starts_with(name)).unwrap_or("");
+    let item = &item[protocol.len()..];
+    let address = item.rfind('/').map_or(0, |at| at + 1);
+    (protocol, &item[..address], &item[address..])
 }
 
 impl FromStr for Forward {
@@ -202,7 +233,11 @@ fn parse(text: &str) -> Result<Forward, String> {
     let (protocol, text) = match (text.strip_prefix("tcp:"), text.strip_prefix("udp:")) {
         (Some(rest), _) => (Protocol::Tcp, rest),
         (_, Some(rest)) => (Protocol::Udp, rest),
-        _ => (Protocol::Tcp, text),
+        // QEMU's protocol may be left out, and its colon stays.
+        _ => match text.strip_prefix(':') {
+            Some(rest) if rest.contains('-') && !rest.contains('/') => (Protocol::Tcp, rest),
+            _ => (Protocol::Tcp, text),
+        },
     };
     let parts = Parts::of(text)?;
     let (listen, listen_span) = ports(parts.listen)?;
@@ -245,15 +280,42 @@ mod tests {
             ("hostfwd=tcp::5555-:5556", "tcp:127.0.0.1:5555:5556"),
             ("tcp::5555-:5556", "tcp:127.0.0.1:5555:5556"),
             ("udp:0.0.0.0:53-10.0.2.15:5353", "udp:0.0.0.0:53:10.0.2.15:5353"),
+            ("hostfwd=::18601-:80", "tcp:127.0.0.1:18601:80"),
+            ("hostfwd=:127.0.0.1:18601-10.0.2.15:80", "tcp:127.0.0.1:18601:10.0.2.15:80"),
+            (":5000-5009:6000-6009", "tcp:127.0.0.1:5000-5009:6000-6009"),
             ("tcp:5555::5556", "tcp:127.0.0.1:5555:5556"),
             ("tcp:5555:10.0.2.15:5556", "tcp:127.0.0.1:5555:10.0.2.15:5556"),
             // passt
             ("127.0.0.1/8080:80", "tcp:127.0.0.1:8080:80"),
-            ("::1/8080", "bad forward '::1/8080'"),
+            ("::1/8080", "tcp:[::1]:8080:8080"),
+            ("::1/18603:80", "tcp:[::1]:18603:80"),
+            ("udp:::/5-6:7-8", "udp:[::]:5-6:7-8"),
             ("[::1]/8080", "tcp:[::1]:8080:8080"),
             ("8080-8081:80-81", "tcp:127.0.0.1:8080-8081:80-81"),
         ] {
             assert!(shown(text).starts_with(wanted), "{text}: {}", shown(text));
+        }
+    }
+
+    #[test]
+    fn a_list_shares_what_its_first_item_begins_with() {
+        let shown = |text: &str| match text.parse::<List>() {
+            Ok(List(all)) => all.iter().map(Forward::to_string).collect::<Vec<_>>().join(" "),
+            Err(error) => error,
+        };
+        for (text, wanted) in [
+            ("18606,18607", "tcp:127.0.0.1:18606:18606 tcp:127.0.0.1:18607:18607"),
+            ("18604:80,18605:80", "tcp:127.0.0.1:18604:80 tcp:127.0.0.1:18605:80"),
+            ("udp:::1/5,6:7", "udp:[::1]:5:5 udp:[::1]:6:7"),
+            ("udp:5,tcp:6,0.0.0.0/7", "udp:127.0.0.1:5:5 tcp:127.0.0.1:6:6 udp:0.0.0.0:7:7"),
+            ("hostfwd=tcp::1-:2,hostfwd=udp::3-:4", "tcp:127.0.0.1:1:2 udp:127.0.0.1:3:4"),
+            ("8080:80", "tcp:127.0.0.1:8080:80"),
+            ("unix:/a,b:80", "unix:/a,b:80"),
+        ] {
+            assert_eq!(shown(text), wanted, "{text}");
+        }
+        for text in ["1,", ",", "", "1,http", "1,,2"] {
+            assert!(shown(text).contains("is not a port"), "{text}: {}", shown(text));
         }
     }
 

@@ -156,9 +156,13 @@ impl Forwards {
         let forwards = self.clone();
         let task = tokio::spawn(async move {
             loop {
-                let Ok((stream, _)) = listener.accept().await else {
-                    tokio::time::sleep(ACCEPT_AGAIN).await; // out of descriptors, for now
-                    continue;
+                let stream = match listener.accept().await {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        forwards.gateway.cannot_accept(&error);
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                        continue;
+                    }
                 };
                 let _ = stream.set_nodelay(true); // costs latency only
                 forwards.connect(number, stream, guest, port);
@@ -173,7 +177,10 @@ impl Forwards {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => forwards.connect(number, stream, None, port),
-                    Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+                    Err(error) => {
+                        forwards.gateway.cannot_accept(&error);
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
                 }
             }
         });
@@ -276,10 +283,28 @@ impl Gateway {
 /// Listens at `path`; what a process that ended left there makes way.
 pub(super) fn unix_listener(path: &Path) -> Result<UnixListener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|at| at.file_type().is_socket());
-    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+    // Only a refusal says that nobody is there: a socket of another kind lives, and does not fit.
+    let is_left = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(is_left) {
         let _ = std::fs::remove_file(path); // binding tells if that did not help
     }
-    UnixListener::bind(path).map_err(|error| cannot_listen(&path.display().to_string(), error))
+    UnixListener::bind(path).map_err(|error| cannot_listen_at(path, error))
+}
+
+/// The error of a socket in the file system.
+pub(super) fn cannot_listen_at(path: &Path, error: std::io::Error) -> Error {
+    use std::io::ErrorKind;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|at| at.file_type().is_socket());
+    let help = match error.kind() {
+        ErrorKind::AddrInUse if is_socket => "another program has that socket; name another path",
+        ErrorKind::AddrInUse => "a file that is no socket is there; name another path",
+        ErrorKind::NotFound => "there is no such folder; make it, or name another path",
+        ErrorKind::InvalidInput => "a socket's path has at most 107 bytes; name a shorter one",
+        _ => "name a path in a folder of yours",
+    };
+    Error::environment(format!("cannot listen on {}", path.display()))
+        .caused_by(error)
+        .with_help(help)
 }
 
 pub(super) fn cannot_listen(at: &str, error: std::io::Error) -> Error {

@@ -17,8 +17,10 @@ pub mod forward;
 mod forwards;
 mod knock;
 mod neighbour;
+mod others;
 mod pace;
 mod stack;
+mod throttle;
 mod udp;
 
 use std::collections::{HashMap, VecDeque};
@@ -42,6 +44,7 @@ use crate::tap::host::Station;
 pub use forwards::{Forwards, Opened};
 pub use knock::Answer;
 use neighbour::Neighbour;
+use throttle::Throttle;
 
 /// Answers of our own that wait to be sent; more are dropped.
 const ANSWERS: usize = 64;
@@ -55,6 +58,10 @@ const FIRST_PORT: u16 = 49152;
 const TIME_WAIT: Duration = Duration::from_secs(10);
 /// So many of them.
 const MOST_TIME_WAIT: usize = 4096;
+/// So many words about the device at once, then one every so often: it can cause as many as it likes.
+const DEVICE_NEWS: (u32, Duration) = (10, Duration::from_secs(10));
+/// It is told so often that connections cannot be taken.
+const ACCEPT_NEWS: Duration = Duration::from_secs(60);
 /// Connections at once.
 pub const MOST_FLOWS: usize = 4096;
 
@@ -117,6 +124,8 @@ struct Inner {
     events: Events,
     counters: Counters,
     neighbour: Neighbour,
+    device_news: Throttle,
+    accept_news: Throttle,
     state: Mutex<State>,
     answers: mpsc::Sender<Bytes>,
     lane: mpsc::Sender<Bytes>,
@@ -136,6 +145,12 @@ struct Key {
 struct State {
     /// Our addresses, which are another process's when we speak through it.
     host: Host,
+    /// That process is the host of this line and answers what is asked of it; we speak beside it.
+    is_second: bool,
+    /// Ports that processes use which speak through us.
+    others: others::Others,
+    /// What was said last that is wrong with the device.
+    complaint: String,
     flows: HashMap<Key, mpsc::Sender<Bytes>>,
     /// Connections that are over, and until when they are remembered.
     over: VecDeque<(Key, Instant)>,
@@ -156,15 +171,20 @@ impl Gateway {
         let next_port = FIRST_PORT + (clock.now().0 / 1000 % span) as u16;
         let state = State {
             host,
+            is_second: false,
+            others: others::Others::default(),
+            complaint: String::new(),
             flows: HashMap::new(),
             over: VecDeque::new(),
-            udp: udp::Table::default(),
+            udp: udp::Table::starting(next_port),
             echoes: HashMap::new(),
             next_port,
             newest: None,
         };
         Gateway(Arc::new(Inner {
             neighbour: Neighbour::new(&settings),
+            device_news: Throttle::new(DEVICE_NEWS.0, DEVICE_NEWS.1),
+            accept_news: Throttle::new(1, ACCEPT_NEWS),
             settings,
             clock,
             events,
@@ -210,6 +230,34 @@ impl Gateway {
         (host.ip.into(), MacAddr::from(host.mac))
     }
 
+    /// Whether another process is the host of this line.
+    fn is_second(&self) -> bool {
+        self.state().is_second
+    }
+
+    /// Asks by ARP who the device is, unless that is known.
+    pub fn ask(&self) {
+        if self.device_mac().is_none() {
+            self.ask_all();
+        }
+    }
+
+    fn ask_all(&self) {
+        let (ip, mac) = self.host();
+        for device in self.0.neighbour.candidates() {
+            self.answer(neighbour::question(ip, mac, device));
+        }
+    }
+
+    /// A connection of this machine could not be taken.
+    fn cannot_accept(&self, error: &std::io::Error) {
+        if self.0.accept_news.admit().is_some() {
+            self.0.events.warn(format!(
+                "connections have to wait: {error}; raise the limit of open files ('ulimit -n') or end some"
+            ));
+        }
+    }
+
     /// Sends an answer of our own, unless too many wait.
     fn answer(&self, frame: Vec<u8>) {
         if self.0.answers.try_send(frame.into()).is_err() {
@@ -219,13 +267,7 @@ impl Gateway {
 
     /// Waits until the device can be spoken to; its Ethernet address.
     async fn resolve(&self) -> MacAddr {
-        self.0
-            .neighbour
-            .resolve(|| {
-                let (ip, mac) = self.host();
-                self.answer(neighbour::question(ip, mac, self.device_ip()));
-            })
-            .await
+        self.0.neighbour.resolve(|| self.ask_all()).await
     }
 
     /// Opens a way for packets of a connection to the device's `port`: its key, and what comes in.
@@ -274,8 +316,11 @@ impl State {
 
 impl Station for Gateway {
     fn up(&self, host: Option<Host>) {
-        if let Some(host) = host {
-            self.state().host = host;
+        {
+            let mut state = self.state();
+            state.is_second = host.is_some();
+            state.complaint.clear();
+            state.host = host.unwrap_or(state.host);
         }
         self.0.neighbour.up();
         let counters = &self.0.counters;
@@ -296,6 +341,13 @@ impl Station for Gateway {
 
     fn receive(&self, frame: &Bytes) {
         self.take(frame);
+    }
+
+    fn overhear(&self, frame: &Bytes) {
+        let (ip, _) = self.host();
+        if let Some((protocol, port)) = answer::sent_from(frame, ip) {
+            self.state().others.note(protocol, port);
+        }
     }
 
     fn next<'a>(&'a self, frames: &'a mut Vec<Bytes>) -> Pending<'a, ()> {

@@ -35,6 +35,11 @@ struct Binding {
 }
 
 impl Table {
+    /// None yet; the first port depends on `next`, since other gateways may be on the line.
+    pub(super) fn starting(next: u16) -> Table {
+        Table { next, ..Table::default() }
+    }
+
     /// The port on the line for `client` of `forward`, whose socket is `socket`, to `device`.
     pub(super) fn port(
         &mut self,

@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -144,6 +144,34 @@ fn remove_unfinished(path: &Path) {
     }
 }
 
+/// Removes the sockets in `folder` that processes left behind which were killed.
+pub fn tidy(folder: &Path) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // A process of another container may have the number of none here: then its socket answers.
+        let is_left = owner(name).is_some_and(is_gone)
+            && UnixStream::connect(&path)
+                .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+        if is_left {
+            remove_stale(&path);
+        }
+    }
+}
+
+/// The process that made a socket of this name: `PID-N.sock`, or `NAME-PID.ctl` of a control socket.
+fn owner(name: &str) -> Option<i32> {
+    let pid = match name.strip_suffix(".sock") {
+        Some(name) => name.split('-').next()?,
+        None => name.strip_suffix(".ctl")?.rsplit('-').next()?,
+    };
+    pid.parse().ok().filter(|pid| *pid > 0)
+}
+
+fn is_gone(pid: i32) -> bool {
+    rustix::process::Pid::from_raw(pid)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
 /// Removes a socket on which nobody listens any more.
 pub fn remove_stale(path: &Path) {
     let _ = fs::remove_file(path); // somebody else was quicker
@@ -170,6 +198,25 @@ mod tests {
         assert_eq!(found, [(std::process::id(), place.path().to_owned())]);
         drop(place);
         assert_eq!(sockets(&folder), []);
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = std::process::Command::new("true").spawn().expect("a process");
+        child.wait().expect("it ends");
+        let (gone, ours) = (child.id(), std::process::id());
+        let at = |name: String| folder.path().join(name);
+        let left = [at(format!("{gone}-0.sock")), at(format!("bridge-{gone}.ctl"))];
+        let kept = [at(format!("{ours}-0.sock")), at("other.ctl".to_owned())];
+        for path in left.iter().chain(&kept) {
+            drop(UnixListener::bind(path).expect("a socket"));
+        }
+        let elsewhere = at(format!("{gone}-1.sock")); // somebody listens
+        let _listener = UnixListener::bind(&elsewhere).expect("a socket");
+        tidy(folder.path());
+        assert!(left.iter().all(|path| !path.exists()));
+        assert!(kept.iter().chain([&elsewhere]).all(|path| path.exists()));
     }
 
     #[test]

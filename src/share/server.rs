@@ -185,6 +185,7 @@ pub struct Announcement {
 impl Server {
     /// Listens in `folder`; the line counts as absent until [`Server::up`].
     pub fn open(folder: &Path, announcement: Announcement) -> Result<Server> {
+        places::tidy(folder);
         let (listener, place) = places::listen(folder)?;
         let (stopper, stop) = stop::pair();
         let (sender, requests) = mpsc::channel(MAX_SESSIONS);

@@ -41,6 +41,9 @@ pub trait Station: Send + Sync {
     /// A frame came from the device.
     fn receive(&self, frame: &Bytes);
 
+    /// Another process, which speaks through us, has sent a frame to the device.
+    fn overhear(&self, frame: &Bytes);
+
     /// Waits for what is to be sent; appends it. Cancelling it loses nothing.
     fn next<'a>(&'a self, frames: &'a mut Vec<Bytes>) -> Pending<'a, ()>;
 }
@@ -103,6 +106,7 @@ async fn speak(
     leg.tell(sharing.ear());
     let heard = leg.hand_to(station);
     let mut senders = Senders::new(tap, bus, sharing, connection);
+    senders.overheard_by(station);
     let mut mouth = Mouth::new(tap, bus, &link.about, connection, heard, stop.clone());
     let ended = tokio::select! {
         biased;

@@ -7,11 +7,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Tap;
+use super::host::Station;
 use crate::bus::Bus;
 use crate::endpoint::Transmit;
 use crate::endpoint::sharing::{Deliverer, Sharing};
 use crate::error::{Error, Result};
-use crate::record::Record;
+use crate::record::{Body, Record};
 use crate::share::server::Outgoing;
 
 /// Raw bytes behind which nothing came for so long are shown as what they are.
@@ -31,6 +32,8 @@ pub(super) struct Senders<'a> {
     due: Option<Instant>,
     /// The device is in the middle of a frame that was cut, and discards it until then.
     not_before: Option<Instant>,
+    /// Who wants to know what is sent.
+    station: Option<&'a dyn Station>,
     /// Held during a write: whoever wants to cancel waits for it, or half a frame is on the line.
     pen: std::sync::Arc<Mutex<()>>,
 }
@@ -50,8 +53,14 @@ impl<'a> Senders<'a> {
             records: Vec::new(),
             due: None,
             not_before: None,
+            station: None,
             pen: std::sync::Arc::default(),
         }
+    }
+
+    /// Has `station` hear what is sent.
+    pub(super) fn overheard_by(&mut self, station: &'a dyn Station) {
+        self.station = Some(station);
     }
 
     /// What is held during a write.
@@ -125,6 +134,13 @@ impl<'a> Senders<'a> {
     }
 
     fn publish(&mut self) {
+        if let Some(station) = self.station {
+            for record in &self.records {
+                if let Body::Frame(frame) = &record.body {
+                    station.overhear(frame);
+                }
+            }
+        }
         if !self.records.is_empty() {
             self.bus.borrow_mut().publish(&mut self.records);
         }

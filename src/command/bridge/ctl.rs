@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::Verdict;
+use crate::cli::{Verdict, terminal};
 use crate::error::{Error, Result};
-use crate::gateway::forward::Forward;
+use crate::gateway::forward::{Forward, List, Listen};
 use crate::share::places;
 
 /// How long a bridge may take to answer.
@@ -41,7 +41,7 @@ enum What {
     Forward {
         /// What to open, as 'bridge --forward' takes it
         #[arg(value_name = "FORWARD", required_unless_present = "remove")]
-        forward: Option<Forward>,
+        forward: Option<List>,
         /// Close the forward of this number instead
         #[arg(long, value_name = "N", conflicts_with = "forward")]
         remove: Option<u64>,
@@ -50,12 +50,15 @@ enum What {
 
 /// Where a bridge of ours listens that was not told.
 pub fn default_path() -> Result<PathBuf> {
-    Ok(places::folder()?.join(format!("{NAME}{}.ctl", std::process::id())))
+    let folder = places::folder()?;
+    places::tidy(&folder);
+    Ok(folder.join(format!("{NAME}{}.ctl", std::process::id())))
 }
 
 /// The only control socket that somebody listens at.
 fn find() -> Result<PathBuf> {
     let folder = places::folder()?;
+    places::tidy(&folder);
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     let is_control = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -75,35 +78,63 @@ fn find() -> Result<PathBuf> {
     }
 }
 
-/// Runs the command.
-pub fn run(args: &CtlArgs) -> Result<Verdict> {
-    let path = args.control.clone().map_or_else(find, Ok)?;
-    let request = match &args.what {
-        What::List => json!({ "do": "list" }),
-        What::Stats => json!({ "do": "stats" }),
-        What::Forward { remove: Some(number), .. } => json!({ "do": "close", "number": number }),
-        What::Forward { forward, .. } => {
-            let forward = forward.as_ref().map(Forward::to_string).unwrap_or_default();
-            json!({ "do": "open", "forward": forward })
+/// Runs the command; `control` is the socket that was named in front of `ctl`.
+pub fn run(args: &CtlArgs, control: Option<&Path>) -> Result<Verdict> {
+    let named = args.control.as_deref().or(control).map(Path::to_owned);
+    let path = named.map_or_else(find, Ok)?;
+    for request in requests(&args.what)? {
+        let answer = ask(&path, &request)?;
+        if let Some(error) = answer["error"].as_str() {
+            let failed = Error::environment(error.to_owned());
+            return Err(match answer["help"].as_str() {
+                Some(help) => failed.with_help(help),
+                None => failed,
+            });
         }
-    };
-    let answer = ask(&path, &request)?;
-    if let Some(error) = answer["error"].as_str() {
-        return Err(Error::environment(error.to_owned()));
-    }
-    let text = match &args.what {
-        _ if args.json => format!("{answer}\n"),
-        What::List => list(&answer),
-        What::Stats => stats(&answer),
-        What::Forward { remove: Some(_), .. } => String::new(),
-        What::Forward { .. } => format!("{}\n", answer["forward"].as_str().unwrap_or_default()),
-    };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::environment("cannot write to stdout").caused_by(error))
+        let text = match &args.what {
+            _ if args.json => format!("{answer}\n"),
+            What::List => list(&answer),
+            What::Stats => stats(&answer),
+            What::Forward { remove: Some(_), .. } => String::new(),
+            What::Forward { .. } => format!("{}\n", answer["forward"].as_str().unwrap_or_default()),
+        };
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(Error::environment("cannot write to stdout").caused_by(error));
+            }
+            _ => {}
         }
-        _ => Ok(Verdict::Done),
     }
+    Ok(Verdict::Done)
+}
+
+/// What to ask, one after the other.
+fn requests(what: &What) -> Result<Vec<Value>> {
+    Ok(match what {
+        What::List => vec![json!({ "do": "list" })],
+        What::Stats => vec![json!({ "do": "stats" })],
+        What::Forward { remove: Some(number), .. } => {
+            vec![json!({ "do": "close", "number": number })]
+        }
+        What::Forward { forward: None, .. } => Vec::new(),
+        What::Forward { forward: Some(List(forwards)), .. } => {
+            let open = |forward: &Forward| {
+                Ok(json!({ "do": "open", "forward": from_here(forward)?.to_string() }))
+            };
+            forwards.iter().map(open).collect::<Result<_>>()?
+        }
+    })
+}
+
+/// `forward` for a process that runs in another folder.
+fn from_here(forward: &Forward) -> Result<Forward> {
+    let mut forward = forward.clone();
+    if let Listen::Unix(path) = &mut forward.listen {
+        *path = std::path::absolute(&*path).map_err(|error| {
+            Error::environment("cannot tell the current folder").caused_by(error)
+        })?;
+    }
+    Ok(forward)
 }
 
 fn ask(path: &Path, request: &Value) -> Result<Value> {
@@ -122,10 +153,10 @@ fn list(answer: &Value) -> String {
     let mut text = String::new();
     for forward in answer["forwards"].as_array().into_iter().flatten() {
         text += &format!(
-            "{:>4}  {}  {} connections\n",
+            "{:>4}  {}  {}\n",
             forward["number"].as_u64().unwrap_or_default(),
             forward["forward"].as_str().unwrap_or_default(),
-            forward["connections"].as_u64().unwrap_or_default(),
+            terminal::count(forward["connections"].as_u64().unwrap_or_default(), "connection"),
         );
     }
     text

@@ -2,24 +2,25 @@
 
 mod ctl;
 mod news;
+mod qemu;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use crate::capture::{Source, series};
 use crate::cli::args::{AddressArgs, TunnelArgs};
-use crate::cli::network::{Network, NetworkArgs};
+use crate::cli::connect;
+use crate::cli::network::{self, Network, NetworkArgs};
 use crate::cli::outputs::Plan;
 use crate::cli::ready::Ready;
 use crate::cli::recording::RecordingArgs;
+use crate::cli::scribe::Scribe;
 use crate::cli::sink::Report;
-use crate::cli::{self, Verdict, signals, sink, target, terminal};
+use crate::cli::{self, Verdict, signals, sink, target};
+use crate::endpoint::spec::parse_line_rate;
 use crate::error::{Error, Result};
-use crate::gateway::Opened;
 use crate::gateway::control::Control;
-use crate::gateway::forward::{Listen, Protocol};
 use crate::stop;
 use crate::tap::End;
 
@@ -39,7 +40,7 @@ Exit status: 0 done, also after Ctrl-C; 2 usage; 3 a port or the capture cannot 
 
 /// Give the device a network, without root
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = EXAMPLES)]
 pub struct BridgeArgs {
     #[command(subcommand)]
     command: Option<Command>,
@@ -48,9 +49,13 @@ pub struct BridgeArgs {
     net: Net,
     #[command(flatten)]
     network: NetworkArgs,
-    /// Where to listen for 'bridge ctl' [default: a private place, where it is found]
+    /// Where else to listen for 'bridge ctl', beside the private place where it is found; with ctl, the
+    /// bridge to ask
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+    /// The line's rate, as line-rate= behind the endpoint: the living line shows how much of it is used
+    #[arg(long, value_name = "BAUD", value_parser = parse_line_rate)]
+    line_rate: Option<u32>,
     /// Write 'ready' to this file descriptor when the forwards are open
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
@@ -84,25 +89,75 @@ fn parse_net(text: &str) -> Result<Net, String> {
 
 /// Runs the command.
 pub fn run(args: BridgeArgs) -> Result<Verdict> {
-    if let Some(Command::Ctl(args)) = &args.command {
-        return ctl::run(args);
+    if let Some(Command::Ctl(ctl)) = &args.command {
+        args.check_that_it_only_asks()?;
+        return ctl::run(ctl, args.control.as_deref());
     }
+    let scribe = Scribe::start()?;
+    let result = bridge(args, &scribe);
+    scribe.finish();
+    result
+}
+
+impl BridgeArgs {
+    /// What is said to a bridge that is to begin says nothing to one that runs.
+    fn check_that_it_only_asks(&self) -> Result<()> {
+        let given = [
+            ("--forward", self.network.forwards().next().is_some()),
+            ("--pcap", self.recording.plan()?.is_some()),
+            ("--ready-fd", self.ready_fd.is_some()),
+            ("--line-rate", self.line_rate.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::usage(format!(
+                "'ctl' asks a bridge that runs: '{name}' is nothing to it"
+            ))
+            .with_help("a forward is added by 'bridge ctl forward 8080:80'")),
+        }
+    }
+}
+
+fn bridge(args: BridgeArgs, scribe: &Scribe) -> Result<Verdict> {
     let Net::User = args.net;
     let config = target::config()?;
-    let tunnel = target::tunnel(&args.tunnel, &config)?;
+    let mut tunnel = target::tunnel(&args.tunnel, &config)?;
+    if let Some(rate) = args.line_rate {
+        tunnel.spec.options.line_rate = Some(rate).filter(|rate| *rate > 0);
+    }
+    let rate = connect::line_rate(&tunnel.spec)?;
     let recording = args.recording.plan()?;
     let ready = Ready::open(args.ready_fd)?;
     if let Some(why) = &tunnel.why {
-        terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
+        scribe.tell(&format!("using {}: {why}", tunnel.spec.text));
     }
+    allow_many_files();
     let hold = args.network.hold.unwrap_or_default();
-    let is_living = Arc::default();
-    let events = news::events(&is_living);
+    let events = news::events(scribe, &tunnel.spec);
     let network = Network::new(tunnel, &args.addresses, &config, hold, &events, "bridge")?;
     cli::block_on(async {
-        let watcher = news::Watcher::new(network.watch(), &network.gateway, &is_living);
-        serve(args, network, recording, ready, watcher).await
+        let spec = &network.tunnel.spec;
+        let watcher = news::Watcher::new(network.watch(), &network.gateway, scribe, spec, rate);
+        serve(args, network, recording, ready, watcher, scribe).await
     })
+}
+
+/// Each connection is a file: as many as we may have. What cannot be changed stays.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// The sockets at which a bridge is asked: where it is found, and where the user wants one.
+async fn controls(path: Option<&Path>, network: &Network) -> Result<Vec<Control>> {
+    let (gateway, forwards) = (&network.gateway, &network.forwards);
+    let objection = network.objection().await;
+    let found =
+        ctl::default_path().and_then(|at| Control::serve(&at, gateway, forwards, objection));
+    let Some(path) = path else { return Ok(vec![found?]) };
+    let named = Control::serve(path, gateway, forwards, network.objection().await)?;
+    Ok([named].into_iter().chain(found).collect())
 }
 
 async fn serve(
@@ -111,14 +166,14 @@ async fn serve(
     recording: Option<series::Plan>,
     mut ready: Ready,
     watcher: news::Watcher,
+    scribe: &Scribe,
 ) -> Result<Verdict> {
     let (stopper, stop) = stop::pair();
     signals::watch(stopper.clone())?;
-    for opened in network.open(&args.network.forward).await? {
-        terminal::tell(&format!("open     {}", said(&opened)));
+    for opened in network.open(args.network.forwards()).await? {
+        scribe.tell(&format!("open     {}", network::shown(&opened)));
     }
-    let path = args.control.clone().map_or_else(ctl::default_path, Ok)?;
-    let control = Control::serve(&path, &network.gateway, &network.forwards)?;
+    let controls = controls(args.control.as_deref(), &network).await?;
     let plan = Plan {
         show: None,
         filter: None,
@@ -139,30 +194,23 @@ async fn serve(
     let watching = tokio::spawn(watcher.run());
     let end = network.run(stop, || {}).await;
     watching.abort();
-    drop((network, control)); // the sink ends when it has taken everything
+    drop((network, controls)); // the sink ends when it has taken everything
     let report = report.await.map_err(|_| {
         Error::new(crate::error::Category::Internal, "the output thread ended without a report")
     })?;
-    conclude(end, report)
+    conclude(end, report, scribe)
 }
 
-fn conclude(end: Result<End>, report: Report) -> Result<Verdict> {
-    terminal::tell(&report.totals.summary());
+fn conclude(end: Result<End>, report: Report, scribe: &Scribe) -> Result<Verdict> {
+    scribe.tell(&report.totals.summary());
     if let Some(error) = report.error {
-        report.totals.kept_summary().as_deref().map(terminal::tell);
+        if let Some(kept) = report.totals.kept_summary() {
+            scribe.tell(&kept);
+        }
         return Err(error);
     }
     match end? {
         End::Stopped | End::Finished => Ok(Verdict::Done),
         End::Lost(how) => Err(Error::environment(format!("the device went away: {how}"))),
-    }
-}
-
-/// Where a forward is found.
-fn said(opened: &Opened) -> String {
-    let forward = &opened.forward;
-    match (&forward.listen, forward.protocol, forward.port, forward.span) {
-        (Listen::Ip(address), Protocol::Tcp, 80, 1) => format!("http://{address}/"),
-        _ => forward.to_string(),
     }
 }

@@ -1,18 +1,21 @@
 //! What a bridge tells: who is at the other end, why a guest may be silent, what was learned, and, on a
 //! terminal, a line that lives.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::qemu;
 use crate::bus::Inbox;
+use crate::cli::scribe::Scribe;
 use crate::cli::terminal;
+use crate::endpoint::Spec;
 use crate::event::{Event, Events};
 use crate::gateway::Gateway;
-use crate::record::{Body, Direction, Record};
+use crate::record::{Body, Direction, LinkChange, Record};
 
-/// A guest that is silent for so long is worth a word.
+/// A guest that is silent for so long is asked who it is.
+const ASK: Duration = Duration::from_secs(1);
+/// One that is silent for so long is worth a word.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Bytes that are no frames and look like text, before that is said.
 const TEXT: u64 = 60;
@@ -20,30 +23,34 @@ const TEXT: u64 = 60;
 const GLANCE: Duration = Duration::from_secs(1);
 /// How often records are taken.
 const STEP: Duration = Duration::from_millis(100);
+/// Bits on the line for a byte: eight, a start and a stop bit.
+const BITS: f64 = 10.0;
+/// Bytes on the line in front of each frame.
+const LENGTH: u64 = 2;
 
-/// Prints what happens; a link's news are those of the device.
-pub fn events(is_living: &Arc<AtomicBool>) -> Events {
-    let is_living = is_living.clone();
+/// Prints what happens; a link's news are those of the device at `spec`.
+pub fn events(scribe: &Scribe, spec: &Spec) -> Events {
+    let scribe = scribe.clone();
+    let role = match spec.form.name {
+        "tcp" | "unix" => ", we are its client",
+        "tcp-listen" | "unix-listen" => ", it is our client",
+        _ => "",
+    };
     Events::new(move |event| {
-        if is_living.swap(false, Ordering::Relaxed) {
-            terminal::overwrite("");
-        }
-        match event {
+        scribe.tell(&match event {
             Event::Connected { endpoint, peer } => {
                 let peer = peer.unwrap_or_else(|| "connected".to_owned());
-                terminal::tell(&format!("device   {endpoint}  {peer}, we are its client"));
+                format!("device   {endpoint}  {peer}{role}")
             }
             Event::Attached { holder, endpoint } => {
-                terminal::tell(&format!("device   {endpoint}  through {holder}, which holds it"));
+                format!("device   {endpoint}  through {holder}, which holds it")
             }
-            Event::Lost { endpoint, how } => {
-                terminal::tell(&format!("device   {endpoint}  is gone: {how}"));
-            }
+            Event::Lost { endpoint, how } => format!("device   {endpoint}  is gone: {how}"),
             Event::Waiting { endpoint, why, .. } => {
-                terminal::tell(&format!("device   {endpoint}  {why}; waiting for it"));
+                format!("device   {endpoint}  {why}; waiting for it")
             }
-            event => terminal::tell(&event.to_string()),
-        }
+            event => event.to_string(),
+        });
     })
 }
 
@@ -51,31 +58,42 @@ pub fn events(is_living: &Arc<AtomicBool>) -> Events {
 pub struct Watcher {
     inbox: Inbox,
     gateway: Gateway,
-    is_living: Arc<AtomicBool>,
-    shows: bool,
+    scribe: Scribe,
+    spec: Spec,
+    /// The line's rate in baud, where that is known.
+    rate: Option<u32>,
     up_since: Option<Instant>,
     /// The process id of whoever has the other end.
     pid: Option<u32>,
     has_heard: bool,
+    has_asked: bool,
     /// It was said that the guest is silent, and that it sends text.
     has_told: (bool, bool),
-    /// Bytes to the device and from it since the line was written.
-    bytes: [u64; 2],
+    /// Bytes of frames to the device and from it since the line was written, and their number.
+    moved: [(u64, u64); 2],
 }
 
 impl Watcher {
-    /// Watches the line through `inbox`.
-    pub fn new(inbox: Inbox, gateway: &Gateway, is_living: &Arc<AtomicBool>) -> Watcher {
+    /// Watches the line at `spec`, which has `rate` baud, through `inbox`.
+    pub fn new(
+        inbox: Inbox,
+        gateway: &Gateway,
+        scribe: &Scribe,
+        spec: &Spec,
+        rate: Option<u32>,
+    ) -> Watcher {
         Watcher {
             inbox,
             gateway: gateway.clone(),
-            is_living: is_living.clone(),
-            shows: std::io::stderr().is_terminal(),
+            scribe: scribe.clone(),
+            spec: spec.clone(),
+            rate,
             up_since: None,
             pid: None,
             has_heard: false,
+            has_asked: false,
             has_told: (false, false),
-            bytes: [0, 0],
+            moved: Default::default(),
         }
     }
 
@@ -97,19 +115,19 @@ impl Watcher {
 
     fn take(&mut self, record: &Record) {
         match &record.body {
-            Body::Link(crate::record::LinkChange::Connected(with)) => {
+            Body::Link(LinkChange::Connected(with)) => {
                 self.up_since = Some(Instant::now());
                 self.pid = pid_in(with);
-                (self.has_heard, self.has_told) = (false, (false, false));
+                (self.has_heard, self.has_asked, self.has_told) = (false, false, (false, false));
             }
             Body::Link(_) => self.up_since = None,
-            Body::Frame(frame) => match record.origin.direction {
-                Direction::ToDevice => self.bytes[0] += frame.len() as u64,
-                _ => {
-                    self.has_heard = true;
-                    self.bytes[1] += frame.len() as u64;
-                }
-            },
+            Body::Frame(frame) => {
+                let is_from = record.origin.direction != Direction::ToDevice;
+                self.has_heard |= is_from;
+                let (bytes, frames) = &mut self.moved[usize::from(is_from)];
+                *bytes += frame.len() as u64;
+                *frames += 1;
+            }
             _ => {}
         }
     }
@@ -122,39 +140,66 @@ impl Watcher {
         let text = counters.early_text.load(Ordering::Relaxed);
         if early >= TEXT && text * 10 >= early * 9 {
             if !std::mem::replace(&mut self.has_told.1, true) {
-                self.tell(
+                self.scribe.tell(
                     "guest    sends text and no frames: are console and tunnel swapped? The tunnel is \
                      UART1, QEMU's second '-serial'",
                 );
             }
+        } else if since.elapsed() >= ASK && !std::mem::replace(&mut self.has_asked, true) {
+            self.ask();
         } else if since.elapsed() >= SILENCE && !std::mem::replace(&mut self.has_told.0, true) {
-            match self.pid.and_then(halted) {
-                Some(debugger) => self.tell(&format!(
+            let words = self.pid.map(qemu::arguments).unwrap_or_default();
+            match qemu::debugger(&words) {
+                Some(debugger) => self.scribe.tell(&format!(
                     "guest    silent so far, and started halted (-S): gdb{debugger} has to attach and \
                      continue it, or start it without -S"
                 )),
-                None => self.tell("guest    silent so far: still booting, or its network is not up"),
+                None => self.scribe.tell(
+                    "guest    silent so far, and does not answer ARP: still booting, or its network is \
+                     not up; or this is its console, and the tunnel is QEMU's second '-serial'",
+                ),
             }
         }
     }
 
-    fn tell(&self, text: &str) {
-        if self.is_living.swap(false, Ordering::Relaxed) {
-            terminal::overwrite("");
+    /// Nothing was heard, but a device that is well may have nothing to say by itself: asks it. A console
+    /// is not asked, since what it makes of the question is not known.
+    fn ask(&mut self) {
+        let words = self.pid.map(qemu::arguments).unwrap_or_default();
+        if qemu::is_console(&words, &self.spec) {
+            self.has_told.0 = true;
+            self.scribe.tell(
+                "guest    silent so far, and this is QEMU's first '-serial', the console: the tunnel is \
+                 the second",
+            );
+        } else {
+            self.gateway.ask();
         }
-        terminal::tell(text);
     }
 
     fn show(&mut self) {
-        let [to, from] = std::mem::take(&mut self.bytes);
-        if !self.shows {
+        let [to, from] = std::mem::take(&mut self.moved);
+        if !self.scribe.can_live() {
             return;
         }
         let flows = terminal::count(self.gateway.open_flows() as u64, "connection");
-        let (to, from) = (terminal::bytes(to), terminal::bytes(from));
-        self.is_living.store(true, Ordering::Relaxed);
-        terminal::overwrite(&format!("-> {to}/s  <- {from}/s  {flows}  (Ctrl-C ends it)"));
+        let (to, from) = (self.rate_of(to), self.rate_of(from));
+        self.scribe.live(&format!("-> {to}  <- {from}  {flows}  (Ctrl-C ends it)"));
     }
+
+    fn rate_of(&self, (bytes, frames): (u64, u64)) -> String {
+        let shown = terminal::bytes(bytes);
+        match self.rate {
+            None => format!("{shown}/s"),
+            Some(rate) => format!("{shown}/s {}%", percent(bytes + frames * LENGTH, rate)),
+        }
+    }
+}
+
+/// How much of a line of `rate` baud so many bytes a second are.
+fn percent(bytes: u64, rate: u32) -> u64 {
+    let share = bytes as f64 * BITS / f64::from(rate.max(1));
+    (share / GLANCE.as_secs_f64() * 100.0).round() as u64
 }
 
 /// The process id in a text such as `tcp:h:1, qemu (pid 7)`.
@@ -163,38 +208,15 @@ fn pid_in(text: &str) -> Option<u32> {
     rest.strip_suffix(')')?.parse().ok()
 }
 
-/// Whether QEMU was started halted, and where it waits for a debugger.
-fn halted(pid: u32) -> Option<String> {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words: Vec<String> =
-        line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into()).collect();
-    debugger(&words)
-}
-
-fn debugger(words: &[String]) -> Option<String> {
-    words.iter().any(|word| word == "-S").then_some(())?;
-    if words.iter().any(|word| word == "-s") {
-        return Some(" on :1234".to_owned());
-    }
-    let at = words.iter().position(|word| word == "-gdb");
-    let port = at.and_then(|at| words.get(at + 1)?.rsplit(':').next());
-    Some(port.map_or(String::new(), |port| {
-        format!(" on :{}", port.split(',').next().unwrap_or_default())
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_that_waits_for_gdb_is_told_by_its_command_line() {
-        let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
-        assert_eq!(debugger(&words("qemu -M x -nographic")), None);
-        assert_eq!(debugger(&words("qemu -S -s")).as_deref(), Some(" on :1234"));
-        assert_eq!(debugger(&words("qemu -gdb tcp::3333,x -S")).as_deref(), Some(" on :3333"));
-        assert_eq!(debugger(&words("qemu -S")).as_deref(), Some(""));
+    fn the_process_at_the_other_end_and_the_use_of_the_line() {
         assert_eq!(pid_in("tcp:h:1, qemu-system-xtensa (pid 4242)"), Some(4242));
         assert_eq!(pid_in("tcp:h:1"), None);
+        assert_eq!(percent(11_520, 115_200), 100);
+        assert_eq!((percent(5760, 115_200), percent(0, 300), percent(30, 0)), (50, 0, 30_000));
     }
 }

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use super::output::ReportTarget;
 use crate::cli::args::{AddressArgs, TunnelArgs};
 use crate::cli::launch::LaunchArgs;
-use crate::cli::{self};
 use crate::conformance::ledger::Ledger;
 use crate::conformance::model::{Test, Tier};
 use crate::conformance::select::{Filter, Selection};
@@ -118,7 +117,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = parse_scale)]
     pub(super) time_scale: f64,
     /// The line's rate in baud; measured otherwise
-    #[arg(long, value_name = "BAUD", value_parser = cli::connect::parse_line_rate)]
+    #[arg(long, value_name = "BAUD", value_parser = crate::endpoint::spec::parse_line_rate)]
     pub(super) line_rate: Option<u32>,
     /// Deviations that are known: sim, lwip, esp-idf, linux, smoltcp, or a file (README, "Profiles"); may be
     /// given several times

@@ -71,14 +71,6 @@ fn address(listen: &Listen) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, address.port()))
 }
 
-/// Where a forward is found, for people.
-pub fn shown(opened: &Opened) -> String {
-    match (&opened.forward.listen, opened.forward.protocol, opened.forward.port) {
-        (Listen::Ip(address), Protocol::Tcp, 80) => format!("http://{address}/"),
-        _ => opened.forward.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

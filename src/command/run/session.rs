@@ -15,7 +15,7 @@ use crate::capture::Source;
 use crate::cli::args::TunnelArgs;
 use crate::cli::config::Config;
 use crate::cli::launch::{Launch, Launched, named};
-use crate::cli::network::Network;
+use crate::cli::network::{self, Network};
 use crate::cli::outputs::Plan;
 use crate::cli::target::{self, Tunnel};
 use crate::cli::{Verdict, signals, sink, terminal};
@@ -90,7 +90,7 @@ impl Run<'_> {
         let (addresses, config) = (&self.args.addresses, self.config);
         let mut network = Network::new(tunnel, addresses, config, hold, &events, "run")?;
         let device = device(&mut network, self.evidence).await;
-        let opened = network.open(&self.args.network.forward).await?;
+        let opened = network.open(self.args.network.forwards()).await?;
         self.tell_where(&opened);
         let witness = Witness::start(network.watch(), self.evidence.console_log().to_owned());
         let report = sink::start(self.plan(&network, &console), network.watch(), stop::pair().0);
@@ -185,7 +185,7 @@ impl Run<'_> {
 
     fn tell_where(&self, opened: &[Opened]) {
         for opened in opened.iter().filter(|_| !self.args.quiet) {
-            terminal::tell(&format!("open     {}", places::shown(opened)));
+            terminal::tell(&format!("open     {}", network::shown(opened)));
         }
     }
 
