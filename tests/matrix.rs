@@ -73,7 +73,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("ttl-counted", &["IP4-09"]),
     ("any-destination", &["IP4-11"]),
     ("loopback-destination", &["IP4-12"]),
-    ("group-source", &["IP4-14", "UDP-05"]),
+    ("group-source", &["IP4-14"]),
     ("zero-source", &["IP4-15"]),
     ("df-dropped", &["IP4-16"]),
     ("no-gateway", &["IP4-18"]),
@@ -117,6 +117,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("zero-sum-dropped", &["UDP-07"]),
     ("empty-datagram-dropped", &["UDP-06"]),
     ("udp-length-ignored", &["UDP-09", "UDP-10"]),
+    ("udp-group-source", &["UDP-05"]),
     // TCP, opening.
     // TCP, segments.
     // TCP, closing.

@@ -43,6 +43,13 @@ impl Echo {
         self.eth.frame(&ip.packet(message.get(part).unwrap_or_default()))
     }
 
+    /// Its ICMP message in two parts, of which the first has about two thirds.
+    pub fn halves(&self) -> [Range<usize>; 2] {
+        let length = self.icmp.message().len();
+        let cut = (length * 2 / 3 / 8 * 8).max(8);
+        [0..cut, cut..length]
+    }
+
     /// Whether `seen` is a reply to it, right or not: identifier and sequence number decide, also
     /// with the identifier's bytes swapped.
     pub fn is_answered_by(&self, seen: &Seen) -> bool {
@@ -256,7 +263,8 @@ mod tests {
         let icmp = Icmp { kind: 8, code: 0, checksum: Checksum::Right, rest: [0; 4], data };
         let echo = Echo { eth, ip: Ipv4 { id: 7, ..Ipv4::new(ip, ip, 1) }, icmp, padding: vec![] };
         let message = echo.icmp.message();
-        for (part, flags) in [(0..48, 1), (48..72, 0)] {
+        assert_eq!(echo.halves(), [0..48, 48..72]);
+        for (part, flags) in echo.halves().into_iter().zip([1, 0]) {
             let bytes = echo.fragment(part.clone()).into();
             let seen = Seen { time: Timestamp(0), bytes };
             let ip = seen.ip().expect("IPv4");

@@ -3,13 +3,14 @@
 
 use super::faults::{Fault, Faults};
 use super::own_faults::Fate;
-use super::packet;
+use super::packet::{self, IP};
 use crate::checksum::Sum;
 use crate::proto::be16;
 
 /// Bytes of a UDP header.
 const HEADER: usize = 8;
 const UDP: u8 = 17;
+const HOST: [u8; 4] = [192, 168, 100, 1];
 
 /// A frame from the line, as a device with these faults sees it.
 pub fn received(faults: Faults, frame: &mut [u8]) -> Fate {
@@ -45,6 +46,11 @@ pub fn received(faults: Faults, frame: &mut [u8]) -> Fate {
             let sum = start.plus(datagram).finish();
             datagram[6..8].copy_from_slice(&sum.to_be_bytes());
         }
+    }
+    let is_from_group = parts.source.is_multicast() || parts.source.octets()[3] == 255;
+    if faults.has(Fault::UdpGroupSource) && is_from_group {
+        frame[IP + 12..IP + 16].copy_from_slice(&HOST);
+        packet::mend(frame);
     }
     Fate::Taken
 }

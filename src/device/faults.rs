@@ -142,6 +142,7 @@ pub enum Fault {
     ZeroSumDropped,
     EmptyDatagramDropped,
     UdpLengthIgnored,
+    UdpGroupSource,
     // TCP, opening: X80 to X99.
     // TCP, segments: X100 to X119.
     // TCP, closing: X120 to X139.
@@ -415,6 +416,8 @@ pub static ALL: &[Info] = &[
         "UDP datagrams without data are dropped"),
     info(Fault::UdpLengthIgnored, "X77", "udp-length-ignored", Layer::Frame,
         "the length in a UDP header is not looked at, the packet's counts"),
+    info(Fault::UdpGroupSource, "X78", "udp-group-source", Layer::Frame,
+        "UDP datagrams from groups are taken as the host's"),
     // TCP, opening.
     // TCP, segments.
     // TCP, closing.
@@ -473,7 +476,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 69));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 70));
         assert!(by_name("nonsense").is_err());
     }
 }

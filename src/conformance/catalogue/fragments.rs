@@ -1,6 +1,7 @@
 //! Fragments of IPv4 packets: put together right, or left alone.
 //!
-//! Most datagrams here are echo requests with 72 bytes of ICMP, cut at 48. What a device that gives up
+//! Most datagrams here are echo requests with 72 bytes of ICMP, cut at 48, or less where frames are
+//! small. What a device that gives up
 //! an incomplete one says of it later is passed over in other tests (`Trial::is_late`).
 
 use std::ops::Range;
@@ -47,13 +48,13 @@ pub static FRAGMENTS: Group = Group {
         Test::new(row(("FRG-07", "fragments.not-multiple-of-8"), (Must, Core, Stack), "RFC 791 §3.1, §3.2",
             "A fragment that ends between two blocks of 8 bytes, and is not the last, is not rounded up."),
             |t| Box::pin(not_multiple_of_8(t))).needs(Reassembly),
-        Test::new(row(("FRG-08", "fragments.offset-overflow"), (Must, Core, Stack), "RFC 791 §3.1; docs/line.md#receivers R5, in spirit",
+        Test::new(row(("FRG-08", "fragments.offset-overflow"), (Must, Core, Stack), "RFC 791 §3.1; docs/line.md#receivers R5",
             "Fragments that end beyond 65535 bytes, or hold nothing, are passed over and do no harm."),
             |t| Box::pin(offset_overflow(t))),
         Test::new(row(("FRG-09", "fragments.timeout"), (Must, Long, Stack), "RFC 1122 §3.3.2",
             "An incomplete datagram is discarded in time, and its sender told if its first fragment has come."),
             |t| Box::pin(timeout(t))).needs(Reassembly),
-        Test::new(row(("FRG-10", "fragments.exhaustion"), (Should, Extended, Stack), "RFC 815, in spirit; docs/line.md#receivers",
+        Test::new(row(("FRG-10", "fragments.exhaustion"), (Should, Extended, Stack), "RFC 1122 §1.2.2",
             "Incomplete datagrams, however many, do not keep a complete one out."),
             |t| Box::pin(exhaustion(t))).needs(Reassembly).last(),
         Test::new(row(("FRG-11", "fragments.large-echo"), (May, Extended, Stack), "RFC 1122 §3.3.2, §3.3.3; RFC 791 §3.2",
@@ -68,10 +69,13 @@ pub static FRAGMENTS: Group = Group {
     ]],
 };
 
-/// Data of an echo request, and the two parts of its message.
-const DATA: usize = 64;
-const FIRST: Range<usize> = 0..48;
-const SECOND: Range<usize> = 48..72;
+/// An echo request, and the two parts of its message.
+fn in_halves(t: &mut Trial) -> (Echo, [Range<usize>; 2]) {
+    const DATA: usize = 64;
+    let echo = t.echo(t.capped(DATA));
+    let halves = echo.halves();
+    (echo, halves)
+}
 
 /// Sends frames, and everything that comes of them.
 async fn exchange_all(t: &mut Trial, frames: &[Vec<u8>]) -> Flow<Vec<Seen>> {
@@ -90,25 +94,26 @@ async fn answered_in(t: &mut Trial, echo: &Echo, parts: &[Range<usize>], what: &
 }
 
 async fn two_in_order(t: &mut Trial) -> Flow {
-    let echo = t.echo(DATA);
-    answered_in(t, &echo, &[FIRST, SECOND], "in two fragments").await
+    let (echo, halves) = in_halves(t);
+    answered_in(t, &echo, &halves, "in two fragments").await
 }
 
 async fn two_reversed(t: &mut Trial) -> Flow {
-    let echo = t.echo(DATA);
-    answered_in(t, &echo, &[SECOND, FIRST], "in two fragments, the last one first").await
+    let (echo, [first, second]) = in_halves(t);
+    answered_in(t, &echo, &[second, first], "in two fragments, the last one first").await
 }
 
 async fn eight_byte_pieces(t: &mut Trial) -> Flow {
-    let echo = t.echo(56);
-    let parts: Vec<_> = (0..8).map(|n| n * 8..n * 8 + 8).collect();
-    answered_in(t, &echo, &parts, "in eight fragments of 8 bytes").await
+    let echo = t.echo(t.capped(56));
+    let length = echo.icmp.message().len();
+    let parts: Vec<_> = (0..length).step_by(8).map(|at| at..length.min(at + 8)).collect();
+    answered_in(t, &echo, &parts, "in fragments of 8 bytes").await
 }
 
 async fn interleaved(t: &mut Trial) -> Flow {
-    let (one, other) = (t.echo(DATA), t.echo(DATA));
+    let ((one, halves), (other, _)) = (in_halves(t), in_halves(t));
     let mut frames = Vec::new();
-    for part in [FIRST, SECOND] {
+    for part in halves {
         frames.extend([one.fragment(part.clone()), other.fragment(part)]);
     }
     let seen = exchange_all(t, &frames).await?;
@@ -118,22 +123,22 @@ async fn interleaved(t: &mut Trial) -> Flow {
 }
 
 async fn duplicate(t: &mut Trial) -> Flow {
-    let echo = t.echo(DATA);
-    answered_in(t, &echo, &[FIRST, FIRST, SECOND], "whose first fragment comes twice").await
+    let (echo, [first, second]) = in_halves(t);
+    answered_in(t, &echo, &[first.clone(), first, second], "whose first fragment comes twice").await
 }
 
 async fn overlap(t: &mut Trial) -> Flow {
     for is_other_first in [false, true] {
-        let echo = t.echo(DATA);
+        let (echo, _) = in_halves(t);
         let message = echo.icmp.message();
         let mut other = message.clone(); // words change places: any mixture has the same checksum
-        other[24..28].rotate_left(2);
-        other[28..32].rotate_left(2);
-        let mut frames = [echo.part(0..32, &message), echo.part(24..48, &other)];
+        other[8..12].rotate_left(2);
+        other[12..16].rotate_left(2);
+        let mut frames = [echo.part(0..16, &message), echo.part(8..24, &other)];
         if is_other_first {
             frames.reverse();
         }
-        let frames = [&frames[..], &[echo.part(48..72, &message)]].concat();
+        let frames = [&frames[..], &[echo.part(24..message.len(), &message)]].concat();
         let seen = exchange_all(t, &frames).await?;
         let replies = || seen.iter().filter(|seen| echo.is_answered_by(seen));
         let is_pure = |seen: &Seen| {
@@ -157,18 +162,21 @@ async fn overlap(t: &mut Trial) -> Flow {
 }
 
 async fn not_multiple_of_8(t: &mut Trial) -> Flow {
-    let echo = t.echo(29);
+    let size = t.capped(29);
+    let echo = t.echo(if size.is_multiple_of(8) { size.saturating_sub(1) } else { size });
     let mut message = echo.icmp.message();
-    message.resize(64, 0); // zeros: its checksum is right with and without them
-    let alone = echo.part(0..37, &message);
-    t.silent(&alone, "a fragment of 37 bytes that is not the last").await?;
-    let rest = echo.part(40..64, &message);
-    t.silent(&rest, "a datagram that lacks the bytes from 37 to 39").await.map(|_| ())
+    let (end, block) = (message.len(), message.len().next_multiple_of(8));
+    message.resize(block + 24, 0); // zeros: its checksum is right with and without them
+    let alone = echo.part(0..end, &message);
+    t.silent(&alone, format!("a fragment of {end} bytes that is not the last")).await?;
+    let rest = echo.part(block..block + 24, &message);
+    let what = format!("a datagram that lacks the bytes from {end} to {}", block - 1);
+    t.silent(&rest, what).await.map(|_| ())
 }
 
 async fn offset_overflow(t: &mut Trial) -> Flow {
-    let echo = t.echo(DATA);
-    let first = echo.fragment(FIRST);
+    let (echo, [first, _]) = in_halves(t);
+    let first = echo.fragment(first);
     let bare = |flags, offset, size| {
         let echo = echo.clone().ip(|ip| (ip.flags, ip.offset) = (flags, offset));
         echo.eth.frame(&echo.ip.packet(&vec![0x02; size]))
@@ -190,15 +198,15 @@ const LONGEST: Duration = Duration::from_secs(125);
 const RECOMMENDED: std::ops::RangeInclusive<f64> = 58.0..=122.0;
 
 async fn timeout(t: &mut Trial) -> Flow {
-    let echo = t.echo(DATA);
-    let first = echo.fragment(FIRST);
+    let (echo, [first, second]) = in_halves(t);
+    let first = echo.fragment(first);
     let started = Instant::now();
     t.send(&first).await?;
     let is_it = |seen: &Seen| seen.given_up() == Some(echo.ip.id);
     let is_told = t.wait_for(LONGEST, is_it).await?;
     let time = started.elapsed().as_secs_f64();
     let told = t.take_seen().into_iter().find(is_it);
-    let second = t.exchange(&echo.fragment(SECOND)).await?;
+    let second = t.exchange(&echo.fragment(second)).await?;
     t.none(&second, "an incomplete datagram is discarded within 120 s", |seen| {
         echo.is_answered_by(seen)
     });
@@ -221,15 +229,16 @@ async fn exhaustion(t: &mut Trial) -> Flow {
     const INCOMPLETE: usize = 40;
     let mut lost = Vec::new();
     for _ in 0..INCOMPLETE {
-        lost.push(t.echo(DATA).fragment(FIRST));
+        let (echo, [first, _]) = in_halves(t);
+        lost.push(echo.fragment(first));
     }
     let seen = exchange_all(t, &lost).await?;
     let given_up = seen.iter().filter(|seen| seen.given_up().is_some()).count();
     if given_up > 0 {
         t.remark(format!("{given_up} of {INCOMPLETE} incomplete datagrams are given up at once"));
     }
-    let echo = t.echo(DATA);
-    answered_in(t, &echo, &[FIRST, SECOND], "in two fragments behind 40 that lack their rest").await
+    let (echo, halves) = in_halves(t);
+    answered_in(t, &echo, &halves, "in two fragments behind 40 that lack their rest").await
 }
 
 async fn large_echo(t: &mut Trial) -> Flow {
@@ -286,19 +295,19 @@ fn join(parts: &[&Seen]) -> Result<Vec<u8>, String> {
 
 async fn protocol_in_key(t: &mut Trial) -> Flow {
     const UDP: u8 = 17;
-    let echo = t.echo(DATA);
-    let other = echo.clone().ip(|ip| ip.protocol = UDP).part(SECOND, &echo.icmp.message());
-    let seen = exchange_all(t, &[echo.fragment(FIRST), other]).await?;
+    let (echo, [first, second]) = in_halves(t);
+    let other = echo.clone().ip(|ip| ip.protocol = UDP).fragment(second.clone());
+    let seen = exchange_all(t, &[echo.fragment(first), other]).await?;
     let expected = "fragments of ICMP and UDP with the same identification are not put together";
     t.none(&seen, expected, |seen| echo.is_answered_by(seen));
     if seen.iter().any(|seen| echo.is_answered_by(seen)) {
         return Ok(());
     }
-    answered_in(t, &echo, &[SECOND], "whose second fragment comes behind one of UDP").await
+    answered_in(t, &echo, &[second], "whose second fragment comes behind one of UDP").await
 }
 
 async fn reassembly_off(t: &mut Trial) -> Flow {
-    let echo = t.echo(40);
+    let echo = t.echo(t.capped(40) / 8 * 8);
     let mut message = echo.icmp.message();
     let whole = message.len();
     message.resize(whole + 8, 0);

@@ -27,7 +27,7 @@ pub static UDP: Group = Group {
 send    udp closed cksum=bad data="is anybody there?"
 silent
 "#),
-        Test::script(row(("UDP-03", "udp.header-truncated"), (Must, Core, Stack), "RFC 768; docs/line.md#receivers R5, in spirit",
+        Test::script(row(("UDP-03", "udp.header-truncated"), (Must, Core, Stack), "RFC 768; docs/line.md#receivers R5",
             "A packet too short for a UDP header is passed over and does no harm."), "
 send    ip proto=17 raw=9c409c49
 silent
@@ -58,7 +58,7 @@ expect  udp data="without a checksum" cksum=ok
 send    udp echo cksum=bad data="with a wrong checksum"
 silent
 "#).needs(UdpEcho),
-        Test::new(row(("UDP-09", "udp.length-lies"), (Must, Core, Stack), "RFC 768; docs/line.md#receivers R5, in spirit",
+        Test::new(row(("UDP-09", "udp.length-lies"), (Must, Core, Stack), "RFC 768; docs/line.md#receivers R5",
             "A datagram that claims to be longer than its packet, or shorter than its header, is discarded."),
             |t| Box::pin(length_lies(t))).needs(UdpEcho),
         Test::script(row(("UDP-10", "udp.length-short"), (Should, Extended, Stack), "RFC 768",

@@ -65,8 +65,8 @@ async fn has(t: &mut Trial, capability: Capability) -> Flow<bool> {
 
 /// Whether an echo request in two fragments is answered.
 async fn puts_together(t: &mut Trial) -> Flow<bool> {
-    let echo = t.echo(64);
-    let frames = [echo.fragment(0..48), echo.fragment(48..72)];
+    let echo = t.echo(t.capped(64));
+    let frames = echo.halves().map(|part| echo.fragment(part));
     answers(t, &frames, "fragments.two-in-order", |seen| echo.is_answered_by(seen)).await
 }
 
