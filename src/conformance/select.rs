@@ -287,7 +287,10 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (text, part) in [
             ("lnik", "there is no test, id or group 'lnik'; did you mean 'link'?"),
-            ("tcp", "there is no test, id or group 'tcp'; the groups are link, ethernet, arp"),
+            (
+                "bluetooth",
+                "there is no test, id or group 'bluetooth'; the groups are link, ethernet, arp",
+            ),
             ("INV-01", "'INV-01' is no test to choose"),
             ("tier:slow", "there is no tier 'slow'; there are smoke, core, extended, long"),
             ("colour:red", "there is no key 'colour:'"),

@@ -304,7 +304,7 @@ mod tests {
         let (first, last) = (part(1, 0, true, &[1; 16]), part(1, 16, false, &[2; 4]));
         for odd in [
             part(1, 8, true, &[9; 8]),
-            part(1, 0, true, &[9; 16]),
+            part(1, 0, true, &[9; 8]),
             part(1, 24, true, &[9; 8]),
             part(1, 16, false, &[9; 8]),
         ] {
