@@ -165,6 +165,29 @@ fn a_profile_turns_failures_into_known_ones_and_tells_of_those_that_pass() {
 }
 
 #[test]
+fn ports_can_be_named_and_what_a_profile_declares_has_to_be_there() {
+    let discard =
+        ["-d", "sim", "udp", "--echo-port", "9", "--closed-port", "40010", "--order", "1"];
+    let (code, stdout) = judge(&discard);
+    assert_eq!(code, 1, "{stdout}");
+    for part in [
+        "UDP port 9 does not send back what comes",
+        "expected the device has 'udp-echo', as the profile declares",
+        "--echo-port 9 --closed-port 40010 --order 1 udp.echo-roundtrip",
+    ] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.toml");
+    std::fs::write(&path, "ledger = 1\nabout = \"mine\"\n").expect("written");
+    let mine = path.to_str().expect("a plain path");
+    let (code, stdout) = judge(&[&discard[..], &["--profile", mine]].concat());
+    assert_eq!(code, 0, "{stdout}");
+    let why = "SKIP [   0.000s] udp.checksum-zero: needs a UDP echo service; name its port with";
+    assert!(stdout.contains(why), "{stdout}");
+}
+
+#[test]
 fn reports_for_programs_say_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let (junit, json) = (folder.path().join("j.xml"), folder.path().join("r.json"));
