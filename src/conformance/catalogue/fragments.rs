@@ -16,7 +16,7 @@ use super::super::model::{Flow, Group, Test};
 use super::super::rig::Capability::{NoReassembly, Reassembly};
 use super::super::seen::Seen;
 use super::super::stimulus::Echo;
-use super::super::trial::{Trial, compare};
+use super::super::trial::{Trial, compare, is_reaction};
 use super::icmp::quoted;
 use super::row;
 use crate::checksum;
@@ -90,6 +90,14 @@ async fn answered_in(t: &mut Trial, echo: &Echo, parts: &[Range<usize>], what: &
     let frames: Vec<_> = parts.iter().map(|part| echo.fragment(part.clone())).collect();
     let seen = exchange_all(t, &frames).await?;
     t.reply_among(echo, &seen, format!("an echo request {what}"));
+    Ok(())
+}
+
+/// Sends fragments that bring nothing, or Parameter Problem.
+async fn refused(t: &mut Trial, frames: &[Vec<u8>], what: String) -> Flow {
+    let seen = exchange_all(t, frames).await?;
+    let expected = format!("nothing, or Parameter Problem, for {what}");
+    t.none(&seen, expected, |seen| is_reaction(seen) && !seen.is_icmp(12));
     Ok(())
 }
 
@@ -168,10 +176,10 @@ async fn not_multiple_of_8(t: &mut Trial) -> Flow {
     let (end, block) = (message.len(), message.len().next_multiple_of(8));
     message.resize(block + 24, 0); // zeros: its checksum is right with and without them
     let alone = echo.part(0..end, &message);
-    t.silent(&alone, format!("a fragment of {end} bytes that is not the last")).await?;
+    refused(t, &[alone], format!("a fragment of {end} bytes that is not the last")).await?;
     let rest = echo.part(block..block + 24, &message);
     let what = format!("a datagram that lacks the bytes from {end} to {}", block - 1);
-    t.silent(&rest, what).await.map(|_| ())
+    refused(t, &[rest], what).await
 }
 
 async fn offset_overflow(t: &mut Trial) -> Flow {
@@ -182,12 +190,10 @@ async fn offset_overflow(t: &mut Trial) -> Flow {
         echo.eth.frame(&echo.ip.packet(&vec![0x02; size]))
     };
     let beyond = bare(0, 8189, t.capped(1400));
-    let seen = exchange_all(t, &[first, beyond]).await?;
-    let unwanted = super::super::trial::is_reaction;
-    t.none(&seen, "no answer to a fragment that ends beyond 65535 bytes", unwanted);
+    refused(t, &[first, beyond], "a fragment that ends beyond 65535 bytes".to_owned()).await?;
     for (offset, what) in [(0, "a first fragment"), (6, "a later fragment")] {
         let what = format!("{what} that is not the last and holds no bytes");
-        t.silent(&bare(1, offset, 0), what).await?;
+        refused(t, &[bare(1, offset, 0)], what).await?;
     }
     Ok(())
 }
@@ -300,10 +306,13 @@ async fn protocol_in_key(t: &mut Trial) -> Flow {
     let seen = exchange_all(t, &[echo.fragment(first), other]).await?;
     let expected = "fragments of ICMP and UDP with the same identification are not put together";
     t.none(&seen, expected, |seen| echo.is_answered_by(seen));
-    if seen.iter().any(|seen| echo.is_answered_by(seen)) {
-        return Ok(());
+    if !seen.iter().any(|seen| echo.is_answered_by(seen)) {
+        let seen = t.exchange(&echo.fragment(second)).await?;
+        let came = seen.iter().any(|seen| echo.is_answered_by(seen));
+        let expected = "a reply once the second fragment of ICMP has come, too";
+        t.check(Should, came, expected, "it did not come");
     }
-    answered_in(t, &echo, &[second], "whose second fragment comes behind one of UDP").await
+    Ok(())
 }
 
 async fn reassembly_off(t: &mut Trial) -> Flow {
