@@ -13,7 +13,9 @@ use uarttool::conformance::catalogue;
 use uarttool::conformance::engine::Plan;
 use uarttool::conformance::event::{Finished, Summary};
 use uarttool::conformance::invariants;
+use uarttool::conformance::ledger::Ledger;
 use uarttool::conformance::model::{About, Flow, Owner, Severity, Test, Tier, Verdict};
+use uarttool::conformance::rig::Capability;
 use uarttool::conformance::seen::Seen;
 use uarttool::conformance::trial::Trial;
 
@@ -41,7 +43,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("loopback-answered", &["IP4-13"]),
     ("echo-id-swapped", &["ICM-01", "ICM-02"]),
     ("icmp-checksum-unchecked", &["ICM-04"]),
-    ("no-port-unreachable", &["ICM-09"]),
+    ("no-port-unreachable", &["ICM-09", "UDP-01"]),
     ("error-for-error", &["ICM-12"]),
     ("undersized-kills", &["LNK-16"]),
     ("deaf-after-reconnect", &["LNK-17"]),
@@ -95,6 +97,27 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("quote-rewritten", &["ICM-09"]),
     ("redirect-believed", &["ICM-16"]),
     // Fragments and UDP.
+    ("first-fragment-whole", &["FRG-13", "FRG-07", "FRG-11"]),
+    ("fragment-keyless", &["FRG-12"]),
+    ("udp-checksum-unchecked", &["UDP-08", "UDP-02"]),
+    ("reassembled-twice", &["FRG-01"]),
+    ("fragments-in-order", &["FRG-02"]),
+    ("four-fragments", &["FRG-03"]),
+    ("one-datagram-at-a-time", &["FRG-04"]),
+    ("duplicates-count", &["FRG-05"]),
+    ("overlap-kills", &["FRG-06"]),
+    ("fragment-rounded", &["FRG-07"]),
+    ("offset-overflow-kills", &["FRG-08"]),
+    ("empty-fragment-kills", &["FRG-08"]),
+    ("fragments-kept", &["FRG-09"]),
+    ("reassembly-fills", &["FRG-10"]),
+    ("fragment-offset-wrong", &["FRG-11"]),
+    ("short-udp-kills", &["UDP-03"]),
+    ("port-zero-kills", &["UDP-04"]),
+    ("zero-sum-dropped", &["UDP-07"]),
+    ("empty-datagram-dropped", &["UDP-06"]),
+    ("udp-length-ignored", &["UDP-09", "UDP-10"]),
+    ("udp-group-source", &["UDP-05"]),
     // TCP, opening.
     // TCP, segments.
     // TCP, closing.
@@ -215,16 +238,25 @@ fn every_fault_is_found_by_a_test_on_its_list_and_every_required_test_finds_one(
     assert!(unproven.is_empty(), "required tests that no fault breaks: {unproven:?}");
 }
 
+/// The device on which a test has something to compare.
+fn device_for(test: &Test) -> &'static str {
+    match test.needs {
+        Some(Capability::NoReassembly) => "sim,fault=no-reassembly",
+        _ => "sim",
+    }
+}
+
 #[test]
 fn every_comparison_can_fail() {
     let mut silent = Vec::new();
     for test in catalogue::all() {
-        let good = run("sim", &plan(vec![test]));
+        let device = device_for(test);
+        let good = run(device, &plan(vec![test]));
         let checks = good.finished[0].outcome.checks;
         assert!(checks > 0, "{test:?} compares nothing");
         for n in 0..checks {
             let flipped = Plan { flip: Some(n), ..plan(vec![test]) };
-            let verdict = run("sim", &flipped).finished[0].outcome.verdict;
+            let verdict = run(device, &flipped).finished[0].outcome.verdict;
             // A failure that is known, turned over, is none.
             let undone = good.finished[0].outcome.verdict == Verdict::Fail;
             if verdict != Verdict::Fail && !undone {
@@ -238,6 +270,22 @@ fn every_comparison_can_fail() {
 /// Names and verdicts, in the catalogue's order.
 fn verdicts(summary: &Summary) -> BTreeMap<&'static str, Verdict> {
     summary.finished.iter().map(|f| (f.about.name, f.outcome.verdict)).collect()
+}
+
+#[test]
+fn what_is_declared_and_not_there_fails_the_tests_for_it() {
+    let ledger = || Ledger::open("sim").unwrap_or_else(|error| panic!("{}", error.chain()));
+    let tests = || ["FRG-01", "FRG-13"].map(by_id).to_vec();
+    let declared = Plan { ledger: ledger(), ..plan(tests()) };
+    let summary = run("sim,fault=no-reassembly", &declared);
+    let verdict = |summary: &Summary, n: usize| summary.finished[n].outcome.verdict;
+    assert_eq!((verdict(&summary, 0), verdict(&summary, 1)), (Verdict::Fail, Verdict::Pass));
+    let why = &summary.finished[0].outcome.failures[0];
+    assert_eq!(why.expected, "the device has 'reassembly', as the profile declares");
+    let summary = run("sim,fault=no-reassembly", &plan(tests()));
+    assert_eq!((verdict(&summary, 0), verdict(&summary, 1)), (Verdict::Skip, Verdict::Pass));
+    let summary = run("sim", &declared);
+    assert_eq!((verdict(&summary, 0), verdict(&summary, 1)), (Verdict::Pass, Verdict::Skip));
 }
 
 #[test]

@@ -202,7 +202,10 @@ impl Engine<'_> {
     async fn one(&mut self, mut rig: Rig, test: &'static Test) -> (Rig, Option<String>) {
         let about = test.about;
         if let Some(missing) = test.needs.filter(|capability| !rig.can(*capability)) {
-            let outcome = Outcome::without(Verdict::Skip, about.severity, missing.missing());
+            let outcome = match rig.target.declared.contains(&missing) {
+                true => lacking(missing),
+                false => Outcome::without(Verdict::Skip, about.severity, missing.missing()),
+            };
             self.finish(about, outcome, Duration::ZERO, 1, None);
             return (rig, None);
         }
@@ -392,6 +395,15 @@ fn rule_outcome(about: &About, violation: Option<&Violation>, checked: u64) -> O
             Outcome { failures: vec![failure], checks: 1, ..Outcome::new(Verdict::Fail, severity) }
         }
     }
+}
+
+/// A test that cannot be run since the device lacks what it is said to have.
+fn lacking(missing: Capability) -> Outcome {
+    let expected = format!("the device has '{}', as the profile declares", missing.name());
+    let actual = format!("it was not found before the first test: {}", missing.missing());
+    let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
+    let failure = Failure { severity, expected, actual, fields, frame };
+    Outcome { failures: vec![failure], ..Outcome::new(Verdict::Fail, severity) }
 }
 
 /// A test, from a device that answers to one that has answered everything.

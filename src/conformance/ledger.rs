@@ -4,6 +4,7 @@
 //! ledger = 1
 //! about = "the test firmware"
 //! with = ["lwip"]                 # and what those list: a name, or a path beside this file
+//! has = ["reassembly", "http"]    # what the device has: where that is not found, the tests for it fail
 //!
 //! [[deviation]]
 //! test = "ethernet.dst-other-unicast"
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 use super::document::{line_of, problem};
 use super::model::{Failure, Outcome};
+use super::rig::Capability;
 use super::{catalogue, invariants};
 use crate::error::{Error, Result};
 
@@ -36,6 +38,15 @@ fn beside(ledger: &str, name: &str) -> String {
     folder.map_or(name.to_owned(), |folder| folder.join(name).display().to_string())
 }
 
+/// What a device may be said to have, by its name.
+fn capability(name: &str) -> Result<Capability, String> {
+    let mut known = Capability::DECLARABLE.into_iter();
+    known.find(|capability| capability.name() == name).ok_or_else(|| {
+        let names = Capability::DECLARABLE.map(Capability::name).join(", ");
+        format!("no device has '{name}'; it may have {names}")
+    })
+}
+
 fn is_path(name: &str) -> bool {
     name.contains(['/', '.'])
 }
@@ -50,6 +61,8 @@ pub struct Ledger {
     pub name: String,
     /// The device that it is about.
     pub about: String,
+    /// What the device has.
+    pub declared: Vec<Capability>,
     deviations: BTreeMap<&'static str, Deviation>,
 }
 
@@ -68,6 +81,8 @@ struct Document {
     about: String,
     #[serde(default)]
     with: Vec<String>,
+    #[serde(default)]
+    has: Vec<toml::Spanned<String>>,
     #[serde(default)]
     deviation: Vec<Row>,
 }
@@ -114,6 +129,12 @@ impl Ledger {
         if document.ledger != 1 {
             return Err(bad(format!("it is of version {}; this program knows 1", document.ledger)));
         }
+        let mut declared = Vec::new();
+        for name in &document.has {
+            let found = capability(name.get_ref());
+            let what = |what| bad(format!("line {}: {what}", line_of(name.span().start)));
+            declared.push(found.map_err(what)?);
+        }
         let mut deviations = BTreeMap::new();
         for row in document.deviation {
             let line = text.find(&format!("\"{}\"", row.test)).map_or(0, line_of);
@@ -132,7 +153,7 @@ impl Ledger {
                 return Err(bad(format!("'{}' is listed twice", about.name)));
             }
         }
-        let own = Ledger { name: name.to_owned(), about: document.about, deviations };
+        let own = Ledger { name: name.to_owned(), about: document.about, declared, deviations };
         let mut all = Ledger::default();
         for name in &document.with {
             all = all.and(Ledger::open_at(&beside(&own.name, name), depth + 1)?);
@@ -148,6 +169,9 @@ impl Ledger {
         self.name = joined(self.name, other.name);
         self.about = joined(self.about, other.about);
         self.deviations.extend(other.deviations);
+        let is_new = |capability: &Capability| !self.declared.contains(capability);
+        let new: Vec<_> = other.declared.into_iter().filter(is_new).collect();
+        self.declared.extend(new);
         self
     }
 
@@ -191,6 +215,10 @@ mod tests {
                 "line 4: there is no test 'link.len-zer'; did you mean 'link.len-zero'?",
             ),
             (row("link.len-zero", " "), "line 4: 'link.len-zero' has no reason"),
+            (
+                "ledger = 1\nabout = \"x\"\nhas = [\"http\",\n\"reasembly\"]\n".to_owned(),
+                "line 4: no device has 'reasembly'; it may have reassembly, udp-echo, tcp-echo, http",
+            ),
             ("ledger = 2\nabout = \"x\"\n".to_owned(), "version 2"),
             ("ledger = 1\nabuot = \"x\"\n".to_owned(), "line 2: unknown field `abuot`"),
         ] {
@@ -200,12 +228,15 @@ mod tests {
         let error = Ledger::open("lwpi").expect_err("no such name").chain();
         assert!(error.contains("there are sim, lwip, esp-idf, linux, smoltcp"), "{error}");
     }
+
     #[test]
     fn ledgers_are_built_on_each_other() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, with: &str, test: &str| {
             let row = format!("[[deviation]]\ntest = \"{test}\"\nreason = \"{name}\"\n");
-            let text = format!("ledger = 1\nabout = \"{name}\"\nwith = [{with}]\n{row}");
+            let has = if name == "base.toml" { "\"http\"" } else { "\"tcp-echo\", \"http\"" };
+            let head = format!("ledger = 1\nabout = \"{name}\"\nwith = [{with}]\nhas = [{has}]\n");
+            let text = head + &row;
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("written");
             path.display().to_string()
@@ -216,6 +247,7 @@ mod tests {
         assert_eq!(ledger.name, top);
         assert_eq!(ledger.reason("link.len-zero"), Some("base.toml"));
         assert_eq!(ledger.reason("ipv4.src-loopback"), Some("top.toml"), "not lwIP's reason");
+        assert_eq!(ledger.declared, [Capability::Http, Capability::TcpEcho], "each once");
         assert!(ledger.reason("arp.sender-group-mac").is_some(), "lwIP's");
         let ring = write("ring.toml", "\"./ring.toml\"", "link.len-zero");
         let error = Ledger::open(&ring).expect_err("no end").chain();

@@ -1,6 +1,6 @@
 //! What a run knows of its target, and the line to it: everything that outlives a test.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -58,6 +58,30 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// What a profile may say that a device has.
+    pub const DECLARABLE: [Capability; 5] = [
+        Capability::Reassembly,
+        Capability::UdpEcho,
+        Capability::TcpEcho,
+        Capability::Http,
+        Capability::KeepAlive,
+    ];
+
+    /// Its name in profiles.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Capability::Restart => "restart",
+            Capability::RawBytes => "raw-bytes",
+            Capability::Reconnect => "reconnect",
+            Capability::Reassembly => "reassembly",
+            Capability::NoReassembly => "no-reassembly",
+            Capability::UdpEcho => "udp-echo",
+            Capability::TcpEcho => "tcp-echo",
+            Capability::Http => "http",
+            Capability::KeepAlive => "keep-alive",
+        }
+    }
+
     /// Why a test without it is skipped, and what would help.
     pub const fn missing(self) -> &'static str {
         match self {
@@ -244,6 +268,9 @@ pub struct Rig {
     pub verdicts: HashMap<&'static str, Verdict>,
     /// The tests during which the device has started anew without being asked.
     pub reboots: Vec<&'static str>,
+    /// Identifications under which fragments were sent: what a device says when it gives them up comes
+    /// late.
+    pub fragmented: HashSet<u16>,
     /// How long the line of a device that was started anew may take to be there.
     pub boot_time: Duration,
     /// What every deadline is multiplied by.
@@ -285,6 +312,7 @@ impl Rig {
             capabilities: Capabilities { has, policy: None, has_header_timeout: true, max_frame },
             invariants: Invariants::new(target.identity, target.max_frame),
             numbers: Numbers::new(seed),
+            fragmented: HashSet::new(),
             died_of: None,
             seed,
             verdicts: HashMap::new(),

@@ -185,6 +185,18 @@ impl Seen {
         self.icmp().is_some_and(|icmp| icmp.kind == kind)
     }
 
+    /// The identification of the datagram that the device has given up, since fragments of it did not
+    /// come (RFC 792, Time Exceeded).
+    pub fn given_up(&self) -> Option<u16> {
+        let message = self.icmp().filter(|icmp| (icmp.kind, icmp.code) == (11, 1))?;
+        be16(message.data, 4)
+    }
+
+    /// Whether it is a part of a packet.
+    pub fn is_fragment(&self) -> bool {
+        self.ip().is_some_and(|ip| ip.flags & 1 != 0 || ip.offset > 0)
+    }
+
     /// The TCP segment, if it is whole.
     pub fn tcp(&self) -> Option<TcpView<'_>> {
         let ip = self.ip().filter(|ip| ip.protocol == 6 && ip.offset == 0 && ip.flags & 1 == 0)?;

@@ -1,6 +1,7 @@
 //! What tests send: right in every field that they do not change.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use super::seen::Seen;
 use crate::craft::layers::{Arp, Checksum, Ethernet, Icmp, Ipv4, Tcp, Udp};
@@ -28,6 +29,25 @@ impl Echo {
         let mut frame = self.eth.frame(&self.ip.packet(&self.icmp.message()));
         frame.extend_from_slice(&self.padding);
         frame
+    }
+
+    /// Those bytes of its ICMP message alone, as a fragment of its packet; they begin at a multiple of 8.
+    pub fn fragment(&self, part: Range<usize>) -> Vec<u8> {
+        self.part(part, &self.icmp.message())
+    }
+
+    /// The same with the bytes of another message in the place of its own.
+    pub fn part(&self, part: Range<usize>, message: &[u8]) -> Vec<u8> {
+        let more = part.end < message.len();
+        let ip = Ipv4 { flags: u8::from(more), offset: (part.start / 8) as u16, ..self.ip.clone() };
+        self.eth.frame(&ip.packet(message.get(part).unwrap_or_default()))
+    }
+
+    /// Its ICMP message in two parts, of which the first has about two thirds.
+    pub fn halves(&self) -> [Range<usize>; 2] {
+        let length = self.icmp.message().len();
+        let cut = (length * 2 / 3 / 8 * 8).max(8);
+        [0..cut, cut..length]
     }
 
     /// Whether `seen` is a reply to it, right or not: identifier and sequence number decide, also
@@ -90,6 +110,20 @@ impl Datagram {
     /// The frame.
     pub fn frame(&self) -> Vec<u8> {
         self.eth.frame(&self.packet())
+    }
+}
+
+impl Datagram {
+    /// Whether `seen` goes the other way between the same ports.
+    pub fn is_answered_by(&self, seen: &Seen) -> bool {
+        seen.udp().is_some_and(|udp| {
+            (udp.source, udp.destination) == (self.udp.destination, self.udp.source)
+        })
+    }
+
+    /// Whether `seen` does, with the same data.
+    pub fn is_sent_back_by(&self, seen: &Seen) -> bool {
+        self.is_answered_by(seen) && seen.udp().is_some_and(|udp| udp.data == self.data)
     }
 }
 
@@ -214,4 +248,28 @@ pub fn icmp_frame(
 ) -> Vec<u8> {
     let message = Icmp { kind, code, checksum: Checksum::Right, rest, data: data.to_vec() };
     eth.frame(&ip.packet(&message.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn fragments_are_parts_of_one_message() {
+        let (mac, ip) = (MacAddr::zero(), Ipv4Addr::LOCALHOST);
+        let eth = Ethernet { destination: mac, source: mac, kind: 0x0800 };
+        let data = (0..64).collect();
+        let icmp = Icmp { kind: 8, code: 0, checksum: Checksum::Right, rest: [0; 4], data };
+        let echo = Echo { eth, ip: Ipv4 { id: 7, ..Ipv4::new(ip, ip, 1) }, icmp, padding: vec![] };
+        let message = echo.icmp.message();
+        assert_eq!(echo.halves(), [0..48, 48..72]);
+        for (part, flags) in echo.halves().into_iter().zip([1, 0]) {
+            let bytes = echo.fragment(part.clone()).into();
+            let seen = Seen { time: Timestamp(0), bytes };
+            let ip = seen.ip().expect("IPv4");
+            assert_eq!((ip.id, ip.flags, ip.offset), (7, flags, part.start));
+            assert_eq!(ip.payload, &message[part]);
+        }
+    }
 }

@@ -66,6 +66,8 @@ pub struct Trial {
     /// How often it was away, and came back.
     pub outages: u32,
     connections: Connections,
+    /// Identifications of the test's own fragments.
+    fragmented: HashSet<u16>,
 }
 
 impl Trial {
@@ -91,6 +93,7 @@ impl Trial {
             has_died: false,
             outages: 0,
             connections: Connections::default(),
+            fragmented: HashSet::new(),
         }
     }
 
@@ -207,13 +210,23 @@ impl Trial {
         Datagram { eth: self.eth(0x0800), ip: self.ip(17), udp, data: data.to_vec() }
     }
 
+    /// A datagram to a port on which nobody listens.
+    pub fn datagram_to_nobody(&mut self) -> Datagram {
+        self.datagram(self.rig.target.ports.closed_udp, b"is anybody there?")
+    }
+
     /// Sends a frame.
     pub async fn send(&mut self, frame: &[u8]) -> Flow {
         self.rig.probe.hold_answers(false);
         self.queued += frame.len() + 2;
         self.rig.invariants.sent(frame);
         let bytes = Bytes::copy_from_slice(frame);
-        self.connections.sent(&Seen { time: Timestamp::default(), bytes });
+        let sent = Seen { time: Timestamp::default(), bytes };
+        self.connections.sent(&sent);
+        if let (true, Some(ip)) = (sent.is_fragment(), sent.ip()) {
+            self.fragmented.insert(ip.id);
+            self.rig.fragmented.insert(ip.id);
+        }
         self.rig.probe.send(frame.to_vec()).await?;
         Ok(())
     }
@@ -266,7 +279,8 @@ impl Trial {
                 let seen = Seen { time, bytes };
                 self.rig.invariants.received(&seen);
                 self.connections.received(&seen);
-                if self.seen.len() < MOST_FRAMES && !self.is_sentinels(&seen) {
+                let is_kept = !self.is_sentinels(&seen) && !self.is_late(&seen);
+                if self.seen.len() < MOST_FRAMES && is_kept {
                     self.seen.push(seen.clone());
                 }
                 Some(seen)
@@ -285,6 +299,12 @@ impl Trial {
     fn is_sentinels(&self, seen: &Seen) -> bool {
         let reply = seen.icmp().filter(|icmp| icmp.kind == icmp::ECHO_REPLY);
         reply.is_some_and(|reply| self.sentinels.contains(&reply.rest))
+    }
+
+    /// Whether a frame says that fragments of an earlier test are given up.
+    fn is_late(&self, seen: &Seen) -> bool {
+        let (own, all) = (&self.fragmented, &self.rig.fragmented);
+        seen.given_up().is_some_and(|id| all.contains(&id) && !own.contains(&id))
     }
 
     /// Listens for exactly so long.

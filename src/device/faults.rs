@@ -124,6 +124,25 @@ pub enum Fault {
     /// `ip-mirrored`.
     IpMirrored,
     // Fragments and UDP: X60 to X79.
+    NoReassembly,
+    ReassembledTwice,
+    FragmentsInOrder,
+    FourFragments,
+    OneDatagramAtATime,
+    DuplicatesCount,
+    OverlapKills,
+    FragmentRounded,
+    OffsetOverflowKills,
+    EmptyFragmentKills,
+    FragmentsKept,
+    ReassemblyFills,
+    FragmentOffsetWrong,
+    ShortUdpKills,
+    PortZeroKills,
+    ZeroSumDropped,
+    EmptyDatagramDropped,
+    UdpLengthIgnored,
+    UdpGroupSource,
     // TCP, opening: X80 to X99.
     // TCP, segments: X100 to X119.
     // TCP, closing: X120 to X139.
@@ -361,6 +380,44 @@ pub static ALL: &[Info] = &[
     info(Fault::IpMirrored, "X51", "ip-mirrored", Layer::Frame,
         "answers pings whatever the lengths in their IP header say, and leaves those as they came"),
     // Fragments and UDP.
+    info(Fault::NoReassembly, "X60", "no-reassembly", Layer::Device,
+        "fragments are dropped"),
+    info(Fault::ReassembledTwice, "X61", "reassembled-twice", Layer::Device,
+        "a datagram that was put together is handed on twice"),
+    info(Fault::FragmentsInOrder, "X62", "fragments-in-order", Layer::Device,
+        "fragments that come out of order are dropped"),
+    info(Fault::FourFragments, "X63", "four-fragments", Layer::Device,
+        "the fifth fragment of a datagram is dropped"),
+    info(Fault::OneDatagramAtATime, "X64", "one-datagram-at-a-time", Layer::Device,
+        "only one datagram is put together at a time"),
+    info(Fault::DuplicatesCount, "X65", "duplicates-count", Layer::Device,
+        "a fragment that comes twice counts twice"),
+    info(Fault::OverlapKills, "X66", "overlap-kills", Layer::Device,
+        "dies on fragments that overlap"),
+    info(Fault::FragmentRounded, "X67", "fragment-rounded", Layer::Device,
+        "the length of a fragment is rounded up to a multiple of 8"),
+    info(Fault::OffsetOverflowKills, "X68", "offset-overflow-kills", Layer::Device,
+        "dies on a fragment that ends beyond 65535 bytes"),
+    info(Fault::EmptyFragmentKills, "X69", "empty-fragment-kills", Layer::Device,
+        "dies on a fragment without bytes"),
+    info(Fault::FragmentsKept, "X70", "fragments-kept", Layer::Device,
+        "incomplete datagrams are never given up"),
+    info(Fault::ReassemblyFills, "X71", "reassembly-fills", Layer::Device,
+        "incomplete datagrams keep every other out"),
+    info(Fault::FragmentOffsetWrong, "X72", "fragment-offset-wrong", Layer::Frame,
+        "later fragments leave with an offset that is 8 bytes too small"),
+    info(Fault::ShortUdpKills, "X73", "short-udp-kills", Layer::Frame,
+        "dies on a UDP header that is cut short"),
+    info(Fault::PortZeroKills, "X74", "port-zero-kills", Layer::Frame,
+        "dies on UDP port 0"),
+    info(Fault::ZeroSumDropped, "X75", "zero-sum-dropped", Layer::Frame,
+        "UDP datagrams without a checksum are dropped"),
+    info(Fault::EmptyDatagramDropped, "X76", "empty-datagram-dropped", Layer::Frame,
+        "UDP datagrams without data are dropped"),
+    info(Fault::UdpLengthIgnored, "X77", "udp-length-ignored", Layer::Frame,
+        "the length in a UDP header is not looked at, the packet's counts"),
+    info(Fault::UdpGroupSource, "X78", "udp-group-source", Layer::Frame,
+        "UDP datagrams from groups are taken as the host's"),
     // TCP, opening.
     // TCP, segments.
     // TCP, closing.
@@ -419,7 +476,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 51));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 70));
         assert!(by_name("nonsense").is_err());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Theory of operation. Bytes from the host take their time on the `uart`; the `driver` with its
 //! `receiver` makes frames of them; `frame_faults` may spoil them; `neighbours` speaks Ethernet
-//! and ARP; the `stack` speaks IPv4, ICMP, UDP and TCP; `services` answer. The way back is the
+//! and ARP; `reassembly` puts fragments together; the `stack` speaks IPv4, ICMP, UDP and TCP; `services` answer. The way back is the
 //! same. All of it is told the time and never asks; [`Device::run`] is the only part that waits.
 //!
 //! [`Front`] is the line and the driver alone, in front of a stack that is not ours.
@@ -13,6 +13,7 @@
 mod answers;
 mod console;
 mod counters;
+mod datagram_faults;
 mod driver;
 pub mod faults;
 mod frame_faults;
@@ -22,6 +23,7 @@ pub mod model;
 mod neighbours;
 mod own_faults;
 mod packet;
+mod reassembly;
 mod receiver;
 mod services;
 mod stack;
@@ -50,6 +52,7 @@ use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
 use own_faults::{Fate, OwnFaults};
 use packet::Flow;
+use reassembly::{Joined, Reassembly};
 use services::Services;
 use stack::Stack;
 use web::Web;
@@ -100,6 +103,7 @@ pub struct Device {
     mends: Mends,
     own_faults: OwnFaults,
     neighbours: Neighbours,
+    reassembly: Reassembly,
     stack: Stack,
     services: Services,
     counters: Counters,
@@ -135,6 +139,7 @@ impl Device {
             mends: Mends::default(),
             own_faults: OwnFaults::new(settings.faults),
             neighbours,
+            reassembly: Reassembly::new(settings.faults),
             stack,
             services,
             counters: Counters { boots: 1, ..Counters::default() },
@@ -218,6 +223,7 @@ impl Device {
         while let Some(frame) = self.frames.resend(now) {
             self.driver.put_on_line(now, &frame, Duration::ZERO, &mut self.counters);
         }
+        self.give_up_fragments(now);
         self.poll_stack(now);
     }
 
@@ -226,6 +232,11 @@ impl Device {
             Fate::Taken => {}
             Fate::Dropped => return,
             Fate::Answered(answer) => return self.transmit(now, answer),
+            Fate::Death => return self.die(now),
+        }
+        match datagram_faults::received(self.settings.faults, &mut frame) {
+            Fate::Taken => {}
+            Fate::Dropped | Fate::Answered(_) => return,
             Fate::Death => return self.die(now),
         }
         if frame.len() < ethernet::HEADER {
@@ -263,9 +274,32 @@ impl Device {
                 if self.settings.faults.has(Fault::LearnsFromIp) {
                     self.neighbours.teach(frame);
                 }
-                self.mends.received(&packet, &mut self.counters);
-                self.stack.receive(packet);
-                self.poll_stack(now);
+                self.packet_arrives(now, packet);
+            }
+        }
+    }
+
+    fn packet_arrives(&mut self, now: Timestamp, packet: Vec<u8>) {
+        match self.reassembly.take(now, packet) {
+            Joined::Nothing => {}
+            Joined::Death => self.die(now),
+            Joined::Whole(packet, times) => {
+                for packet in std::iter::repeat_n(packet, times) {
+                    self.mends.received(&packet, &mut self.counters);
+                    self.stack.receive(packet);
+                    self.poll_stack(now);
+                }
+            }
+        }
+    }
+
+    /// Tells the senders of datagrams whose rest has not come.
+    fn give_up_fragments(&mut self, now: Timestamp) {
+        for packet in self.reassembly.expire(now) {
+            self.counters.icmp_errors += 1;
+            self.counters.ip_sent += 1;
+            if let Some(frame) = self.neighbours.send(now, packet, &mut self.counters) {
+                self.transmit(now, frame);
             }
         }
     }
@@ -305,10 +339,9 @@ impl Device {
             true => self.stack.poll_at(now),
             false => None, // the next output makes room
         };
-        [self.driver.deadline(), self.frames.deadline(), self.services.deadline(now), stack]
-            .into_iter()
-            .flatten()
-            .min()
+        let services = self.services.deadline(now);
+        let (driver, frames) = (self.driver.deadline(), self.frames.deadline());
+        [driver, frames, services, self.reassembly.deadline(), stack].into_iter().flatten().min()
     }
 }
 

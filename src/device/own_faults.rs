@@ -243,6 +243,9 @@ impl OwnFaults {
         if self.has(Fault::RepliesToAll) && is_one_in_eight {
             frame[..6].copy_from_slice(&BROADCAST);
         }
+        if self.has(Fault::FragmentOffsetWrong) && parts.offset > 0 {
+            frame[IP + 7] = frame[IP + 7].wrapping_sub(1);
+        }
         if self.has(Fault::LengthBeyondFrame) && frame.len() > 1000 {
             frame[IP + 2] += 1;
         }

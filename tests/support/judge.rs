@@ -58,7 +58,7 @@ pub fn run_beside(endpoint: &str, plan: &Plan, beside: Beside) -> Summary {
             is_max_declared: false,
             line_rate: None,
             ports: Ports::default(),
-            declared: Vec::new(),
+            declared: plan.ledger.declared.clone(),
         };
         let switch: Box<dyn Restart> = Box::new(Switch(sim.clone()));
         let switch = Some(switch).filter(|_| !beside.has_no_switch);

@@ -9,6 +9,7 @@ use crate::cli::args::{AddressArgs, TunnelArgs};
 use crate::cli::launch::LaunchArgs;
 use crate::conformance::ledger::Ledger;
 use crate::conformance::model::{Test, Tier};
+use crate::conformance::rig::Ports;
 use crate::conformance::select::{Filter, Selection};
 use crate::error::{Error, Result};
 
@@ -119,6 +120,15 @@ pub(super) struct RunArgs {
     /// The line's rate in baud; measured otherwise
     #[arg(long, value_name = "BAUD", value_parser = crate::endpoint::spec::parse_line_rate)]
     pub(super) line_rate: Option<u32>,
+    /// The port of the device's web server [default: 80]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) http_port: Option<u16>,
+    /// The port where the device sends back what comes, by UDP and TCP [default: 7]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) echo_port: Option<u16>,
+    /// A port where nobody listens, by UDP and TCP [default: TCP 81, UDP 40009]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) closed_port: Option<u16>,
     /// Deviations that are known: sim, lwip, esp-idf, linux, smoltcp, or a file (README, "Profiles"); may be
     /// given several times
     #[arg(long, value_name = "NAME|FILE")]
@@ -199,6 +209,17 @@ impl ConformanceArgs {
         Ok(Selection { names, filters, extra, tier: Some(tier), shard: args.shard })
     }
 
+    /// The ports that tests speak to.
+    pub(super) fn ports(&self) -> Ports {
+        let (run, usual) = (&self.run, Ports::default());
+        Ports {
+            http: run.http_port.unwrap_or(usual.http),
+            closed_tcp: run.closed_port.unwrap_or(usual.closed_tcp),
+            closed_udp: run.closed_port.unwrap_or(usual.closed_udp),
+            echo: run.echo_port.unwrap_or(usual.echo),
+        }
+    }
+
     /// The ledger: those that were named, or that of the built-in device as it comes.
     pub(super) fn ledger(&self, is_sim: bool) -> Result<Ledger> {
         let named = self.run.profile.iter().map(String::as_str);
@@ -227,6 +248,9 @@ impl ConformanceArgs {
             ("--device-ip", addresses.device_ip.as_ref().map(|n| text(n))),
             ("--device-mac", addresses.device_mac.as_ref().map(|n| text(n))),
             ("--line-rate", run.line_rate.as_ref().map(|n| text(n))),
+            ("--http-port", run.http_port.as_ref().map(|n| text(n))),
+            ("--echo-port", run.echo_port.as_ref().map(|n| text(n))),
+            ("--closed-port", run.closed_port.as_ref().map(|n| text(n))),
             ("--time-scale", Some(run.time_scale).filter(|n| *n != 1.0).map(|n| text(&n))),
             ("--restart-cmd", run.restart_cmd.clone()),
             ("--console", run.console.clone()),

@@ -19,7 +19,7 @@ use crate::conformance::engine::{self, Plan, Surroundings};
 use crate::conformance::event::{Standing, Summary};
 use crate::conformance::ledger::Ledger;
 use crate::conformance::model::{self, Owner};
-use crate::conformance::rig::{Ports, Restart, Rig, Target, connect_within};
+use crate::conformance::rig::{Restart, Rig, Target, connect_within};
 use crate::conformance::{catalogue, explore, stack};
 use crate::endpoint::memory;
 use crate::error::{Category, Error, Result};
@@ -77,15 +77,15 @@ impl Job {
         let is_sim = tunnel.spec.form.name == memory::SIM.name;
         // Another stack behind the built-in driver has its own time.
         let is_virtual = is_sim && !tunnel.spec.options.own.iter().any(|(name, _)| name == "stack");
+        let ledger = args.ledger(is_virtual)?;
         let target = Target {
             identity,
             max_frame: tunnel.spec.options.max_frame,
             is_max_declared,
             line_rate: args.run.line_rate.or(config.target.line_rate).filter(|rate| *rate > 0),
-            ports: Ports::default(),
-            declared: Vec::new(),
+            ports: args.ports(),
+            declared: ledger.declared.clone(),
         };
-        let ledger = args.ledger(is_virtual)?;
         Ok(Job { is_virtual, args, tests, tunnel, target, ledger, named })
     }
 

@@ -8,15 +8,12 @@ use super::super::model::Severity::{May, Must, Should};
 use super::super::model::Tier::{Core, Extended, Smoke};
 use super::super::model::{Flow, Group, Mismatch, Test};
 use super::super::seen::Seen;
-use super::super::stimulus::{ArpFrame, ECHO_HEADERS, icmp_frame};
+use super::super::stimulus::{ArpFrame, Datagram, ECHO_HEADERS, icmp_frame};
 use super::super::trial::{Trial, compare, is_reaction, said};
 use super::ipv4::FAR;
 use super::row;
 use crate::craft::layers::Checksum;
 use crate::proto::{MacAddr, be32, icmp};
-
-/// A port on which no firmware is expected to listen.
-pub(super) const CLOSED_PORT: u16 = 40009;
 
 const TIMESTAMP: u8 = 13;
 const TIMESTAMP_REPLY: u8 = 14;
@@ -201,7 +198,7 @@ async fn echo_broadcast(t: &mut Trial) -> Flow {
 const ERROR_PAUSE: Duration = Duration::from_secs(2);
 
 /// Whether a frame is an ICMP error of that code for `packet`, and what of its quotation is wrong.
-fn quoted(seen: &Seen, packet: &[u8]) -> Vec<Mismatch> {
+pub(super) fn quoted(seen: &Seen, packet: &[u8]) -> Vec<Mismatch> {
     let mut fields = Vec::new();
     let data = seen.icmp().map(|icmp| icmp.data.to_vec()).unwrap_or_default();
     let header = usize::from(packet[0] & 15) * 4;
@@ -218,30 +215,32 @@ fn quoted(seen: &Seen, packet: &[u8]) -> Vec<Mismatch> {
     fields
 }
 
-async fn port_unreachable_quote(t: &mut Trial) -> Flow {
-    let is_error = |seen: &&Seen| {
+/// A datagram for a closed port, and the Port Unreachable that it brings.
+pub(super) async fn port_unreachable(t: &mut Trial) -> Flow<(Datagram, Option<Seen>)> {
+    let is_error = |seen: &Seen| {
         seen.icmp().is_some_and(|icmp| (icmp.kind, icmp.code) == (icmp::UNREACHABLE, 3))
     };
-    let mut datagram = t.datagram(CLOSED_PORT, b"is anybody there?");
+    let mut datagram = t.datagram_to_nobody();
     let mut seen = t.exchange(&datagram.frame()).await?;
-    if !seen.iter().any(|seen| is_error(&seen)) {
+    if !seen.iter().any(is_error) {
         t.listen(ERROR_PAUSE).await?; // errors are rationed, and others may have had theirs
-        datagram = t.datagram(CLOSED_PORT, b"is anybody there?");
+        datagram = t.datagram_to_nobody();
         seen = t.exchange(&datagram.frame()).await?;
     }
-    let error = seen.iter().find(is_error);
-    t.check(
-        Should,
-        error.is_some(),
-        format!("Port Unreachable for UDP port {CLOSED_PORT}"),
-        "nothing came",
-    );
+    let error = seen.into_iter().find(is_error);
+    let expected = format!("Port Unreachable for UDP port {}", datagram.udp.destination);
+    t.check(Should, error.is_some(), expected, "nothing came");
+    Ok((datagram, error))
+}
+
+async fn port_unreachable_quote(t: &mut Trial) -> Flow {
+    let (datagram, error) = port_unreachable(t).await?;
     if let Some(error) = error {
-        let fields = quoted(error, &datagram.packet());
-        t.check_frame(Must, error, "the datagram's header and 8 bytes, unchanged", fields);
+        let fields = quoted(&error, &datagram.packet());
+        t.check_frame(Must, &error, "the datagram's header and 8 bytes, unchanged", fields);
         let mut fields = Vec::new();
         compare(&mut fields, "ip.tos", Some(0), error.ip().map(|ip| ip.tos));
-        t.check_frame(Should, error, "an error of the ordinary type of service", fields);
+        t.check_frame(Should, &error, "an error of the ordinary type of service", fields);
     }
     Ok(())
 }
@@ -277,7 +276,7 @@ async fn protocol_unreachable(t: &mut Trial) -> Flow {
 async fn no_error_for_group(t: &mut Trial) -> Flow {
     let own = t.identity().device_ip;
     for to in [t.address(255), Ipv4Addr::BROADCAST, Ipv4Addr::new(224, 0, 0, 1), own] {
-        let mut datagram = t.datagram(CLOSED_PORT, b"is anybody there?");
+        let mut datagram = t.datagram_to_nobody();
         datagram.ip.destination = to;
         datagram.eth.destination = group_mac(to);
         let what = match to == own {
@@ -288,7 +287,7 @@ async fn no_error_for_group(t: &mut Trial) -> Flow {
         };
         t.silent(&datagram.frame(), what).await?;
     }
-    let mut datagram = t.datagram(CLOSED_PORT, b"is anybody there?");
+    let mut datagram = t.datagram_to_nobody();
     datagram.ip.source = Ipv4Addr::UNSPECIFIED;
     t.silent(&datagram.frame(), "a datagram for a closed port from 0.0.0.0").await.map(|_| ())
 }
@@ -304,7 +303,7 @@ async fn no_error_for_error(t: &mut Trial) -> Flow {
 }
 
 async fn no_error_for_fragment(t: &mut Trial) -> Flow {
-    let mut datagram = t.datagram(CLOSED_PORT, b"is anybody there?");
+    let mut datagram = t.datagram_to_nobody();
     datagram.ip.offset = 5;
     t.silent(&datagram.frame(), "a fragment at offset 40 for a closed port").await.map(|_| ())
 }
@@ -312,7 +311,7 @@ async fn no_error_for_fragment(t: &mut Trial) -> Flow {
 async fn error_rate(t: &mut Trial) -> Flow {
     const DATAGRAMS: usize = 30;
     for _ in 0..DATAGRAMS {
-        let datagram = t.datagram(CLOSED_PORT, b"is anybody there?");
+        let datagram = t.datagram_to_nobody();
         t.send(&datagram.frame()).await?;
     }
     let seen = t.settle().await?;
