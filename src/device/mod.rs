@@ -23,6 +23,7 @@ mod neighbours;
 mod own_faults;
 mod packet;
 mod receiver;
+mod segment_faults;
 mod services;
 mod stack;
 mod uart;
@@ -50,6 +51,7 @@ use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
 use own_faults::{Fate, OwnFaults};
 use packet::Flow;
+use segment_faults::SegmentFaults;
 use services::Services;
 use stack::Stack;
 use web::Web;
@@ -99,6 +101,7 @@ pub struct Device {
     frames: FrameFaults,
     mends: Mends,
     own_faults: OwnFaults,
+    segment_faults: SegmentFaults,
     neighbours: Neighbours,
     stack: Stack,
     services: Services,
@@ -134,6 +137,7 @@ impl Device {
             frames: FrameFaults::new(settings.faults, settings.seed),
             mends: Mends::default(),
             own_faults: OwnFaults::new(settings.faults),
+            segment_faults: SegmentFaults::new(settings.faults),
             neighbours,
             stack,
             services,
@@ -222,7 +226,11 @@ impl Device {
     }
 
     fn frame_arrives(&mut self, now: Timestamp, mut frame: Vec<u8>) {
-        match self.own_faults.received(&mut frame) {
+        let fate = match self.own_faults.received(&mut frame) {
+            Fate::Taken => self.segment_faults.received(&mut frame),
+            other => other,
+        };
+        match fate {
             Fate::Taken => {}
             Fate::Dropped => return,
             Fate::Answered(answer) => return self.transmit(now, answer),
@@ -295,6 +303,9 @@ impl Device {
         }
         for (mut frame, delay) in self.frames.sent(now, frame, &mut self.counters) {
             self.own_faults.sent(&mut frame);
+            if !self.segment_faults.sent(&mut frame) {
+                continue;
+            }
             self.driver.put_on_line(now, &frame, delay, &mut self.counters);
         }
     }

@@ -90,6 +90,8 @@ enum Action {
     Wait(Duration),
     /// The device answers a ping.
     Ping,
+    /// What has come until now is of no interest to the steps behind.
+    Forget,
 }
 
 /// A packet to send.

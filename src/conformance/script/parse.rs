@@ -20,7 +20,7 @@ const MOST: usize = 1000;
 /// The largest regular expression, compiled.
 const REGEX_SIZE: usize = 1 << 20;
 
-const VERBS: &str = "send, expect, silent, never, stream, wait or ping";
+const VERBS: &str = "send, expect, silent, never, stream, wait, ping or forget";
 
 /// ICMP messages by name: type and code.
 const MESSAGES: &[(&str, u8, Option<u8>)] = &[
@@ -113,9 +113,13 @@ impl Parser {
                 Action::Stream(all)
             }
             "wait" => Action::Wait(one(verb, rest).and_then(|word| duration(&word))?),
-            "ping" => match rest.first() {
-                None => Action::Ping,
-                Some(word) => return Err(word.problem("nothing may follow 'ping'")),
+            "ping" | "forget" => match rest.first() {
+                None if verb.text == "ping" => Action::Ping,
+                None => Action::Forget,
+                Some(word) => {
+                    let text = format!("nothing may follow '{}'", verb.text);
+                    return Err(word.problem(text));
+                }
             },
             other => return Err(verb.problem(format!("'{other}' is none of {VERBS}"))),
         };

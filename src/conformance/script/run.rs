@@ -115,6 +115,11 @@ impl<'a> Run<'a> {
                 self.take();
                 Ok(())
             }
+            Action::Forget => {
+                self.take();
+                self.came.iter_mut().for_each(|came| came.is_taken = true);
+                Ok(())
+            }
         }
     }
 
@@ -506,6 +511,9 @@ impl<'a> Run<'a> {
             self.came.extend(after.into_iter().map(|frame| Came { frame, is_taken: false }));
         }
         for (step, pattern) in steps.iter().filter_map(never) {
+            if self.check_names(pattern).is_err() {
+                continue; // it speaks of a packet that has not come, which has failed already
+            }
             let came = self.came.iter().find(|came| self.matches(pattern, &came.frame));
             let found: Vec<_> = came.map(|came| came.frame.clone()).into_iter().collect();
             let severity = step.severity.unwrap_or(self.trial.severity());
