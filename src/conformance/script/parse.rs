@@ -385,12 +385,13 @@ impl Parser {
         let mut sum = Vec::new();
         let (mut rest, mut is_taken_away) = (value, false);
         loop {
-            let end = rest.text.find(['+', '-']).filter(|at| {
+            let is_sign = |(at, sign): &(usize, &str)| {
                 // Names may hold '-', where a letter follows.
                 let behind = rest.text[at + 1..].chars().next();
-                !(rest.text[*at..].starts_with('-') && behind.is_some_and(|c| c.is_alphabetic()))
-            });
-            let end = end.unwrap_or(rest.text.len());
+                *sign == "+" || !behind.is_some_and(|c| c.is_alphabetic())
+            };
+            let sign = rest.text.match_indices(['+', '-']).find(is_sign);
+            let end = sign.map_or(rest.text.len(), |(at, _)| at);
             let term = Word { text: &rest.text[..end], ..rest };
             sum.push((is_taken_away, self.term(&term)?));
             match rest.text[end..].chars().next() {

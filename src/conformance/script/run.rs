@@ -464,7 +464,7 @@ impl<'a> Run<'a> {
             }
             (Matcher::Regex(regex), value) => {
                 let is_met = matches!(value, Some(Value::Bytes(bytes)) if regex.is_match(bytes));
-                (!is_met).then(|| format!("~{:?}", regex.as_str()))
+                (!is_met).then(|| format!("~\"{}\"", regex.as_str()))
             }
             (Matcher::IsRight(wanted), value) => {
                 let is_met = value == Some(&Value::IsRight(*wanted));

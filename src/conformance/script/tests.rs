@@ -41,6 +41,15 @@ fn the_example_of_the_documentation_makes_sense() {
 }
 
 #[test]
+fn a_sum_may_begin_with_a_name_that_holds_a_dash() {
+    let script = Script::parse("expect tcp mss=max-frame-54+1").expect("good");
+    let Action::Expect { pattern, .. } = &script.steps[0].action else { panic!() };
+    let Matcher::Number(_, sum) = &pattern.tests[0].1 else { panic!() };
+    let known = Term::Known(super::Known::MaxFrame);
+    assert_eq!(sum[..], [(false, known), (true, Term::Value(54)), (false, Term::Value(1))]);
+}
+
+#[test]
 fn mistakes_are_named_with_line_and_column() {
     for (text, expected) in [
         (
