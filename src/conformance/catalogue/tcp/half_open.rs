@@ -63,7 +63,7 @@ silent
 send    tcp S  http via group seq=1000 mss=1460 ip.dst=224.0.0.1 eth.dst=01:00:5e:00:00:01
 silent
 "),
-    Test::new(row(("TCP-20", "tcp.land"), (Must, Core, Stack), "RFC 9293 §3.9.2.3 (MUST-63); CVE-1999-0016",
+    Test::new(row(("TCP-20", "tcp.land"), (Must, Core, Stack), "CVE-1999-0016; RFC 9293 §3.9.2.3 (MUST-63), by analogy",
         "A SYN that claims to come from the port that it is for does no harm, and brings nothing onto the wire."),
         |t| Box::pin(land(t))),
     Test::new(row(("TCP-21", "tcp.isn-prediction"), (Should, Core, Stack), "RFC 9293 §3.4.1 (SHLD-1); RFC 6528 §3",

@@ -22,16 +22,16 @@ send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    seq=sa.end data~"^HTTP/1"
 never   tcp R
 "#),
-    Test::script(row(("TCP-02", "tcp.mss-advertised"), (Must, Smoke, Stack), "RFC 9293 §3.7.1 (MUST-67, SHLD-5); RFC 1122 §3.3.2",
-        "SYN and ACK name the largest segment that is taken, one that fits a packet here, and no other segment does."), r#"
+    Test::script(row(("TCP-02", "tcp.mss-advertised"), (Must, Smoke, Stack), "RFC 9293 §3.2 (MUST-65), §3.7.1 (SHLD-5, MUST-67)",
+        "The largest segment that is taken is named in SYN and ACK, one that fits a packet here, and nowhere else."), r#"
 send    tcp S  http seq=1000 win=4096 mss=1460
 should expect tcp SA ack=1001 mss>0          as sa    # without it, 536 is meant
 send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    seq=sa.end data~"^HTTP/1"
 send    tcp FA seq=1019 ack=sa.end
 expect  tcp    ack=1020
-never   tcp SA mss<536                                # every host takes packets of 576 bytes
-never   tcp SA mss>max-frame-54
+should never tcp SA mss<536                           # every host takes packets of 576 bytes
+should never tcp SA mss>max-frame-54
 never   tcp A  mss>=0
 never   tcp F  mss>=0
 never   tcp R  mss>=0
@@ -124,7 +124,7 @@ expect  tcp SA via next ack=1001             as last
 send    tcp PA via next seq=1001 ack=last.end data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    via next seq=last.end data~"^HTTP/1"
 "#),
-    Test::script(row(("TCP-12", "tcp.data-offset-bad"), (Must, Core, Stack), "RFC 9293 §3.1",
+    Test::script(row(("TCP-12", "tcp.data-offset-bad"), (Must, Core, Stack), "docs/line.md#receivers R5; RFC 9293 §3.1",
         "A segment whose header would be shorter than 20 bytes, or longer than the segment, is discarded in silence."), "
 send    tcp S  http seq=1000 off=3
 silent
