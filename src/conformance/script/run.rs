@@ -349,9 +349,9 @@ impl<'a> Run<'a> {
         self.is_in(pattern, frame) && self.differences(pattern, frame).is_empty()
     }
 
-    /// The frame that differs in the fewest fields, and how.
+    /// The frame that differs in the fewest fields, the last of several, and how.
     fn nearest(&self, pattern: &Pattern) -> Option<(usize, Vec<Mismatch>)> {
-        let frames = self.came.iter().enumerate();
+        let frames = self.came.iter().enumerate().rev();
         let ours = frames.filter(|(_, came)| !came.is_taken && self.is_in(pattern, &came.frame));
         let differing = ours.map(|(at, came)| (at, self.differences(pattern, &came.frame)));
         differing.min_by_key(|(_, fields)| fields.len())
