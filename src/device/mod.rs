@@ -117,7 +117,8 @@ impl Device {
         let now = clock.now();
         let neighbours = Neighbours::new(settings.faults);
         let gateway = std::net::Ipv4Addr::new(192, 168, 100, 1);
-        let mut stack = Stack::new(now, neighbours.own_ip(), gateway, settings.seed);
+        let mtu = model.max_frame.saturating_sub(ethernet::HEADER);
+        let mut stack = Stack::new(now, neighbours.own_ip(), gateway, mtu, settings.seed);
         let names: Vec<_> = faults::ALL
             .iter()
             .filter(|info| settings.faults.has(info.fault))

@@ -148,6 +148,8 @@ enum Known {
     Echo,
     /// The largest frame.
     MaxFrame,
+    /// The data of a full segment: what is left of the largest frame behind its headers.
+    Full,
 }
 
 /// An address of either end, or as it is written.

@@ -411,13 +411,15 @@ impl Parser {
             "closed" => Term::Known(Known::Closed),
             "echo" => Term::Known(Known::Echo),
             "max-frame" => Term::Known(Known::MaxFrame),
+            "full" => Term::Known(Known::Full),
             "rf" => Term::Value(4),
             "df" => Term::Value(2),
             "mf" => Term::Value(1),
             text => {
                 let Some((name, part)) = text.split_once('.') else {
-                    let text =
-                        format!("'{text}' is no number, and none of http, closed, echo, max-frame");
+                    let text = format!(
+                        "'{text}' is no number, and none of http, closed, echo, max-frame, full"
+                    );
                     return Err(word.problem(text));
                 };
                 let part = word.from(word.text.len() - part.len());

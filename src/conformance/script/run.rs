@@ -21,6 +21,9 @@ use crate::dissect::filter;
 use crate::proto::MacAddr;
 use crate::record::{Direction, LinkType};
 
+/// Bytes of the headers in front of a segment's data.
+const SEGMENT_HEADERS: u64 = 54;
+
 /// Two ends that speak with each other.
 #[derive(Clone, Copy, Debug, Default)]
 struct Conversation {
@@ -220,6 +223,9 @@ impl<'a> Run<'a> {
                 Term::Known(Known::Closed) => ports.closed_tcp.into(),
                 Term::Known(Known::Echo) => ports.echo.into(),
                 Term::Known(Known::MaxFrame) => self.trial.max_frame() as u64,
+                Term::Known(Known::Full) => {
+                    (self.trial.max_frame() as u64).saturating_sub(SEGMENT_HEADERS)
+                }
                 Term::Field(name, field) => {
                     let seen = self.names.get(name.as_str()).ok_or(Stop::Unnamed)?;
                     match field.get.and_then(|get| get(seen)) {

@@ -47,6 +47,10 @@ fn a_sum_may_begin_with_a_name_that_holds_a_dash() {
     let Matcher::Number(_, sum) = &pattern.tests[0].1 else { panic!() };
     let known = Term::Known(super::Known::MaxFrame);
     assert_eq!(sum[..], [(false, known), (true, Term::Value(54)), (false, Term::Value(1))]);
+    let script = Script::parse("expect tcp mss<=full").expect("good");
+    let Action::Expect { pattern, .. } = &script.steps[0].action else { panic!() };
+    let Matcher::Number(_, sum) = &pattern.tests[0].1 else { panic!() };
+    assert_eq!(sum[..], [(false, Term::Known(super::Known::Full))]);
 }
 
 #[test]

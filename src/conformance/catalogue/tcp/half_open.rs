@@ -18,7 +18,7 @@ use crate::proto::tcp;
 pub(super) static TESTS: &[Test] = &[
     Test::script(row(("TCP-14", "tcp.syn-with-data"), (Must, Extended, Stack), "RFC 9293 §3.4, §3.10.7.2",
         "Data on a SYN is kept or passed over, and counts once when it is sent again."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460 data="GET / HTTP/1.0\r\n"
+send    tcp S  http seq=1000 win=4096 mss=full data="GET / HTTP/1.0\r\n"
 expect  tcp SA ack=1001..1017                as sa
 send    tcp A  seq=sa.ack ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n"
@@ -30,9 +30,9 @@ never   tcp    seq!=sa.end data~"^HTTP/1"
         |t| Box::pin(synack_retransmit(t))),
     Test::script(row(("TCP-16", "tcp.syn-duplicate"), (Should, Extended, Stack), "RFC 9293 §3.10.7.4; RFC 5961 §4.2",
         "A SYN that comes twice is answered twice, from the same sequence number, and the connection opens."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
-send    tcp S  seq=1000 win=4096 mss=1460
+send    tcp S  seq=1000 win=4096 mss=full
 expect  tcp    seq=sa.seq..sa.end ack=1001   within 500ms
 send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    seq=sa.end data~"^HTTP/1"
@@ -40,7 +40,7 @@ never   tcp R
 "#),
     Test::script(row(("TCP-17", "tcp.synrcvd-bad-ack"), (Must, Core, Stack), "RFC 9293 §3.10.7.4",
         "An ACK of what was never sent does not open a connection: it is reset, with the number that it asks for."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end+1000               as wrong
 expect  tcp R  seq=wrong.ack
@@ -48,7 +48,7 @@ send    tcp R  seq=1001                               # the half-open connection
 "#),
     Test::script(row(("TCP-18", "tcp.synrcvd-rst"), (Must, Core, Stack), "RFC 9293 §3.10.7.4",
         "A reset ends a half-open connection: an ACK behind it finds none."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp R  seq=1001
 send    tcp A  seq=1001 ack=sa.end
@@ -56,11 +56,11 @@ expect  tcp R  seq=sa.end
 "#),
     Test::script(row(("TCP-19", "tcp.syn-to-group"), (Must, Core, Stack), "RFC 9293 §3.9.2.3 (MUST-57)",
         "A SYN for many is discarded in silence."), "
-send    tcp S  http seq=1000 mss=1460 ip.dst=net.255 eth.dst=broadcast
+send    tcp S  http seq=1000 mss=full ip.dst=net.255 eth.dst=broadcast
 silent
-send    tcp S  http via all seq=1000 mss=1460 ip.dst=255.255.255.255 eth.dst=broadcast
+send    tcp S  http via all seq=1000 mss=full ip.dst=255.255.255.255 eth.dst=broadcast
 silent
-send    tcp S  http via group seq=1000 mss=1460 ip.dst=224.0.0.1 eth.dst=01:00:5e:00:00:01
+send    tcp S  http via group seq=1000 mss=full ip.dst=224.0.0.1 eth.dst=01:00:5e:00:00:01
 silent
 "),
     Test::new(row(("TCP-20", "tcp.land"), (Must, Core, Stack), "CVE-1999-0016; RFC 9293 §3.9.2.3 (MUST-63), by analogy",

@@ -15,7 +15,7 @@ use crate::proto::{tcp, tcp_options};
 pub(super) static TESTS: &[Test] = &[
     Test::script(row(("TCP-01", "tcp.handshake"), (Must, Smoke, Stack), "RFC 9293 §3.5",
         "A SYN is answered by SYN and ACK of its number, and what follows is a connection that serves."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n"
@@ -24,14 +24,13 @@ never   tcp R
 "#),
     Test::script(row(("TCP-02", "tcp.mss-advertised"), (Must, Smoke, Stack), "RFC 9293 §3.2 (MUST-65), §3.7.1 (SHLD-5, MUST-67)",
         "The largest segment that is taken is named in SYN and ACK, one that fits a packet here, and nowhere else."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 should expect tcp SA ack=1001 mss>0          as sa    # without it, 536 is meant
 send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    seq=sa.end data~"^HTTP/1"
 send    tcp FA seq=1019 ack=sa.end
 expect  tcp    ack=1020
-should never tcp SA mss<536                           # every host takes packets of 576 bytes
-should never tcp SA mss>max-frame-54
+should never tcp SA mss>full
 never   tcp A  mss>=0
 never   tcp F  mss>=0
 never   tcp R  mss>=0
@@ -41,7 +40,7 @@ never   tcp R  mss>=0
         |t| Box::pin(options_only_if_offered(t))),
     Test::script(row(("TCP-04", "tcp.closed-port-syn"), (Must, Smoke, Stack), "RFC 9293 §3.10.7.1",
         "A SYN for a port where nobody listens is reset, with an ACK of all that it holds."), r#"
-send    tcp S  closed seq=1000 mss=1460
+send    tcp S  closed seq=1000 mss=full
 expect  tcp RA seq=0 ack=1001
 send    tcp S  closed via data seq=1000 data="data"
 expect  tcp RA via data seq=0 ack=1005
@@ -64,7 +63,7 @@ silent
         "A listener resets what acknowledges something, and discards what is no SYN in silence."), r#"
 send    tcp A  http seq=1000 ack=70000
 expect  tcp R  seq=70000
-send    tcp SA http via syn seq=1000 ack=80000 mss=1460
+send    tcp SA http via syn seq=1000 ack=80000 mss=full
 expect  tcp R  via syn seq=80000
 send    tcp F  http via fin seq=1000
 silent
@@ -80,9 +79,9 @@ silent
         |t| Box::pin(listen_syn_fin(t))),
     Test::script(row(("TCP-09", "tcp.checksum-bad"), (Must, Smoke, Stack), "RFC 9293 §3.1 (MUST-3)",
         "A segment whose checksum is wrong is discarded in silence: no connection, no data."), r#"
-send    tcp S  http seq=1000 mss=1460 cksum=bad
+send    tcp S  http seq=1000 mss=full cksum=bad
 silent
-send    tcp S  seq=1000 mss=1460
+send    tcp S  seq=1000 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET / HTTP/1.0\r\n\r\n" cksum=bad
@@ -113,13 +112,13 @@ send    tcp R  via short seq=1001
 send    tcp S  http via mss seq=1000 opt=02020000
 ping
 send    tcp R  via mss seq=1001
-send    tcp S  http via sound seq=1000 mss=1460
+send    tcp S  http via sound seq=1000 mss=full
 expect  tcp SA via sound ack=1001            as sa
 send    tcp PA via sound seq=1001 ack=sa.end opt=08000101 data="GET"
 ping
 send    tcp R  via sound seq=1001
 send    tcp R  via sound seq=1004
-send    tcp S  http via next seq=1000 mss=1460
+send    tcp S  http via next seq=1000 mss=full
 expect  tcp SA via next ack=1001             as last
 send    tcp PA via next seq=1001 ack=last.end data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    via next seq=last.end data~"^HTTP/1"
@@ -133,13 +132,13 @@ silent
 "),
     Test::script(row(("TCP-13", "tcp.reserved-and-ecn"), (Must, Extended, Stack), "RFC 9293 §3.1; RFC 3168 §6.1.1",
         "Reserved bits are passed over and sent as zero, and only who speaks ECN answers an offer of it."), r#"
-send    tcp S  http seq=1000 res=14 mss=1460          # the fourth bit is AccECN's
+send    tcp S  http seq=1000 res=14 mss=full          # the fourth bit is AccECN's
 expect  tcp SA ack=1001 res=0                as sa
 send    tcp PA seq=1001 ack=sa.end res=14 data="GET / HTTP/1.0\r\n\r\n"
 expect  tcp    seq=sa.end data~"^HTTP/1"
 never   tcp    res>0
 never   tcp SA flags&0xc0                             # ECN was not offered
-send    tcp SEW http via ecn seq=1000 mss=1460
+send    tcp SEW http via ecn seq=1000 mss=full
 expect  tcp SA via ecn ack=1001              as offer
 never   tcp SA via ecn flags&0x80                     # a mirror, and no answer
 send    tcp PA via ecn seq=1001 ack=offer.end data="GET / HTTP/1.0\r\n\r\n"

@@ -14,7 +14,7 @@ use crate::proto::tcp;
 pub(super) static TESTS: &[Test] = &[
     Test::script(row(("TCP-22", "tcp.data-acked"), (Must, Core, Stack), "RFC 9293 §3.8.6.3 (MUST-40)",
         "Data is acknowledged within half a second, however little it is."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET"
@@ -22,7 +22,7 @@ expect  tcp A  seq=sa.end ack=1004           within 500ms
 "#),
     Test::script(row(("TCP-23", "tcp.out-of-order"), (Must, Core, Stack), "RFC 9293 §3.8 (SHLD-31), §3.10.7.4; RFC 5681 §4.2",
         "A segment that comes too early brings an ACK at once; the stream is whole when what was missing has come."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1007 ack=sa.end data="HTTP/1.0\r\n\r\n"
@@ -38,7 +38,7 @@ never   tcp R
 "#),
     Test::script(row(("TCP-24", "tcp.duplicate-segment"), (Must, Core, Stack), "RFC 9293 §3.10.7.4 (first)",
         "A segment that comes again is acknowledged again, and its data counts once."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET "
@@ -53,7 +53,7 @@ never   tcp R
 "#),
     Test::script(row(("TCP-25", "tcp.overlap-segment"), (Must, Core, Stack), "RFC 9293 §3.10.7.4 (first, seventh)",
         "Of a segment that begins with old data only what is new is taken."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET / HT"
@@ -65,7 +65,7 @@ never   tcp R
 "#),
     Test::script(row(("TCP-26", "tcp.beyond-window"), (Must, Core, Stack), "RFC 9293 §3.10.7.4 (first)",
         "Data beyond the window is not taken, and its sender is told what is expected."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001+sa.win+5000 ack=sa.end data="beyond"
@@ -76,7 +76,7 @@ never   tcp R
 "#),
     Test::script(row(("TCP-27", "tcp.no-ack-flag"), (Must, Core, Stack), "RFC 9293 §3.10.7.4 (fifth)",
         "A segment without ACK is discarded, its data with it."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp P  seq=1001 data="GET / HTTP/1.0\r\n\r\n"
@@ -88,7 +88,7 @@ expect  tcp    seq=sa.end data~"^HTTP/1"
 "#),
     Test::script(row(("TCP-28", "tcp.ack-of-unsent"), (Must, Core, Stack), "RFC 9293 §3.10.7.4 (fifth); RFC 5961 §5.2",
         "An ACK of what was never sent is answered by an ACK, and the connection lives."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp A  seq=1001 ack=sa.end+100000
@@ -99,7 +99,7 @@ never   tcp R
 "#),
     Test::script(row(("TCP-29", "tcp.ack-old"), (May, Extended, Stack), "RFC 9293 §3.10.7.4 (fifth); RFC 5961 §5.2",
         "An ACK of what was acknowledged long ago is ignored or answered, and the connection lives."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp A  seq=1001 ack=sa.end-5000
@@ -113,7 +113,7 @@ never   tcp R
         |t| Box::pin(one_byte_segments(t))),
     Test::script(row(("TCP-51", "tcp.keepalive-answered"), (Must, Core, Stack), "RFC 9293 §3.8.4, §3.10.7.4 (first)",
         "A probe whether the connection lives, with a byte or without, is answered by an ACK."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp A  seq=1001 ack=sa.end
 send    tcp PA seq=1001 ack=sa.end data="GET"
@@ -132,15 +132,15 @@ never   tcp R
 "#),
     Test::script(row(("TCP-52", "tcp.urgent"), (Must, Extended, Stack), "RFC 9293 §3.8.5 (MUST-30, MUST-31)",
         "Urgent data, wherever its pointer shows, does no harm, and the request with it is answered."), r#"
-send    tcp S  http seq=1000 win=4096 mss=1460
+send    tcp S  http seq=1000 win=4096 mss=full
 expect  tcp SA ack=1001                      as sa
 send    tcp UPA seq=1001 ack=sa.end urg=22 data="GET / HTTP/1.0\r\nX: urgent\r\n\r\n"   # some cut a byte out
 expect  tcp    seq=sa.end data~"^HTTP/1"
-send    tcp S  http via zero seq=1000 win=4096 mss=1460
+send    tcp S  http via zero seq=1000 win=4096 mss=full
 expect  tcp SA via zero ack=1001             as sb
 send    tcp UPA via zero seq=1001 ack=sb.end urg=0 data="GET / HTTP/1.0\r\nX: urgent\r\n\r\n"
 expect  tcp    via zero seq=sb.end data~"^HTTP/1"
-send    tcp S  http via far seq=1000 win=4096 mss=1460
+send    tcp S  http via far seq=1000 win=4096 mss=full
 expect  tcp SA via far ack=1001              as sc
 send    tcp UPA via far seq=1001 ack=sc.end urg=0xffff data="GET / HTTP/1.0\r\nX: urgent\r\n\r\n"
 expect  tcp    via far seq=sc.end data~"^HTTP/1"
