@@ -7,9 +7,9 @@
 //! silent  tcp
 //! ```
 //!
-//! Theory of operation. A line is a verb, a message and its fields ([`parse`], [`words`]). Everything that can be
+//! Theory of operation. A line is a verb, a message and its fields (`parse`, `words`). Everything that can be
 //! checked without a device is checked when a script is read, with line and column: `fields` says which
-//! fields there are, what they hold, and how they are set and read. [`run`] executes the steps on a [`Trial`]:
+//! fields there are, what they hold, and how they are set and read. `run` executes the steps on a [`Trial`]:
 //! what is not said is automatic and right, ports and identifiers are of the test's own, and silence is
 //! proved by a sentinel. What is written about the language for people is in `docs/scripts.md`.
 //!
