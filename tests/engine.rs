@@ -396,3 +396,27 @@ fn the_evidence_of_a_failure_has_the_frames_and_says_what_was_wrong() {
     assert!(crashed.contains("actual: its console says: Guru Meditation"), "{crashed}");
     assert_eq!(summary.finished[2].evidence, None);
 }
+
+static REMEMBERS: Test = Test::script(
+    about("test.remembers"),
+    "send tcp S http seq=1000\nping\nexpect tcp SA ack=1001 within 1ms",
+);
+static FORGETS: Test = Test::script(
+    about("test.forgets"),
+    "send tcp S http seq=1000\nping\nforget\nexpect tcp SA ack=1001 within 1ms\nnever tcp R",
+);
+static REFERS_TO_NONE: Test = Test::script(
+    about("test.refers-to-none"),
+    "send tcp S http seq=1000\nshould expect tcp SA mss=1 as sa\nnever tcp ack!=sa.ack",
+);
+
+#[test]
+fn a_script_expects_nothing_of_what_it_has_forgotten_and_judges_nothing_by_what_never_came() {
+    let summary = run("sim", &plan(vec![&REMEMBERS, &FORGETS, &REFERS_TO_NONE]));
+    let [remembers, forgets, refers] = [0, 1, 2].map(|n| &summary.finished[n].outcome);
+    assert_eq!(remembers.verdict, Verdict::Pass, "{}", remembers.summary());
+    assert_eq!(forgets.verdict, Verdict::Fail);
+    assert_eq!(forgets.summary(), "nothing of the kind came");
+    let severities: Vec<_> = refers.failures.iter().map(|failure| failure.severity).collect();
+    assert_eq!(severities, [Severity::Should]);
+}

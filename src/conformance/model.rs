@@ -228,7 +228,8 @@ impl Test {
         match self.body {
             Body::Function(run) => run(trial).await,
             Body::Script(text) => {
-                let script = Script::parse(text).map_err(|problem| {
+                // Lines are counted from the first that says something, as the script is shown.
+                let script = Script::parse(text.trim_start_matches('\n')).map_err(|problem| {
                     let text = format!("the script of {}: {problem}", self.about.name);
                     Halt::Error(Error::new(Category::Internal, text))
                 })?;

@@ -144,7 +144,55 @@ pub enum Fault {
     UdpLengthIgnored,
     UdpGroupSource,
     // TCP, opening: X80 to X99.
+    /// `syn-ack-short`.
+    SynAckShort,
+    /// `mss-huge`.
+    MssHuge,
+    /// `option-unoffered`.
+    OptionUnoffered,
+    /// `reset-answered`.
+    ResetAnswered,
+    /// `unknown-option-stops`.
+    UnknownOptionStops,
+    /// `offset-ignored`.
+    OffsetIgnored,
+    /// `reserved-refused`.
+    ReservedRefused,
+    /// `syn-data-doubled`.
+    SynDataDoubled,
+    /// `half-open-stays`.
+    HalfOpenStays,
+    /// `group-syn-taken`.
+    GroupSynTaken,
+    /// `land-kills`.
+    LandKills,
+    /// `isn-steps`.
+    IsnSteps,
+    /// `mss-everywhere`.
+    MssEverywhere,
     // TCP, segments: X100 to X119.
+    /// `small-ack-withheld`.
+    SmallAckWithheld,
+    /// `early-taken`.
+    EarlyTaken,
+    /// `overlap-whole`.
+    OverlapWhole,
+    /// `future-ack-closes`.
+    FutureAckCloses,
+    /// `reset-ignored`.
+    ResetIgnored,
+    /// `nonsense-closes`.
+    NonsenseCloses,
+    /// `byte-dropped`.
+    ByteDropped,
+    /// `keepalive-ignored`.
+    KeepaliveIgnored,
+    /// `urgent-kills`.
+    UrgentKills,
+    /// `old-ack-closes`.
+    OldAckCloses,
+    /// `duplicate-taken`.
+    DuplicateTaken,
     // TCP, closing: X120 to X139.
     // HTTP: X140 to X159.
     // Performance: X160 to X179.
@@ -419,7 +467,55 @@ pub static ALL: &[Info] = &[
     info(Fault::UdpGroupSource, "X78", "udp-group-source", Layer::Frame,
         "UDP datagrams from groups are taken as the host's"),
     // TCP, opening.
+    info(Fault::SynAckShort, "X80", "syn-ack-short", Layer::Frame,
+        "the answer to a SYN acknowledges SEQ instead of SEQ+1"),
+    info(Fault::MssHuge, "X81", "mss-huge", Layer::Frame,
+        "names an MSS of 9000"),
+    info(Fault::OptionUnoffered, "X82", "option-unoffered", Layer::Frame,
+        "answers a SYN with a window scale, whatever it offers"),
+    info(Fault::ResetAnswered, "X83", "reset-answered", Layer::Frame,
+        "a closed port answers a reset by a reset"),
+    info(Fault::UnknownOptionStops, "X84", "unknown-option-stops", Layer::Frame,
+        "TCP options behind an unknown one are not read"),
+    info(Fault::OffsetIgnored, "X85", "offset-ignored", Layer::Frame,
+        "a TCP header length that cannot be is taken for 20"),
+    info(Fault::ReservedRefused, "X86", "reserved-refused", Layer::Frame,
+        "segments with reserved bits are dropped"),
+    info(Fault::SynDataDoubled, "X87", "syn-data-doubled", Layer::Frame,
+        "data on a SYN is kept, and taken again when it comes again"),
+    info(Fault::HalfOpenStays, "X88", "half-open-stays", Layer::Frame,
+        "a reset does not end a half-open connection"),
+    info(Fault::GroupSynTaken, "X89", "group-syn-taken", Layer::Frame,
+        "segments for groups are taken"),
+    info(Fault::LandKills, "X90", "land-kills", Layer::Frame,
+        "dies of a segment from its own address"),
+    info(Fault::IsnSteps, "X91", "isn-steps", Layer::Frame,
+        "initial sequence numbers grow by 64000"),
+    info(Fault::MssEverywhere, "X92", "mss-everywhere", Layer::Frame,
+        "names its MSS in every segment without data"),
     // TCP, segments.
+    info(Fault::SmallAckWithheld, "X100", "small-ack-withheld", Layer::Frame,
+        "less than 8 bytes are not acknowledged"),
+    info(Fault::EarlyTaken, "X101", "early-taken", Layer::Frame,
+        "data that comes too early is taken for what is missing"),
+    info(Fault::OverlapWhole, "X102", "overlap-whole", Layer::Frame,
+        "a segment that begins with old data is taken whole"),
+    info(Fault::FutureAckCloses, "X103", "future-ack-closes", Layer::Frame,
+        "an ACK of what was never sent closes a connection"),
+    info(Fault::ResetIgnored, "X104", "reset-ignored", Layer::Frame,
+        "resets do not close a connection"),
+    info(Fault::NonsenseCloses, "X105", "nonsense-closes", Layer::Frame,
+        "SYN and FIN at once close a connection"),
+    info(Fault::ByteDropped, "X106", "byte-dropped", Layer::Frame,
+        "segments with a single byte are dropped"),
+    info(Fault::KeepaliveIgnored, "X107", "keepalive-ignored", Layer::Frame,
+        "keep-alive probes are not answered"),
+    info(Fault::UrgentKills, "X108", "urgent-kills", Layer::Frame,
+        "dies of an urgent pointer beyond the data"),
+    info(Fault::OldAckCloses, "X109", "old-ack-closes", Layer::Frame,
+        "an old ACK closes a connection"),
+    info(Fault::DuplicateTaken, "X110", "duplicate-taken", Layer::Frame,
+        "data that comes again is taken again"),
     // TCP, closing.
     // HTTP.
     // Performance.
@@ -476,7 +572,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 70));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 94));
         assert!(by_name("nonsense").is_err());
     }
 }

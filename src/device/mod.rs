@@ -25,6 +25,7 @@ mod own_faults;
 mod packet;
 mod reassembly;
 mod receiver;
+mod segment_faults;
 mod services;
 mod stack;
 mod uart;
@@ -53,6 +54,7 @@ use neighbours::{Neighbours, Taken};
 use own_faults::{Fate, OwnFaults};
 use packet::Flow;
 use reassembly::{Joined, Reassembly};
+use segment_faults::SegmentFaults;
 use services::Services;
 use stack::Stack;
 use web::Web;
@@ -102,6 +104,7 @@ pub struct Device {
     frames: FrameFaults,
     mends: Mends,
     own_faults: OwnFaults,
+    segment_faults: SegmentFaults,
     neighbours: Neighbours,
     reassembly: Reassembly,
     stack: Stack,
@@ -118,7 +121,8 @@ impl Device {
         let now = clock.now();
         let neighbours = Neighbours::new(settings.faults);
         let gateway = std::net::Ipv4Addr::new(192, 168, 100, 1);
-        let mut stack = Stack::new(now, neighbours.own_ip(), gateway, settings.seed);
+        let mtu = model.max_frame.saturating_sub(ethernet::HEADER);
+        let mut stack = Stack::new(now, neighbours.own_ip(), gateway, mtu, settings.seed);
         let names: Vec<_> = faults::ALL
             .iter()
             .filter(|info| settings.faults.has(info.fault))
@@ -138,6 +142,7 @@ impl Device {
             frames: FrameFaults::new(settings.faults, settings.seed),
             mends: Mends::default(),
             own_faults: OwnFaults::new(settings.faults),
+            segment_faults: SegmentFaults::new(settings.faults),
             neighbours,
             reassembly: Reassembly::new(settings.faults),
             stack,
@@ -228,7 +233,11 @@ impl Device {
     }
 
     fn frame_arrives(&mut self, now: Timestamp, mut frame: Vec<u8>) {
-        match self.own_faults.received(&mut frame) {
+        let fate = match self.own_faults.received(&mut frame) {
+            Fate::Taken => self.segment_faults.received(&mut frame),
+            other => other,
+        };
+        match fate {
             Fate::Taken => {}
             Fate::Dropped => return,
             Fate::Answered(answer) => return self.transmit(now, answer),
@@ -329,6 +338,9 @@ impl Device {
         }
         for (mut frame, delay) in self.frames.sent(now, frame, &mut self.counters) {
             self.own_faults.sent(&mut frame);
+            if !self.segment_faults.sent(&mut frame) {
+                continue;
+            }
             self.driver.put_on_line(now, &frame, delay, &mut self.counters);
         }
     }

@@ -12,8 +12,8 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 use super::packet::Flow;
 use crate::clock::Timestamp;
 
-/// The MTU that the interface claims.
-const MTU: usize = 1500;
+/// The smallest MTU of IPv4 (RFC 791 section 3.2).
+const LEAST_MTU: usize = 68;
 /// Bytes of a TCP socket's buffers: four segments of an Ethernet MTU.
 const TCP_BUFFER: usize = 5840;
 
@@ -30,6 +30,7 @@ struct Queues {
     incoming: VecDeque<Vec<u8>>,
     outgoing: VecDeque<Vec<u8>>,
     has_room: bool,
+    mtu: usize,
 }
 
 struct Rx(Vec<u8>);
@@ -70,7 +71,7 @@ impl Device for Queues {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = MTU;
+        capabilities.max_transmission_unit = self.mtu;
         capabilities
     }
 }
@@ -80,10 +81,12 @@ fn moment(now: Timestamp) -> Instant {
 }
 
 impl Stack {
-    /// A stack at `ip`/24 with `gateway`; `seed` decides its initial sequence numbers.
-    pub fn new(now: Timestamp, ip: Ipv4Addr, gateway: Ipv4Addr, seed: u64) -> Self {
-        let mut queues =
-            Queues { incoming: VecDeque::new(), outgoing: VecDeque::new(), has_room: true };
+    /// A stack at `ip`/24 with `gateway`, for packets of up to `mtu` bytes; `seed` decides its initial
+    /// sequence numbers.
+    pub fn new(now: Timestamp, ip: Ipv4Addr, gateway: Ipv4Addr, mtu: usize, seed: u64) -> Self {
+        let (incoming, outgoing) = (VecDeque::new(), VecDeque::new());
+        let mtu = mtu.max(LEAST_MTU);
+        let mut queues = Queues { incoming, outgoing, has_room: true, mtu };
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut queues, moment(now));

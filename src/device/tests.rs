@@ -634,6 +634,20 @@ fn esp32(name: &str) -> Settings {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_stack_names_an_mss_that_its_driver_carries() {
+    for (max_frame, mss) in [(1514, 1460), (1500, 1446), (200, 146)] {
+        let model = Model { max_frame, ..Settings::default().model };
+        let mut b = Bench::new(Settings { model, ..Settings::default() });
+        let conn = Conn { local: b.port(), port: 80, seq: 1000, ack: 0 };
+        b.send(&tcp(&conn, flag::SYN, &[2, 4, 5, 0xb4], b"")).await;
+        let (frame, answer) = b.segment(&conn, SECOND).await.expect("an answer");
+        let named = answer.options(&frame).find(|(kind, ..)| *kind == 2);
+        let named = named.and_then(|(_, at, _)| be16(&frame, at + 2));
+        assert_eq!(named, Some(mss), "frames of {max_frame} bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_documented_times_at_115200_baud() {
     let mut b = Bench::new(esp32("esp32-new"));
     b.all(SECOND).await;

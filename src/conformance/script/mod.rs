@@ -90,6 +90,8 @@ enum Action {
     Wait(Duration),
     /// The device answers a ping.
     Ping,
+    /// What has come until now is of no interest to the steps behind.
+    Forget,
 }
 
 /// A packet to send.
@@ -146,6 +148,8 @@ enum Known {
     Echo,
     /// The largest frame.
     MaxFrame,
+    /// The data of a full segment: what is left of the largest frame behind its headers.
+    Full,
 }
 
 /// An address of either end, or as it is written.

@@ -20,7 +20,7 @@ const MOST: usize = 1000;
 /// The largest regular expression, compiled.
 const REGEX_SIZE: usize = 1 << 20;
 
-const VERBS: &str = "send, expect, silent, never, stream, wait or ping";
+const VERBS: &str = "send, expect, silent, never, stream, wait, ping or forget";
 
 /// ICMP messages by name: type and code.
 const MESSAGES: &[(&str, u8, Option<u8>)] = &[
@@ -113,9 +113,13 @@ impl Parser {
                 Action::Stream(all)
             }
             "wait" => Action::Wait(one(verb, rest).and_then(|word| duration(&word))?),
-            "ping" => match rest.first() {
-                None => Action::Ping,
-                Some(word) => return Err(word.problem("nothing may follow 'ping'")),
+            "ping" | "forget" => match rest.first() {
+                None if verb.text == "ping" => Action::Ping,
+                None => Action::Forget,
+                Some(word) => {
+                    let text = format!("nothing may follow '{}'", verb.text);
+                    return Err(word.problem(text));
+                }
             },
             other => return Err(verb.problem(format!("'{other}' is none of {VERBS}"))),
         };
@@ -381,12 +385,13 @@ impl Parser {
         let mut sum = Vec::new();
         let (mut rest, mut is_taken_away) = (value, false);
         loop {
-            let end = rest.text.find(['+', '-']).filter(|at| {
+            let is_sign = |(at, sign): &(usize, &str)| {
                 // Names may hold '-', where a letter follows.
                 let behind = rest.text[at + 1..].chars().next();
-                !(rest.text[*at..].starts_with('-') && behind.is_some_and(|c| c.is_alphabetic()))
-            });
-            let end = end.unwrap_or(rest.text.len());
+                *sign == "+" || !behind.is_some_and(|c| c.is_alphabetic())
+            };
+            let sign = rest.text.match_indices(['+', '-']).find(is_sign);
+            let end = sign.map_or(rest.text.len(), |(at, _)| at);
             let term = Word { text: &rest.text[..end], ..rest };
             sum.push((is_taken_away, self.term(&term)?));
             match rest.text[end..].chars().next() {
@@ -406,13 +411,15 @@ impl Parser {
             "closed" => Term::Known(Known::Closed),
             "echo" => Term::Known(Known::Echo),
             "max-frame" => Term::Known(Known::MaxFrame),
+            "full" => Term::Known(Known::Full),
             "rf" => Term::Value(4),
             "df" => Term::Value(2),
             "mf" => Term::Value(1),
             text => {
                 let Some((name, part)) = text.split_once('.') else {
-                    let text =
-                        format!("'{text}' is no number, and none of http, closed, echo, max-frame");
+                    let text = format!(
+                        "'{text}' is no number, and none of http, closed, echo, max-frame, full"
+                    );
                     return Err(word.problem(text));
                 };
                 let part = word.from(word.text.len() - part.len());

@@ -21,6 +21,9 @@ use crate::dissect::filter;
 use crate::proto::MacAddr;
 use crate::record::{Direction, LinkType};
 
+/// Bytes of the headers in front of a segment's data.
+const SEGMENT_HEADERS: u64 = 54;
+
 /// Two ends that speak with each other.
 #[derive(Clone, Copy, Debug, Default)]
 struct Conversation {
@@ -113,6 +116,11 @@ impl<'a> Run<'a> {
             Action::Ping => {
                 self.trial.survives().await?;
                 self.take();
+                Ok(())
+            }
+            Action::Forget => {
+                self.take();
+                self.came.iter_mut().for_each(|came| came.is_taken = true);
                 Ok(())
             }
         }
@@ -215,6 +223,9 @@ impl<'a> Run<'a> {
                 Term::Known(Known::Closed) => ports.closed_tcp.into(),
                 Term::Known(Known::Echo) => ports.echo.into(),
                 Term::Known(Known::MaxFrame) => self.trial.max_frame() as u64,
+                Term::Known(Known::Full) => {
+                    (self.trial.max_frame() as u64).saturating_sub(SEGMENT_HEADERS)
+                }
                 Term::Field(name, field) => {
                     let seen = self.names.get(name.as_str()).ok_or(Stop::Unnamed)?;
                     match field.get.and_then(|get| get(seen)) {
@@ -344,9 +355,9 @@ impl<'a> Run<'a> {
         self.is_in(pattern, frame) && self.differences(pattern, frame).is_empty()
     }
 
-    /// The frame that differs in the fewest fields, and how.
+    /// The frame that differs in the fewest fields, the last of several, and how.
     fn nearest(&self, pattern: &Pattern) -> Option<(usize, Vec<Mismatch>)> {
-        let frames = self.came.iter().enumerate();
+        let frames = self.came.iter().enumerate().rev();
         let ours = frames.filter(|(_, came)| !came.is_taken && self.is_in(pattern, &came.frame));
         let differing = ours.map(|(at, came)| (at, self.differences(pattern, &came.frame)));
         differing.min_by_key(|(_, fields)| fields.len())
@@ -459,7 +470,7 @@ impl<'a> Run<'a> {
             }
             (Matcher::Regex(regex), value) => {
                 let is_met = matches!(value, Some(Value::Bytes(bytes)) if regex.is_match(bytes));
-                (!is_met).then(|| format!("~{:?}", regex.as_str()))
+                (!is_met).then(|| format!("~\"{}\"", regex.as_str()))
             }
             (Matcher::IsRight(wanted), value) => {
                 let is_met = value == Some(&Value::IsRight(*wanted));
@@ -506,6 +517,9 @@ impl<'a> Run<'a> {
             self.came.extend(after.into_iter().map(|frame| Came { frame, is_taken: false }));
         }
         for (step, pattern) in steps.iter().filter_map(never) {
+            if self.check_names(pattern).is_err() {
+                continue; // it speaks of a packet that has not come, which has failed already
+            }
             let came = self.came.iter().find(|came| self.matches(pattern, &came.frame));
             let found: Vec<_> = came.map(|came| came.frame.clone()).into_iter().collect();
             let severity = step.severity.unwrap_or(self.trial.severity());

@@ -25,10 +25,11 @@ fn the_example_of_the_documentation_makes_sense() {
         stream  0000 "x"
         wait    300ms
         ping
+        forget
         "#,
     )
     .expect("good");
-    assert_eq!(script.steps.len(), 13);
+    assert_eq!(script.steps.len(), 14);
     let Action::Expect { pattern, within } = &script.steps[1].action else { panic!() };
     assert_eq!((pattern.layer, within.as_millis()), (Layer::Tcp, 1000));
     assert_eq!((pattern.flags, pattern.name.as_deref()), (Some((0x12, 0x05)), Some("sa")));
@@ -40,11 +41,24 @@ fn the_example_of_the_documentation_makes_sense() {
 }
 
 #[test]
+fn a_sum_may_begin_with_a_name_that_holds_a_dash() {
+    let script = Script::parse("expect tcp mss=max-frame-54+1").expect("good");
+    let Action::Expect { pattern, .. } = &script.steps[0].action else { panic!() };
+    let Matcher::Number(_, sum) = &pattern.tests[0].1 else { panic!() };
+    let known = Term::Known(super::Known::MaxFrame);
+    assert_eq!(sum[..], [(false, known), (true, Term::Value(54)), (false, Term::Value(1))]);
+    let script = Script::parse("expect tcp mss<=full").expect("good");
+    let Action::Expect { pattern, .. } = &script.steps[0].action else { panic!() };
+    let Matcher::Number(_, sum) = &pattern.tests[0].1 else { panic!() };
+    assert_eq!(sum[..], [(false, Term::Known(super::Known::Full))]);
+}
+
+#[test]
 fn mistakes_are_named_with_line_and_column() {
     for (text, expected) in [
         (
             "ping\n  sned tcp S",
-            "line 2, column 3: 'sned' is none of send, expect, silent, never, stream, wait or ping",
+            "line 2, column 3: 'sned' is none of send, expect, silent, never, stream, wait, ping or forget",
         ),
         ("send", "line 1, column 1: a message has to follow: eth, arp, ip, icmp, udp, tcp"),
         (
@@ -89,6 +103,7 @@ fn mistakes_are_named_with_line_and_column() {
         ("must send tcp S", "line 1, column 6: 'send' compares nothing that could weigh"),
         ("send icmp ehco", "line 1, column 11: 'ehco' is none of echo, echo-reply, unreachable"),
         ("ping now", "line 1, column 6: nothing may follow 'ping'"),
+        ("forget it", "line 1, column 8: nothing may follow 'forget'"),
         ("wait", "line 1, column 1: something has to follow 'wait'"),
         ("send tcp S", "line 1, column 1: nothing is expected"),
     ] {

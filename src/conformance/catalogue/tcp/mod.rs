@@ -1,11 +1,22 @@
 //! TCP, against the web server's port: connections that begin, live and end, and segments that belong to none.
+//!
+//! Most of these tests are scripts. They say what every good device does: one with other windows, with
+//! acknowledgments that are late by up to half a second, with a page in several segments. That a
+//! connection lives is shown by a request on it: a status line comes. Where the stream itself is in
+//! question the status must be one that a server gives to a request that it has understood: 400 says
+//! that bytes were lost, doubled or mixed.
 
 mod closing;
+mod half_open;
 mod opening;
+mod resets;
 mod segments;
 
 use super::super::model::Group;
 
 /// The group.
-pub static TCP: Group =
-    Group { name: "tcp", title: "TCP", parts: &[opening::TESTS, segments::TESTS, closing::TESTS] };
+pub static TCP: Group = Group {
+    name: "tcp",
+    title: "TCP",
+    parts: &[opening::TESTS, half_open::TESTS, segments::TESTS, resets::TESTS, closing::TESTS],
+};
