@@ -15,6 +15,7 @@ mod console;
 mod counters;
 mod driver;
 pub mod faults;
+mod flow_faults;
 mod frame_faults;
 mod front;
 mod mends;
@@ -43,6 +44,7 @@ use console::Console;
 use counters::Counters;
 use driver::Driver;
 use faults::{Fault, Faults};
+use flow_faults::FlowFaults;
 use frame_faults::FrameFaults;
 pub use front::Front;
 use mends::Mends;
@@ -97,6 +99,7 @@ pub struct Device {
     settings: Settings,
     driver: Driver,
     frames: FrameFaults,
+    flow_faults: FlowFaults,
     mends: Mends,
     own_faults: OwnFaults,
     neighbours: Neighbours,
@@ -132,6 +135,7 @@ impl Device {
         let mut device = Device {
             driver: Driver::new(&settings),
             frames: FrameFaults::new(settings.faults, settings.seed),
+            flow_faults: FlowFaults::new(settings.faults),
             mends: Mends::default(),
             own_faults: OwnFaults::new(settings.faults),
             neighbours,
@@ -232,6 +236,9 @@ impl Device {
             self.counters.short_frames += 1;
             return;
         }
+        if !self.flow_faults.received(&mut frame) {
+            return;
+        }
         if self.settings.faults.has(Fault::RxAlias) {
             self.services.overwrite(now, &frame);
         }
@@ -289,8 +296,8 @@ impl Device {
     }
 
     /// Sends a frame, as far as the faults let it.
-    fn transmit(&mut self, now: Timestamp, frame: Vec<u8>) {
-        if self.is_dead {
+    fn transmit(&mut self, now: Timestamp, mut frame: Vec<u8>) {
+        if self.is_dead || !self.flow_faults.sent(&mut frame) {
             return;
         }
         for (mut frame, delay) in self.frames.sent(now, frame, &mut self.counters) {

@@ -94,13 +94,39 @@ impl Services {
     fn listen(&mut self, stack: &mut Stack) {
         for (port, most) in PORTS {
             let mut taken = if port == 80 { self.leaked } else { 0 };
+            let mut connected = 0;
             for socket in self.sockets.iter().filter(|socket| socket.port == port) {
                 let state = stack.sockets.get::<tcp::Socket>(socket.handle).state();
                 taken += usize::from(state != State::TimeWait);
+                connected += usize::from(is_connected(state));
+            }
+            if port == 80 && connected >= most && self.faults.has(Fault::FullForGood) {
+                self.leaked = most;
             }
             for _ in taken..most {
                 let handle = stack.listen(port);
                 self.sockets.push(Socket { port, handle, conversation: None, waits: None });
+            }
+        }
+    }
+
+    /// Where half-open connections have taken every socket of a port, the oldest makes way (RFC 4987
+    /// section 3.3), without a word.
+    fn recycle(&mut self, stack: &mut Stack) {
+        for (port, _) in PORTS {
+            let state = |socket: &Socket| stack.sockets.get::<tcp::Socket>(socket.handle).state();
+            let of_port = |socket: &&Socket| socket.port == port;
+            if self.sockets.iter().filter(of_port).any(|socket| state(socket) == State::Listen) {
+                continue;
+            }
+            let half_open =
+                self.sockets.iter().enumerate().filter(|(_, socket)| {
+                    socket.port == port && state(socket) == State::SynReceived
+                });
+            let since = |socket: &Socket| socket.waits.map_or(Timestamp(u64::MAX), |(_, at)| at);
+            if let Some((at, _)) = half_open.min_by_key(|(_, socket)| since(socket)) {
+                let socket = self.sockets.remove(at);
+                stack.sockets.remove(socket.handle);
             }
         }
     }
@@ -129,6 +155,9 @@ impl Services {
             }
         }
         moved |= self.retire(stack);
+        if !self.faults.has(Fault::HalfOpenForever) {
+            self.recycle(stack);
+        }
         self.listen(stack);
         if moved { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -171,7 +200,8 @@ impl Services {
             let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
             let state = tcp.state();
             let waits = match state {
-                State::SynReceived | State::FinWait1 | State::FinWait2 => true,
+                State::SynReceived => !self.faults.has(Fault::HalfOpenForever),
+                State::FinWait1 | State::FinWait2 => true,
                 State::Closing | State::LastAck => true,
                 State::Established | State::CloseWait => tcp.send_queue() > 0,
                 State::Closed | State::Listen | State::SynSent | State::TimeWait => false,
@@ -298,6 +328,10 @@ impl Conversation {
             self.inbox.clear();
             return false;
         }
+        if faults.has(Fault::HalfCloseAborts) && !socket.may_recv() {
+            self.kind = Kind::Discard;
+            self.outbox.clear();
+        }
         match &mut self.kind {
             Kind::Http { .. } => self.work_http(cx, now, peer_is_done, faults),
             Kind::Echo | Kind::Discard => {
@@ -386,7 +420,10 @@ impl Conversation {
         }
         if self.is_done && self.outbox.len() <= kept && socket.may_send() {
             self.outbox.clear();
-            socket.close();
+            match faults.has(Fault::ClosesByReset) && matches!(self.kind, Kind::Http { .. }) {
+                true => socket.abort(),
+                false => socket.close(),
+            }
             moved = true;
         }
         moved

@@ -52,13 +52,16 @@ pub struct Opening {
     pub window: u16,
     /// Whether what comes is acknowledged without being asked.
     pub acknowledges: bool,
+    /// How often the SYN goes.
+    pub tries: u32,
 }
 
 impl Opening {
     /// To a port of the device, with the largest MSS and a window of 4096.
     pub const fn to(port: u16) -> Self {
         let mss = Some(1460);
-        Opening { port, source: None, isn: None, mss, window: 4096, acknowledges: true }
+        let (window, acknowledges, tries) = (4096, true, TRIES);
+        Opening { port, source: None, isn: None, mss, window, acknowledges, tries }
     }
 
     /// With this MSS, or none.
@@ -89,6 +92,12 @@ impl Opening {
     #[must_use]
     pub const fn mute(self) -> Self {
         Opening { acknowledges: false, ..self }
+    }
+
+    /// The SYN goes once, whatever comes.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        Opening { tries: 1, ..self }
     }
 
     /// The SYN.
@@ -131,7 +140,7 @@ impl Opening {
     /// Tries to open a connection; the SYN goes again where nothing comes.
     pub async fn attempt(self, t: &mut Trial) -> Flow<Attempt> {
         let syn = self.syn(t);
-        for _ in 0..TRIES - 1 {
+        for _ in 0..self.tries {
             t.send(&syn.frame()).await?;
             t.wait_for(ANSWER, |seen| is_reply(&syn, seen)).await?;
             let came = t.take_segments(syn.tcp.source, syn.tcp.destination);
