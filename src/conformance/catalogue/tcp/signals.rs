@@ -29,6 +29,10 @@ pub(super) static TESTS: &[Test] = &[
 /// An ICMP message for a packet of the device: type, code, the four bytes behind the checksum.
 type Message = (u8, u8, [u8; 4]);
 
+/// A window that no response fits into.
+const SMALL: u16 = 64;
+/// One that takes a segment of any size.
+const LARGE: u16 = 1460;
 const QUENCH: u8 = 4;
 const TIME_EXCEEDED: u8 = 11;
 
@@ -39,9 +43,9 @@ async fn complain(t: &mut Trial, (kind, code, rest): Message, frame: &Seen) -> F
     t.send(&icmp_frame(eth, &ip, kind, code, rest, &quoted)).await
 }
 
-/// A connection on which data is under way, and the frame that carries it.
-async fn with_data_under_way(t: &mut Trial, page: &str) -> Flow<(Peer, Option<Seen>)> {
-    let mut peer = web(t).mute().open(t).await?;
+/// A connection on which a window full of data is under way and more is to come, and a frame that carries it.
+async fn with_data_under_way(t: &mut Trial, window: u16, page: &str) -> Flow<(Peer, Option<Seen>)> {
+    let mut peer = web(t).mss(Some(window)).window(window).mute().open(t).await?;
     peer.get(t, page).await?;
     let carried = |peer: &Peer| {
         peer.incoming.arrivals.iter().find(|arrival| arrival.length > 0).map(|a| a.frame.clone())
@@ -52,11 +56,18 @@ async fn with_data_under_way(t: &mut Trial, page: &str) -> Flow<(Peer, Option<Se
     Ok((peer, frame))
 }
 
+/// Acknowledges what has come, and has room for the rest.
+async fn open_up(t: &mut Trial, peer: &mut Peer) -> Flow {
+    peer.poll(t).await?;
+    (peer.acknowledges, peer.window) = (true, 4096);
+    peer.acknowledge_all(t).await
+}
+
 /// The rest of the response comes all the same.
 async fn goes_on(t: &mut Trial, mut peer: Peer, severity: Severity, expected: &str) -> Flow<Peer> {
-    peer.acknowledges = true;
-    peer.acknowledge_all(t).await?;
+    open_up(t, &mut peer).await?;
     whole_response(t, &mut peer, severity, expected).await?;
+    peer.abort(t).await?;
     Ok(peer)
 }
 
@@ -74,21 +85,21 @@ async fn icmp_vs_connection(t: &mut Trial) -> Flow {
         ((icmp::UNREACHABLE, 3, [0; 4]), "port unreachable"),
     ];
     for (message, name) in SOFT {
-        let (peer, frame) = with_data_under_way(t, ROOT).await?;
+        let (peer, frame) = with_data_under_way(t, SMALL, ROOT).await?;
         let Some(frame) = frame else { continue };
         complain(t, message, &frame).await?;
         t.survives().await?;
         goes_on(t, peer, Must, &format!("a whole response after '{name}'")).await?;
     }
     for (message, name) in HARD {
-        let (mut peer, frame) = with_data_under_way(t, ROOT).await?;
+        let (mut peer, frame) = with_data_under_way(t, SMALL, ROOT).await?;
         let Some(frame) = frame else { continue };
         complain(t, message, &frame).await?;
         t.survives().await?;
-        peer.acknowledges = true;
-        peer.acknowledge_all(t).await?;
+        open_up(t, &mut peer).await?;
         let reading = peer.response(t, true).await?;
         t.remark(format!("after '{name}': {}", describe(&reading, &peer)));
+        peer.abort(t).await?;
     }
     Ok(())
 }
@@ -96,7 +107,7 @@ async fn icmp_vs_connection(t: &mut Trial) -> Flow {
 async fn frag_needed(t: &mut Trial) -> Flow {
     const MTU: [u8; 4] = [0, 0, 2, 64]; // 576
     let page = long_page(t).await?;
-    let (peer, frame) = with_data_under_way(t, page).await?;
+    let (peer, frame) = with_data_under_way(t, LARGE, page).await?;
     let Some(frame) = frame else { return Ok(()) };
     complain(t, (icmp::UNREACHABLE, 4, MTU), &frame).await?;
     t.survives().await?;
