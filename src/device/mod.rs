@@ -271,6 +271,7 @@ impl Device {
                     self.neighbours.teach(frame);
                 }
                 self.mends.received(&packet, &mut self.counters);
+                self.services.make_way(frame, &mut self.stack);
                 self.stack.receive(packet);
                 self.poll_stack(now);
             }

@@ -4,6 +4,8 @@
 //! listens in its place as long as there are any left. Conversations move bytes between their socket
 //! and whatever is behind it; they are polled like futures, so that the web server can wake them.
 
+mod giving_up;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::counters::Counters;
 use super::faults::{Fault, Faults};
-use super::packet::Flow;
 use super::stack::Stack;
 use super::web::{PATTERN, Web};
 use crate::clock::Timestamp;
@@ -32,10 +33,6 @@ const UDP_DISCARD: u16 = 9;
 const UDP_CHARGEN: u16 = 19;
 /// Bytes that a conversation holds in each direction at most.
 const HOLD: usize = 4096;
-/// How long a half-open connection lasts, as lwIP has it.
-const HALF_OPEN: Duration = Duration::from_secs(20);
-/// How long a peer may be silent that has to speak (RFC 9293 section 3.8.3: at least 100 s).
-const SILENCE: Duration = Duration::from_secs(120);
 /// How long received data waits for its reader where the one receive buffer is handed on.
 const ALIAS_DELAY: Duration = Duration::from_millis(30);
 /// How much of a response is lost with its tail.
@@ -110,27 +107,6 @@ impl Services {
         }
     }
 
-    /// Where half-open connections have taken every socket of a port, the oldest makes way (RFC 4987
-    /// section 3.3), without a word.
-    fn recycle(&mut self, stack: &mut Stack) {
-        for (port, _) in PORTS {
-            let state = |socket: &Socket| stack.sockets.get::<tcp::Socket>(socket.handle).state();
-            let of_port = |socket: &&Socket| socket.port == port;
-            if self.sockets.iter().filter(of_port).any(|socket| state(socket) == State::Listen) {
-                continue;
-            }
-            let half_open =
-                self.sockets.iter().enumerate().filter(|(_, socket)| {
-                    socket.port == port && state(socket) == State::SynReceived
-                });
-            let since = |socket: &Socket| socket.waits.map_or(Timestamp(u64::MAX), |(_, at)| at);
-            if let Some((at, _)) = half_open.min_by_key(|(_, socket)| since(socket)) {
-                let socket = self.sockets.remove(at);
-                stack.sockets.remove(socket.handle);
-            }
-        }
-    }
-
     /// Moves what can be moved; ready when something was.
     pub fn poll(
         &mut self,
@@ -155,9 +131,6 @@ impl Services {
             }
         }
         moved |= self.retire(stack);
-        if !self.faults.has(Fault::HalfOpenForever) {
-            self.recycle(stack);
-        }
         self.listen(stack);
         if moved { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -185,52 +158,6 @@ impl Services {
             false
         });
         self.sockets.len() != before
-    }
-
-    /// Gives up connections whose peer is silent where it has to speak: half-open ones after
-    /// [`HALF_OPEN`], others after [`SILENCE`]; how many. smoltcp would wait, and send, for ever.
-    pub fn expire(
-        &mut self,
-        now: Timestamp,
-        stack: &mut Stack,
-        heard: &dyn Fn(&Flow) -> Option<Timestamp>,
-    ) -> u64 {
-        let mut expired = 0;
-        for socket in &mut self.sockets {
-            let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
-            let state = tcp.state();
-            let waits = match state {
-                State::SynReceived => !self.faults.has(Fault::HalfOpenForever),
-                State::FinWait1 | State::FinWait2 => true,
-                State::Closing | State::LastAck => true,
-                State::Established | State::CloseWait => tcp.send_queue() > 0,
-                State::Closed | State::Listen | State::SynSent | State::TimeWait => false,
-            };
-            let before = socket.waits.filter(|(before, _)| *before == state);
-            socket.waits = waits.then(|| before.unwrap_or((state, now)));
-            let Some((_, since)) = socket.waits else { continue };
-            let heard = Stack::flow(tcp).and_then(|flow| heard(&flow)).unwrap_or_default();
-            let due = match state {
-                State::SynReceived => since + HALF_OPEN,
-                _ => since.max(heard) + SILENCE,
-            };
-            if due <= now {
-                tcp.abort();
-                expired += 1;
-            }
-        }
-        expired
-    }
-
-    /// When a connection is to be looked at again.
-    fn expiry(&self) -> Option<Timestamp> {
-        let waits = self.sockets.iter().filter_map(|socket| socket.waits);
-        waits
-            .map(|(state, since)| match state {
-                State::SynReceived => since + HALF_OPEN,
-                _ => since + SILENCE,
-            })
-            .min()
     }
 
     fn poll_datagrams(&mut self, stack: &mut Stack) -> bool {

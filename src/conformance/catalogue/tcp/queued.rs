@@ -186,6 +186,9 @@ async fn judge(t: &mut Trial, peer: &mut Peer, way: Way, body: &[u8]) -> Flow<Op
         (Reading::Response(response), _) if response.status == 200 => {
             difference(&response.body, body)
         }
+        (Reading::Response(response), _) => {
+            Some(format!("the request is answered by status {}", response.status))
+        }
         _ => Some(describe(&reading, peer)),
     };
     peer.abort(t).await?;
