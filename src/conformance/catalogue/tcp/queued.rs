@@ -2,9 +2,9 @@
 //!
 //! A driver with one receive buffer that hands frames on by reference spoils what still waits in TCP's queues
 //! when the next frame comes, behind every checksum. So data is sent that has to wait: segments out of
-//! order, bursts, with pings behind them; and the device is asked what it has read. Where that is
-//! not what was sent, the same data goes again with silence behind each segment: if that comes
-//! through, later frames are to blame.
+//! order, bursts, data behind a full send buffer, with pings behind them; and the device is asked what
+//! it has read. Where that is not what was sent, the same data goes again with silence behind each
+//! segment: if that comes through, later frames are to blame.
 
 use std::time::Duration;
 
@@ -56,6 +56,9 @@ struct Manner {
     pause: Duration,
 }
 
+/// Pings that come while data waits.
+const PINGS: usize = 20;
+
 const IN_TURN: Manner =
     Manner { name: "", order: &[0, 1, 2, 3], pings: 0, pause: Duration::from_millis(300) };
 
@@ -63,7 +66,7 @@ const MANNERS: [Manner; 4] = [
     Manner {
         name: "two segments with 20 pings between them",
         order: &[0, 1],
-        pings: 20,
+        pings: PINGS,
         pause: Duration::ZERO,
     },
     Manner {
@@ -81,7 +84,7 @@ const MANNERS: [Manner; 4] = [
     Manner {
         name: "two segments, the second of them first, with 20 pings between them",
         order: &[1, 0],
-        pings: 20,
+        pings: PINGS,
         pause: Duration::ZERO,
     },
 ];
@@ -103,7 +106,51 @@ async fn queued_data_intact(t: &mut Trial) -> Flow {
         let expected = format!("every byte of {name} arrives as it was sent");
         t.must(explained.is_none(), expected, explained.unwrap_or_default());
     }
+    behind_full_buffer(t).await?;
     t.survives().await
+}
+
+/// Bytes that are sent to fill every buffer at most.
+const FILLING: usize = 24_000;
+
+/// An echo service that cannot send has to keep what it receives; pings come meanwhile.
+async fn behind_full_buffer(t: &mut Trial) -> Flow {
+    let opening = Opening::to(t.rig.target.ports.echo).window(0).once();
+    let Attempt::Open(mut peer) = opening.attempt(t).await? else {
+        t.remark("without a TCP echo service, data behind a full send buffer is not tried");
+        return Ok(());
+    };
+    let text = body(FILLING);
+    let mut sent = 0;
+    while sent < text.len() && peer.their_window > 0 {
+        let size = peer.mss(t).min(usize::from(peer.their_window)).min(text.len() - sent);
+        if !peer.write(t, &text[sent..sent + size]).await? {
+            break;
+        }
+        sent += size;
+    }
+    ping_meanwhile(t, PINGS).await?;
+    t.survives().await?;
+    peer.announce(t, 4096).await?;
+    let problem = judge(t, &mut peer, Way::Echo, &text[..sent]).await?;
+    let explained = match problem {
+        Some(problem) => Some(explain(t, Way::Echo, IN_TURN, problem).await?),
+        None => None,
+    };
+    let expected =
+        "every byte that an echo service keeps while it cannot send comes back as it was sent";
+    t.remark(format!("the echo service took {sent} bytes while it could not send"));
+    t.must(explained.is_none(), expected, explained.unwrap_or_default());
+    Ok(())
+}
+
+/// Echo requests whose answers nobody waits for.
+async fn ping_meanwhile(t: &mut Trial, count: usize) -> Flow {
+    for _ in 0..count {
+        let echo = t.echo(t.capped(200));
+        t.send(&echo.frame()).await?;
+    }
+    Ok(())
 }
 
 /// Says what a change comes from: sends the same again, in turn and in silence.
@@ -137,10 +184,7 @@ async fn carry(t: &mut Trial, way: Way, manner: Manner) -> Flow<Option<String>> 
         let Some(piece) = pieces.get(*number) else { continue };
         peer.send_ahead(t, number * size, piece).await?;
         if turn == 0 {
-            for _ in 0..manner.pings {
-                let echo = t.echo(t.capped(200));
-                t.send(&echo.frame()).await?;
-            }
+            ping_meanwhile(t, manner.pings).await?;
         }
         peer.listen(t, manner.pause).await?;
     }
@@ -155,6 +199,7 @@ async fn make_up(t: &mut Trial, peer: &mut Peer, text: &[u8], start: u32) -> Flo
     let is_done = |peer: &Peer| peer.their_ack == end || peer.reset.is_some();
     if !peer.wait(t, ACKNOWLEDGED, is_done).await? {
         let done = peer.their_ack.wrapping_sub(start) as usize;
+        t.remark(format!("{done} of {} bytes were kept, the rest went again", text.len()));
         peer.next = peer.their_ack;
         peer.write(t, text.get(done..).unwrap_or_default()).await?;
     }
