@@ -106,7 +106,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("rx-alias", &["TCP-55"]),
     ("icmp-aborts", &["TCP-35"]),
     ("large-default-mss", &["TCP-38"]),
-    ("window-ignored", &["TCP-39", "TCP-40"]),
+    ("window-ignored", &["TCP-39"]),
     ("never-probes", &["TCP-40"]),
     ("fin-unacknowledged", &["TCP-43", "TCP-46"]),
     ("half-close-aborts", &["TCP-44"]),

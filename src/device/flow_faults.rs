@@ -95,7 +95,7 @@ impl FlowFaults {
 
     /// Makes a reset of the connection out of an ICMP error that quotes one.
     fn error_to_reset(&self, frame: &mut Vec<u8>, parts: &Parts) {
-        let is_error = matches!(frame.get(parts.transport), Some(3 | 4 | 11));
+        let is_error = matches!(frame.get(parts.transport), Some(3 | 4 | 11 | 12));
         let quoted = parts.transport + ERROR_HEADER;
         let ports = quoted + 20;
         let is_segment = is_error && frame.get(quoted + 9) == Some(&6);

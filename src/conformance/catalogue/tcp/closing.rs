@@ -106,14 +106,14 @@ fn never_closes() -> Halt {
 }
 
 async fn simultaneous_close(t: &mut Trial) -> Flow {
-    let mut peer = web(t).mute().open(t).await?;
-    peer.get(t, ROOT).await?;
-    if !peer.wait_for_end(t, THINKING).await? {
+    let mut peer = web(t).open(t).await?;
+    peer.holds_fin = true;
+    if !exchange(t, &mut peer).await? {
         return Err(never_closes());
     }
-    peer.acknowledged = peer.incoming.expected().wrapping_sub(1);
     peer.finish(t).await?;
     fin_is_acknowledged(t, &mut peer, "a FIN that has crossed the device's").await?;
+    peer.holds_fin = false;
     peer.acknowledge_all(t).await?;
     t.survives().await?;
     peer.poll(t).await?;

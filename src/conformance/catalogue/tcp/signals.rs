@@ -35,6 +35,7 @@ const SMALL: u16 = 64;
 const LARGE: u16 = 1460;
 const QUENCH: u8 = 4;
 const TIME_EXCEEDED: u8 = 11;
+const PARAMETER_PROBLEM: u8 = 12;
 
 /// Sends a message that quotes `frame`, which came from the device.
 async fn complain(t: &mut Trial, (kind, code, rest): Message, frame: &Seen) -> Flow {
@@ -72,11 +73,12 @@ async fn goes_on(t: &mut Trial, mut peer: Peer, severity: Severity, expected: &s
 }
 
 async fn icmp_vs_connection(t: &mut Trial) -> Flow {
-    const SOFT: [(Message, &str); 6] = [
+    const SOFT: [(Message, &str); 7] = [
         ((icmp::UNREACHABLE, 0, [0; 4]), "network unreachable"),
         ((icmp::UNREACHABLE, 1, [0; 4]), "host unreachable"),
         ((icmp::UNREACHABLE, 5, [0; 4]), "source route failed"),
         ((QUENCH, 0, [0; 4]), "source quench"),
+        ((PARAMETER_PROBLEM, 0, [0; 4]), "parameter problem"),
         ((TIME_EXCEEDED, 0, [0; 4]), "time to live exceeded"),
         ((TIME_EXCEEDED, 1, [0; 4]), "fragment reassembly time exceeded"),
     ];
