@@ -231,6 +231,10 @@ impl Conversation {
 
     /// From the socket into the inbox.
     fn take(&mut self, now: Timestamp, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
+        if faults.has(Fault::HalfCloseAborts) && !socket.may_recv() {
+            self.kind = Kind::Discard;
+            self.outbox.clear();
+        }
         let held: usize = self.inbox.iter().map(|(_, bytes)| bytes.len()).sum();
         if held >= HOLD || !socket.can_recv() {
             return false;
@@ -254,10 +258,6 @@ impl Conversation {
             self.kind = Kind::Discard; // aborted: whatever was behind it goes away
             self.inbox.clear();
             return false;
-        }
-        if faults.has(Fault::HalfCloseAborts) && !socket.may_recv() {
-            self.kind = Kind::Discard;
-            self.outbox.clear();
         }
         match &mut self.kind {
             Kind::Http { .. } => self.work_http(cx, now, peer_is_done, faults),
