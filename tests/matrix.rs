@@ -154,6 +154,22 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("old-ack-closes", &["TCP-29"]),
     ("duplicate-taken", &["TCP-24"]),
     // TCP, closing.
+    ("mss-ignored", &["TCP-37"]),
+    ("data-once", &["TCP-41"]),
+    ("no-backoff", &["TCP-41"]),
+    ("no-time-wait", &["TCP-47"]),
+    ("tail-lost", &["TCP-45"]),
+    ("rx-alias", &["TCP-55"]),
+    ("icmp-aborts", &["TCP-35"]),
+    ("large-default-mss", &["TCP-38"]),
+    ("window-ignored", &["TCP-39"]),
+    ("never-probes", &["TCP-40"]),
+    ("fin-unacknowledged", &["TCP-43", "TCP-46"]),
+    ("half-close-aborts", &["TCP-44"]),
+    ("sequence-unwrapped", &["TCP-49"]),
+    ("half-open-forever", &["TCP-53"]),
+    ("full-for-good", &["TCP-54"]),
+    ("closes-by-reset", &["TCP-45"]),
     // HTTP.
     // Performance.
     // Robustness.

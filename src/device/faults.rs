@@ -194,6 +194,16 @@ pub enum Fault {
     /// `duplicate-taken`.
     DuplicateTaken,
     // TCP, closing: X120 to X139.
+    IcmpAborts,
+    LargeDefaultMss,
+    WindowIgnored,
+    NeverProbes,
+    FinUnacknowledged,
+    HalfCloseAborts,
+    SequenceUnwrapped,
+    HalfOpenForever,
+    FullForGood,
+    ClosesByReset,
     // HTTP: X140 to X159.
     // Performance: X160 to X179.
     // Robustness: X180 to X199.
@@ -517,6 +527,26 @@ pub static ALL: &[Info] = &[
     info(Fault::DuplicateTaken, "X110", "duplicate-taken", Layer::Frame,
         "data that comes again is taken again"),
     // TCP, closing.
+    info(Fault::IcmpAborts, "X120", "icmp-aborts", Layer::Frame,
+        "any ICMP error for a connection ends it"),
+    info(Fault::LargeDefaultMss, "X121", "large-default-mss", Layer::Frame,
+        "a peer that names no MSS is taken to have one of 1460"),
+    info(Fault::WindowIgnored, "X122", "window-ignored", Layer::Frame,
+        "small windows of the peer are not looked at"),
+    info(Fault::NeverProbes, "X123", "never-probes", Layer::Frame,
+        "a window of 0 is never probed"),
+    info(Fault::FinUnacknowledged, "X124", "fin-unacknowledged", Layer::Frame,
+        "a FIN is not acknowledged"),
+    info(Fault::HalfCloseAborts, "X125", "half-close-aborts", Layer::Device,
+        "a request is forgotten when its peer has nothing more to say"),
+    info(Fault::SequenceUnwrapped, "X126", "sequence-unwrapped", Layer::Frame,
+        "sequence numbers below the first are old"),
+    info(Fault::HalfOpenForever, "X127", "half-open-forever", Layer::Device,
+        "half-open connections are never given up"),
+    info(Fault::FullForGood, "X128", "full-for-good", Layer::Device,
+        "a port whose connections were all taken once takes no more"),
+    info(Fault::ClosesByReset, "X129", "closes-by-reset", Layer::Device,
+        "the web server resets its connections instead of closing them"),
     // HTTP.
     // Performance.
     // Robustness.
@@ -572,7 +602,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 94));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 104));
         assert!(by_name("nonsense").is_err());
     }
 }

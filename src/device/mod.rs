@@ -16,6 +16,7 @@ mod counters;
 mod datagram_faults;
 mod driver;
 pub mod faults;
+mod flow_faults;
 mod frame_faults;
 mod front;
 mod mends;
@@ -46,6 +47,7 @@ use console::Console;
 use counters::Counters;
 use driver::Driver;
 use faults::{Fault, Faults};
+use flow_faults::FlowFaults;
 use frame_faults::FrameFaults;
 pub use front::Front;
 use mends::Mends;
@@ -102,6 +104,7 @@ pub struct Device {
     settings: Settings,
     driver: Driver,
     frames: FrameFaults,
+    flow_faults: FlowFaults,
     mends: Mends,
     own_faults: OwnFaults,
     segment_faults: SegmentFaults,
@@ -140,6 +143,7 @@ impl Device {
         let mut device = Device {
             driver: Driver::new(&settings),
             frames: FrameFaults::new(settings.faults, settings.seed),
+            flow_faults: FlowFaults::new(settings.faults),
             mends: Mends::default(),
             own_faults: OwnFaults::new(settings.faults),
             segment_faults: SegmentFaults::new(settings.faults),
@@ -252,6 +256,9 @@ impl Device {
             self.counters.short_frames += 1;
             return;
         }
+        if !self.flow_faults.received(&mut frame) {
+            return;
+        }
         if self.settings.faults.has(Fault::RxAlias) {
             self.services.overwrite(now, &frame);
         }
@@ -283,6 +290,7 @@ impl Device {
                 if self.settings.faults.has(Fault::LearnsFromIp) {
                     self.neighbours.teach(frame);
                 }
+                self.services.make_way(frame, &mut self.stack);
                 self.packet_arrives(now, packet);
             }
         }
@@ -332,8 +340,8 @@ impl Device {
     }
 
     /// Sends a frame, as far as the faults let it.
-    fn transmit(&mut self, now: Timestamp, frame: Vec<u8>) {
-        if self.is_dead {
+    fn transmit(&mut self, now: Timestamp, mut frame: Vec<u8>) {
+        if self.is_dead || !self.flow_faults.sent(&mut frame) {
             return;
         }
         for (mut frame, delay) in self.frames.sent(now, frame, &mut self.counters) {

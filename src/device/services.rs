@@ -4,6 +4,8 @@
 //! listens in its place as long as there are any left. Conversations move bytes between their socket
 //! and whatever is behind it; they are polled like futures, so that the web server can wake them.
 
+mod giving_up;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::counters::Counters;
 use super::faults::{Fault, Faults};
-use super::packet::Flow;
 use super::stack::Stack;
 use super::web::{PATTERN, Web};
 use crate::clock::Timestamp;
@@ -32,10 +33,6 @@ const UDP_DISCARD: u16 = 9;
 const UDP_CHARGEN: u16 = 19;
 /// Bytes that a conversation holds in each direction at most.
 const HOLD: usize = 4096;
-/// How long a half-open connection lasts, as lwIP has it.
-const HALF_OPEN: Duration = Duration::from_secs(20);
-/// How long a peer may be silent that has to speak (RFC 9293 section 3.8.3: at least 100 s).
-const SILENCE: Duration = Duration::from_secs(120);
 /// How long received data waits for its reader where the one receive buffer is handed on.
 const ALIAS_DELAY: Duration = Duration::from_millis(30);
 /// How much of a response is lost with its tail.
@@ -94,9 +91,14 @@ impl Services {
     fn listen(&mut self, stack: &mut Stack) {
         for (port, most) in PORTS {
             let mut taken = if port == 80 { self.leaked } else { 0 };
+            let mut connected = 0;
             for socket in self.sockets.iter().filter(|socket| socket.port == port) {
                 let state = stack.sockets.get::<tcp::Socket>(socket.handle).state();
                 taken += usize::from(state != State::TimeWait);
+                connected += usize::from(is_connected(state));
+            }
+            if port == 80 && connected >= most && self.faults.has(Fault::FullForGood) {
+                self.leaked = most;
             }
             for _ in taken..most {
                 let handle = stack.listen(port);
@@ -156,51 +158,6 @@ impl Services {
             false
         });
         self.sockets.len() != before
-    }
-
-    /// Gives up connections whose peer is silent where it has to speak: half-open ones after
-    /// [`HALF_OPEN`], others after [`SILENCE`]; how many. smoltcp would wait, and send, for ever.
-    pub fn expire(
-        &mut self,
-        now: Timestamp,
-        stack: &mut Stack,
-        heard: &dyn Fn(&Flow) -> Option<Timestamp>,
-    ) -> u64 {
-        let mut expired = 0;
-        for socket in &mut self.sockets {
-            let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
-            let state = tcp.state();
-            let waits = match state {
-                State::SynReceived | State::FinWait1 | State::FinWait2 => true,
-                State::Closing | State::LastAck => true,
-                State::Established | State::CloseWait => tcp.send_queue() > 0,
-                State::Closed | State::Listen | State::SynSent | State::TimeWait => false,
-            };
-            let before = socket.waits.filter(|(before, _)| *before == state);
-            socket.waits = waits.then(|| before.unwrap_or((state, now)));
-            let Some((_, since)) = socket.waits else { continue };
-            let heard = Stack::flow(tcp).and_then(|flow| heard(&flow)).unwrap_or_default();
-            let due = match state {
-                State::SynReceived => since + HALF_OPEN,
-                _ => since.max(heard) + SILENCE,
-            };
-            if due <= now {
-                tcp.abort();
-                expired += 1;
-            }
-        }
-        expired
-    }
-
-    /// When a connection is to be looked at again.
-    fn expiry(&self) -> Option<Timestamp> {
-        let waits = self.sockets.iter().filter_map(|socket| socket.waits);
-        waits
-            .map(|(state, since)| match state {
-                State::SynReceived => since + HALF_OPEN,
-                _ => since + SILENCE,
-            })
-            .min()
     }
 
     fn poll_datagrams(&mut self, stack: &mut Stack) -> bool {
@@ -274,6 +231,10 @@ impl Conversation {
 
     /// From the socket into the inbox.
     fn take(&mut self, now: Timestamp, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
+        if faults.has(Fault::HalfCloseAborts) && !socket.may_recv() {
+            self.kind = Kind::Discard;
+            self.outbox.clear();
+        }
         let held: usize = self.inbox.iter().map(|(_, bytes)| bytes.len()).sum();
         if held >= HOLD || !socket.can_recv() {
             return false;
@@ -386,7 +347,10 @@ impl Conversation {
         }
         if self.is_done && self.outbox.len() <= kept && socket.may_send() {
             self.outbox.clear();
-            socket.close();
+            match faults.has(Fault::ClosesByReset) && matches!(self.kind, Kind::Http { .. }) {
+                true => socket.abort(),
+                false => socket.close(),
+            }
             moved = true;
         }
         moved

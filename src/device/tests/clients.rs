@@ -36,3 +36,24 @@ async fn connections_that_it_has_closed_itself_keep_no_new_one_out() {
     let open = status["counters"]["connections_open"].as_u64().expect("a number");
     assert!((2..=17).contains(&open), "those in TIME-WAIT are few: {open}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn half_open_connections_make_way_and_others_do_not() {
+    let mut b = Bench::with(None);
+    for _ in 0..20 {
+        let conn = Conn { local: b.port(), port: 80, seq: 1000, ack: 0 };
+        b.send(&tcp(&conn, flag::SYN, &[], b"")).await;
+    }
+    b.all(500 * MS).await;
+    let response = b.http("GET / HTTP/1.0\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.0 200"), "{response}");
+
+    let mut open = Vec::new();
+    for _ in 0..7 {
+        open.push(b.connect(80, 1460).await);
+    }
+    let conn = Conn { local: b.port(), port: 80, seq: 1000, ack: 0 };
+    b.send(&tcp(&conn, flag::SYN, &[], b"")).await;
+    let (_, refusal) = b.segment(&conn, SECOND).await.expect("an answer");
+    assert!(refusal.has(flag::RST), "those that are open stay");
+}

@@ -38,7 +38,7 @@ async fn capacity(t: &mut Trial) -> Flow<usize> {
     let port = t.rig.target.ports.http;
     let mut peers: Vec<Peer> = Vec::new();
     while peers.len() < MOST
-        && let Attempt::Open(peer) = Opening::to(port).attempt(t).await?
+        && let Attempt::Open(peer) = Opening::to(port).once().attempt(t).await?
     {
         peers.push(*peer);
     }

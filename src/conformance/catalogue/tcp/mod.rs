@@ -8,9 +8,14 @@
 
 mod closing;
 mod half_open;
+mod load;
 mod opening;
+mod pages;
+mod queued;
 mod resets;
 mod segments;
+mod signals;
+mod windows;
 
 use super::super::model::Group;
 
@@ -18,5 +23,15 @@ use super::super::model::Group;
 pub static TCP: Group = Group {
     name: "tcp",
     title: "TCP",
-    parts: &[opening::TESTS, half_open::TESTS, segments::TESTS, resets::TESTS, closing::TESTS],
+    parts: &[
+        opening::TESTS,
+        half_open::TESTS,
+        segments::TESTS,
+        resets::TESTS,
+        signals::TESTS,
+        windows::TESTS,
+        closing::TESTS,
+        load::TESTS,
+        queued::TESTS,
+    ],
 };
