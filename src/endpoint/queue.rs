@@ -33,15 +33,31 @@ impl Gauge {
     }
 }
 
+/// Whether a process has the socket open that is the other end of a TCP connection between `local` and
+/// `peer`, both on this machine; `None` where the kernel does not tell.
+#[cfg(target_os = "linux")]
+pub fn has_owner(local: std::net::SocketAddr, peer: std::net::SocketAddr) -> Option<bool> {
+    Some(linux::owner(local, peer)?.is_some_and(|inode| inode != 0))
+}
+
+/// Whether a process has the socket open that is the other end of a TCP connection.
+#[cfg(not(target_os = "linux"))]
+pub fn has_owner(_: std::net::SocketAddr, _: std::net::SocketAddr) -> Option<bool> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::net::{IpAddr, SocketAddr};
     use std::os::fd::{AsFd, OwnedFd};
 
+    use rustix::io::Errno;
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
     /// `SOCK_DIAG_BY_FAMILY`, as request and as answer.
     const BY_FAMILY: u16 = 20;
+    /// `NLMSG_ERROR`.
+    const ERROR: u16 = 2;
     /// `NLM_F_REQUEST`.
     const REQUEST: u16 = 1;
     /// A netlink header.
@@ -50,6 +66,8 @@ mod linux {
     const TCP: u8 = 6;
     /// Where `idiag_rqueue` is in a `struct inet_diag_msg`.
     const INET_UNREAD: usize = 56;
+    /// Where `idiag_inode` is in it.
+    const INET_INODE: usize = 68;
     /// The length of a `struct unix_diag_msg`; attributes follow.
     const UNIX_MESSAGE: usize = 16;
     /// `UDIAG_SHOW_PEER` and `UDIAG_SHOW_RQLEN`.
@@ -71,21 +89,7 @@ mod linux {
         /// For the other end of a TCP connection between `local` and `peer`; `None` when that is not on
         /// this machine.
         pub(in super::super) fn tcp(local: SocketAddr, peer: SocketAddr) -> Option<Gauge> {
-            let mut body = vec![family(peer.ip()), TCP, 0, 0];
-            body.extend(u32::MAX.to_ne_bytes()); // in whatever state
-            body.extend(peer.port().to_be_bytes());
-            body.extend(local.port().to_be_bytes());
-            for address in [peer.ip(), local.ip()] {
-                let start = body.len();
-                match address {
-                    IpAddr::V4(ip) => body.extend(ip.octets()),
-                    IpAddr::V6(ip) => body.extend(ip.octets()),
-                }
-                body.resize(start + 16, 0);
-            }
-            body.extend(0u32.to_ne_bytes()); // any interface
-            body.extend([0xff; 8]); // any cookie
-            Gauge::new(body, false)
+            Gauge::new(about_tcp(local, peer), false)
         }
 
         /// For the other end of a unix socket.
@@ -97,6 +101,12 @@ mod linux {
         }
 
         fn new(body: Vec<u8>, is_unix: bool) -> Option<Gauge> {
+            let gauge = Gauge::unasked(body, is_unix)?;
+            gauge.ask()?; // the kernel tells, and the socket is there
+            Some(gauge)
+        }
+
+        fn unasked(body: Vec<u8>, is_unix: bool) -> Option<Gauge> {
             let mut question = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
             question.extend(BY_FAMILY.to_ne_bytes());
             question.extend(REQUEST.to_ne_bytes());
@@ -105,20 +115,24 @@ mod linux {
             let kind = (AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC);
             let protocol = Some(netlink::SOCK_DIAG);
             let socket = rustix::net::socket_with(kind.0, kind.1, kind.2, protocol).ok()?;
-            let gauge = Gauge { socket, question, is_unix };
-            gauge.ask()?; // the kernel tells, and the socket is there
-            Some(gauge)
+            Some(Gauge { socket, question, is_unix })
         }
 
         /// What the kernel says, without the header.
         fn ask(&self) -> Option<Vec<u8>> {
+            let (kind, answer) = self.answer()?;
+            (kind == BY_FAMILY).then_some(answer)
+        }
+
+        /// The kind of the kernel's answer, and what follows its header.
+        fn answer(&self) -> Option<(u16, Vec<u8>)> {
             rustix::net::send(&self.socket, &self.question, SendFlags::empty()).ok()?;
             let mut answer = [0; 1024];
             let (n, _) =
                 rustix::net::recv(&self.socket, &mut answer[..], RecvFlags::DONTWAIT).ok()?;
             let answer = answer.get(..n)?;
-            let kind = answer.get(4..)?.first_chunk()?;
-            (u16::from_ne_bytes(*kind) == BY_FAMILY).then(|| answer.get(HEADER..))?.map(Vec::from)
+            let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
+            Some((kind, answer.get(HEADER..)?.to_vec()))
         }
 
         /// Bytes that the other end has not read; `None` when it is gone.
@@ -130,6 +144,37 @@ mod linux {
             };
             usize::try_from(unread).ok()
         }
+    }
+
+    /// The inode of the socket at the other end of a TCP connection, which is 0 when no process has it
+    /// open; `Some(None)` when there is no such socket, `None` when the kernel does not tell.
+    pub(super) fn owner(local: SocketAddr, peer: SocketAddr) -> Option<Option<u32>> {
+        let (kind, answer) = Gauge::unasked(about_tcp(local, peer), false)?.answer()?;
+        let number = |at: usize| Some(u32::from_ne_bytes(*answer.get(at..)?.first_chunk()?));
+        match kind {
+            BY_FAMILY => Some(number(INET_INODE)),
+            ERROR if number(0)? as i32 == -Errno::NOENT.raw_os_error() => Some(None),
+            _ => None,
+        }
+    }
+
+    /// A `struct inet_diag_req_v2` for the socket at `peer` that is connected to `local`.
+    fn about_tcp(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+        let mut body = vec![family(peer.ip()), TCP, 0, 0];
+        body.extend(u32::MAX.to_ne_bytes()); // in whatever state
+        body.extend(peer.port().to_be_bytes());
+        body.extend(local.port().to_be_bytes());
+        for address in [peer.ip(), local.ip()] {
+            let start = body.len();
+            match address {
+                IpAddr::V4(ip) => body.extend(ip.octets()),
+                IpAddr::V6(ip) => body.extend(ip.octets()),
+            }
+            body.resize(start + 16, 0);
+        }
+        body.extend(0u32.to_ne_bytes()); // any interface
+        body.extend([0xff; 8]); // any cookie
+        body
     }
 
     fn family(ip: IpAddr) -> u8 {

@@ -11,14 +11,24 @@
 //! in a lane with room for a few, which connections enter in turn.
 
 mod answer;
+mod arrival;
+mod client;
 pub mod control;
+mod datagrams;
+mod door;
 mod flow;
 pub mod forward;
 mod forwards;
+mod fragments;
+mod guests;
 mod knock;
 mod neighbour;
 mod pace;
+mod patience;
+mod resets;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use std::collections::{HashMap, VecDeque};
@@ -39,7 +49,10 @@ use crate::event::Events;
 use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
+use door::Doors;
 pub use forwards::{Forwards, Opened};
+use fragments::Fragments;
+use guests::Guests;
 pub use knock::Answer;
 use neighbour::Neighbour;
 
@@ -117,6 +130,9 @@ struct Inner {
     events: Events,
     counters: Counters,
     neighbour: Neighbour,
+    guests: Guests,
+    doors: Doors,
+    fragments: Mutex<Fragments>,
     state: Mutex<State>,
     answers: mpsc::Sender<Bytes>,
     lane: mpsc::Sender<Bytes>,
@@ -165,6 +181,9 @@ impl Gateway {
         };
         Gateway(Arc::new(Inner {
             neighbour: Neighbour::new(&settings),
+            guests: Guests::default(),
+            doors: Doors::default(),
+            fragments: Mutex::default(),
             settings,
             clock,
             events,
@@ -217,17 +236,6 @@ impl Gateway {
         }
     }
 
-    /// Waits until the device can be spoken to; its Ethernet address.
-    async fn resolve(&self) -> MacAddr {
-        self.0
-            .neighbour
-            .resolve(|| {
-                let (ip, mac) = self.host();
-                self.answer(neighbour::question(ip, mac, self.device_ip()));
-            })
-            .await
-    }
-
     /// Opens a way for packets of a connection to the device's `port`: its key, and what comes in.
     fn enter(&self, device: Ipv4Addr, device_port: u16) -> Option<(Key, mpsc::Receiver<Bytes>)> {
         let mut state = self.state();
@@ -278,6 +286,7 @@ impl Station for Gateway {
             self.state().host = host;
         }
         self.0.neighbour.up();
+        self.0.guests.up();
         let counters = &self.0.counters;
         for counter in [&counters.early, &counters.early_text] {
             counter.store(0, Ordering::Relaxed);
@@ -286,6 +295,7 @@ impl Station for Gateway {
 
     fn down(&self) {
         self.0.neighbour.down();
+        self.0.guests.down();
     }
 
     fn hear(&self, bytes: &Bytes) {
