@@ -60,6 +60,8 @@ use neighbour::Neighbour;
 const ANSWERS: usize = 64;
 /// Segments of all connections that wait to be sent.
 const LANE: usize = 4;
+/// A line on which it takes longer to send them is slow.
+const SLOW: Duration = Duration::from_millis(5);
 /// Packets that wait for one connection; more are dropped, and sent again by the device.
 const PACKETS: usize = 64;
 /// The first port of connections that we make (RFC 6335 section 6).
@@ -137,7 +139,16 @@ struct Inner {
     answers: mpsc::Sender<Bytes>,
     lane: mpsc::Sender<Bytes>,
     /// What [`Station::next`] takes from.
-    outgoing: tokio::sync::Mutex<(mpsc::Receiver<Bytes>, mpsc::Receiver<Bytes>)>,
+    outgoing: tokio::sync::Mutex<Outgoing>,
+}
+
+struct Outgoing {
+    answers: mpsc::Receiver<Bytes>,
+    lane: mpsc::Receiver<Bytes>,
+    /// When frames were taken that are being sent.
+    taken: Option<Instant>,
+    /// Segments that are taken at once: few on a slow line, so that an answer comes in between.
+    most: usize,
 }
 
 /// A connection, seen from the line.
@@ -191,7 +202,12 @@ impl Gateway {
             state: Mutex::new(state),
             answers,
             lane,
-            outgoing: tokio::sync::Mutex::new((answers_out, lane_out)),
+            outgoing: tokio::sync::Mutex::new(Outgoing {
+                answers: answers_out,
+                lane: lane_out,
+                taken: None,
+                most: LANE,
+            }),
         }))
     }
 
@@ -311,12 +327,16 @@ impl Station for Gateway {
     fn next<'a>(&'a self, frames: &'a mut Vec<Bytes>) -> Pending<'a, ()> {
         Box::pin(async move {
             let mut outgoing = self.0.outgoing.lock().await;
-            let (answers, lane) = &mut *outgoing;
+            let Outgoing { answers, lane, taken, most } = &mut *outgoing;
+            if let Some(taken) = taken.take() {
+                *most = if taken.elapsed() < SLOW { LANE } else { 1 };
+            }
             poll_fn(|cx| match answers.poll_recv_many(cx, frames, ANSWERS) {
                 Poll::Ready(n) if n > 0 => Poll::Ready(()),
-                _ => lane.poll_recv_many(cx, frames, LANE).map(|_| ()),
+                _ => lane.poll_recv_many(cx, frames, *most).map(|_| ()),
             })
             .await;
+            *taken = Some(Instant::now());
         })
     }
 }
