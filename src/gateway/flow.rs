@@ -31,6 +31,8 @@ use crate::craft::layers::Ethernet;
 /// Acknowledgements wait so long for data that goes the same way, and for a second segment; on a slow line
 /// others come in between meanwhile.
 const ACK_DELAY: Duration = Duration::from_millis(2);
+/// When the line was away, the device is asked so often whether it still knows the connection.
+const PROBE: Duration = Duration::from_secs(2);
 /// Rounds until others have their turn.
 const ROUNDS: usize = 32;
 
@@ -174,21 +176,24 @@ impl<'a> Flow<'a> {
         while self.stack.queues.incoming.len() < super::PACKETS
             && let Poll::Ready(Some(packet)) = self.packets.poll_recv(cx)
         {
+            has_moved = true;
+            if packet.is_empty() {
+                self.stack.socket().set_keep_alive(Some(PROBE.into())); // another device may be there
+                continue;
+            }
+            self.patience.hear(now);
+            self.door.answer(now);
+            self.stack.socket().set_keep_alive(None);
             match self.resets.judge(&packet, now) {
                 Verdict::Take => self.stack.queues.incoming.push_back(packet),
                 Verdict::Challenge(answer) => self.stack.queues.outgoing.push_back(answer),
                 Verdict::Drop => {}
             }
-            has_moved = true;
-        }
-        if has_moved {
-            self.patience.hear(now);
-            self.door.answer(now);
         }
         has_moved
     }
 
-    /// Turns again while the device says nothing; whether it did.
+    /// Knocks again while the device says nothing; whether it did.
     fn knock(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         let Some(turn) = &mut self.turn else { return false };
         if self.stack.socket().state() != State::SynSent {

@@ -364,3 +364,23 @@ async fn a_stray_reset_is_asked_about_and_the_right_one_counts() {
     bench.say(port, (1000, 0), RST, 0, &[]);
     assert_eq!(task.await.expect("no panic"), Outcome::Reset);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_has_forgotten_a_connection_is_found_out_when_the_line_is_back() {
+    let mut bench = Bench::with_device();
+    let (_client, _, task) = bench.client(None);
+    let (port, first) = bench.accept(5744).await;
+    for is_known in [true, false] {
+        bench.gateway.down();
+        assert_eq!(bench.next_within(SECOND * 3600).await, None);
+        bench.gateway.up(None);
+        bench.announce(DEVICE);
+        let probe = bench.next_within(SECOND * 3).await.expect("a probe");
+        assert_eq!((probe.flags & ACK, probe.seq.wrapping_add(1)), (ACK, first));
+        match is_known {
+            true => bench.say(port, (1000, first), ACK, 5744, &[]),
+            false => bench.say(port, (1000, 0), RST, 0, &[]),
+        }
+    }
+    assert_eq!(task.await.expect("no panic"), Outcome::Reset);
+}
