@@ -34,10 +34,10 @@ impl Gauge {
 }
 
 /// Whether a process has the socket open that is the other end of a TCP connection between `local` and
-/// `peer`, both on this machine; `None` where the kernel does not tell.
+/// `peer`, both on this machine; `None` where the kernel does not tell, or does not know such a socket.
 #[cfg(target_os = "linux")]
 pub fn has_owner(local: std::net::SocketAddr, peer: std::net::SocketAddr) -> Option<bool> {
-    Some(linux::owner(local, peer)?.is_some_and(|inode| inode != 0))
+    linux::owner(local, peer).map(|inode| inode != 0)
 }
 
 /// Whether a process has the socket open that is the other end of a TCP connection.
@@ -51,13 +51,10 @@ mod linux {
     use std::net::{IpAddr, SocketAddr};
     use std::os::fd::{AsFd, OwnedFd};
 
-    use rustix::io::Errno;
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
     /// `SOCK_DIAG_BY_FAMILY`, as request and as answer.
     const BY_FAMILY: u16 = 20;
-    /// `NLMSG_ERROR`.
-    const ERROR: u16 = 2;
     /// `NLM_F_REQUEST`.
     const REQUEST: u16 = 1;
     /// A netlink header.
@@ -120,19 +117,13 @@ mod linux {
 
         /// What the kernel says, without the header.
         fn ask(&self) -> Option<Vec<u8>> {
-            let (kind, answer) = self.answer()?;
-            (kind == BY_FAMILY).then_some(answer)
-        }
-
-        /// The kind of the kernel's answer, and what follows its header.
-        fn answer(&self) -> Option<(u16, Vec<u8>)> {
             rustix::net::send(&self.socket, &self.question, SendFlags::empty()).ok()?;
             let mut answer = [0; 1024];
             let (n, _) =
                 rustix::net::recv(&self.socket, &mut answer[..], RecvFlags::DONTWAIT).ok()?;
             let answer = answer.get(..n)?;
-            let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
-            Some((kind, answer.get(HEADER..)?.to_vec()))
+            let kind = answer.get(4..)?.first_chunk()?;
+            (u16::from_ne_bytes(*kind) == BY_FAMILY).then(|| answer.get(HEADER..))?.map(Vec::from)
         }
 
         /// Bytes that the other end has not read; `None` when it is gone.
@@ -146,16 +137,10 @@ mod linux {
         }
     }
 
-    /// The inode of the socket at the other end of a TCP connection, which is 0 when no process has it
-    /// open; `Some(None)` when there is no such socket, `None` when the kernel does not tell.
-    pub(super) fn owner(local: SocketAddr, peer: SocketAddr) -> Option<Option<u32>> {
-        let (kind, answer) = Gauge::unasked(about_tcp(local, peer), false)?.answer()?;
-        let number = |at: usize| Some(u32::from_ne_bytes(*answer.get(at..)?.first_chunk()?));
-        match kind {
-            BY_FAMILY => Some(number(INET_INODE)),
-            ERROR if number(0)? as i32 == -Errno::NOENT.raw_os_error() => Some(None),
-            _ => None,
-        }
+    /// The inode of the socket at the other end of a TCP connection, which is 0 when no process has it open.
+    pub(super) fn owner(local: SocketAddr, peer: SocketAddr) -> Option<u32> {
+        let answer = Gauge::unasked(about_tcp(local, peer), false)?.ask()?;
+        Some(u32::from_ne_bytes(*answer.get(INET_INODE..)?.first_chunk()?))
     }
 
     /// A `struct inet_diag_req_v2` for the socket at `peer` that is connected to `local`.
