@@ -225,13 +225,14 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_given_up() {
+        // Were it not, each would have as many bytes as it should, and a hole among them.
         for pieces in [
-            [(0, 16, true), (8, 16, true), (16, 21, false)],
-            [(8, 24, true), (0, 16, true), (24, 30, false)],
-            [(0, 8, true), (8, 21, false), (8, 16, false)],
-            [(0, 8, true), (24, 32, true), (8, 21, false)],
-            [(8, 21, false), (24, 32, true), (0, 8, true)],
-            [(0, 7, true), (8, 16, true), (16, 21, false)],
+            [(0, 16, true), (8, 16, true), (24, 32, false)],
+            [(8, 16, true), (0, 16, true), (24, 32, false)],
+            [(0, 8, true), (32, 40, true), (16, 24, false)],
+            [(16, 24, false), (0, 8, true), (32, 40, true)],
+            [(16, 24, false), (8, 16, false), (0, 8, true)],
+            [(0, 7, true), (8, 16, true), (16, 24, false)],
         ] {
             assert_eq!(joined(&pieces), Joined::Kept, "{pieces:?}");
         }
