@@ -20,7 +20,7 @@ use tokio_util::sync::PollSender;
 
 use super::client::Stream;
 use super::door::{Door, Turn};
-use super::pace::{Pace, Window};
+use super::pace::{LEAST, Pace, Window};
 use super::patience::Patience;
 use super::resets::{Resets, Verdict};
 use super::stack::Stack;
@@ -189,6 +189,12 @@ impl<'a> Flow<'a> {
                 Verdict::Challenge(answer) => self.stack.queues.outgoing.push_back(answer),
                 Verdict::Drop => {}
             }
+        }
+        if has_moved {
+            // A device that may send no more waits for us.
+            let left = self.resets.expected().map_or(usize::MAX, |seq| self.window.left(seq));
+            let delay = if left < LEAST / 2 { Duration::ZERO } else { ACK_DELAY };
+            self.stack.socket().set_ack_delay(Some(delay.into()));
         }
         has_moved
     }

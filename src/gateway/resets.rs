@@ -68,6 +68,11 @@ impl<'a> Segment<'a> {
 }
 
 impl Resets {
+    /// What the device sends next, as far as it is known.
+    pub(super) fn expected(&self) -> Option<u32> {
+        self.expected
+    }
+
     /// We send this packet.
     pub(super) fn sent(&mut self, packet: &[u8]) -> Option<()> {
         let segment = Segment::of(packet)?;

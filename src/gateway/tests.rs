@@ -384,3 +384,18 @@ async fn a_device_that_has_forgotten_a_connection_is_found_out_when_the_line_is_
     }
     assert_eq!(task.await.expect("no panic"), Outcome::Reset);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_may_send_no_more_is_answered_at_once() {
+    let mut bench = Bench::with_device();
+    let (_client, _, _task) = bench.client(None);
+    let (port, first) = bench.accept(5744).await;
+    let came = Instant::now();
+    bench.say(port, (1000, first), ACK, 5744, &[7; 1440]);
+    assert_eq!(bench.next().await.ack, 2440);
+    assert!(came.elapsed() < Duration::from_millis(2), "{:?}", came.elapsed());
+    let came = Instant::now();
+    bench.say(port, (2440, first), ACK, 5744, &[7; 723]);
+    assert_eq!(bench.next().await.ack, 3163);
+    assert!(came.elapsed() >= Duration::from_millis(2), "{:?}", came.elapsed());
+}
