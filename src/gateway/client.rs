@@ -24,6 +24,12 @@ const PROBE: Duration = Duration::from_secs(15);
 /// So many probes may stay without answer.
 const PROBES: u32 = 4;
 
+/// The other end has said all. Elsewhere than on Linux poll(2) does not tell.
+#[cfg(target_os = "linux")]
+const ENDED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+const ENDED: PollFlags = PollFlags::empty();
+
 /// Who is at the other end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -61,11 +67,7 @@ impl Stream for TcpStream {
             (Ok(local), Ok(peer)) => has_owner(local, peer),
             _ => false, // it is not connected any more
         };
-        if flags.contains(PollFlags::RDHUP) && !has_owner() {
-            Presence::Gone
-        } else {
-            Presence::Here
-        }
+        if flags.intersects(ENDED) && !has_owner() { Presence::Gone } else { Presence::Here }
     }
 }
 
@@ -86,7 +88,7 @@ impl Stream for tokio::io::DuplexStream {}
 
 /// What has happened to a socket.
 fn events(socket: &impl AsFd) -> PollFlags {
-    let mut sockets = [PollFd::new(socket, PollFlags::RDHUP)];
+    let mut sockets = [PollFd::new(socket, ENDED)];
     match rustix::event::poll(&mut sockets, Some(&Timespec::default())) {
         Ok(n) if n > 0 => sockets[0].revents(),
         _ => PollFlags::empty(),
