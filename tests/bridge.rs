@@ -169,10 +169,13 @@ fn datagrams_go_both_ways_and_clients_are_told_apart() {
             assert_eq!(answer[..length], *format!("{n} {round}").as_bytes());
         }
     }
-    let mut long = noise(1400);
-    clients[0].send(&long).expect("sent");
-    let length = clients[0].recv(&mut long[..]).expect("an echo");
-    assert_eq!(long[..length], noise(1400)[..]);
+    // In one packet, and in several that are put together again.
+    for length in [1400, 4000] {
+        clients[0].send(&noise(length)).expect("sent");
+        let mut back = [0; 5000];
+        let n = clients[0].recv(&mut back).expect("an echo");
+        assert!(back[..n] == noise(length), "{n} bytes of {length}");
+    }
 }
 
 fn free_port() -> u16 {
@@ -205,6 +208,86 @@ fn a_connection_waits_for_a_device_and_forwards_outlive_it() {
         drop(device);
         bridge.process.err.wait_for(0, "is gone");
     }
+}
+
+#[test]
+fn what_was_given_up_before_the_device_came_does_not_reach_it() {
+    let port = free_port();
+    let endpoint = format!("tcp:127.0.0.1:{port}");
+    let bridge = Bridge::start(&endpoint, &["--forward", "0:80", "--forward", "udp:0:7"]);
+    let client = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    for _ in 0..50 {
+        client.send_to(b"long ago", bridge.address(1)).expect("sent");
+    }
+    for is_reset in [false, true] {
+        let mut stream = bridge.connect(0);
+        stream.write_all(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n").expect("there is room");
+        if is_reset {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it can");
+        }
+    }
+    let address = bridge.address(0);
+    let waiting = thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        http(&mut stream, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").0
+    });
+    thread::sleep(Duration::from_millis(1500));
+    let _device = device(port);
+    assert!(waiting.join().expect("it was answered").starts_with("HTTP/1.1 200"));
+    assert_eq!(bridge.stat("connections"), 1);
+    assert_eq!(bridge.stat("datagrams"), 0);
+}
+
+#[test]
+fn a_reset_is_passed_on_to_a_device_that_takes_nothing() {
+    let port = free_port();
+    let device = device(port);
+    let bridge = Bridge::start(&format!("tcp:127.0.0.1:{port}"), &["--forward", "0:7"]);
+    let mut stream = bridge.connect(0);
+    stream.write_all(b"hello").expect("it takes it");
+    stream.read_exact(&mut [0; 5]).expect("an echo");
+    device.signal(Signal::STOP);
+    stream.write_all(&noise(100_000)).expect("the system takes it");
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(bridge.stat("open"), 1);
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it can");
+    drop(stream);
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(bridge.stat("open"), 0);
+}
+
+/// The median of `count` pings, in milliseconds.
+fn median_ping(endpoint: &str, count: &str) -> f64 {
+    let output = run(["ping", "-d", endpoint, "-c", count, "-i", "100ms"]);
+    let (stdout, stderr) = text(&output);
+    let time = |line: &str| line.split_once("time=")?.1.split(' ').next()?.parse().ok();
+    let mut times: Vec<f64> = stdout.lines().filter_map(time).collect();
+    times.sort_by(f64::total_cmp);
+    *times.get(times.len() / 2).unwrap_or_else(|| panic!("{stdout}{stderr}"))
+}
+
+#[test]
+fn a_burst_of_datagrams_does_not_stand_in_front_of_others() {
+    let port = free_port();
+    let mut command = uarttool();
+    let listen = format!("tcp-listen:127.0.0.1:{port}");
+    let device = Process::start(command.args(["sim", "--model", "esp32-new", "--listen", &listen]));
+    device.err.wait_for(0, "listening");
+    let endpoint = format!("tcp:127.0.0.1:{port}");
+    let bridge = Bridge::start(&endpoint, &["--forward", "udp:0:9"]);
+    let client = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    let address = bridge.address(0);
+    median_ping(&endpoint, "1");
+    let sender = thread::spawn(move || {
+        for _ in 0..1000 {
+            let _ = client.send_to(&noise(1000), &address);
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let loaded = median_ping(&endpoint, "9");
+    sender.join().expect("it sent");
+    // Sixteen kilobytes on this line would be 1400 ms.
+    assert!(loaded < 600.0, "{loaded} ms");
 }
 
 #[test]
@@ -251,7 +334,7 @@ fn a_device_that_stands_still_has_little_in_front_of_it() {
         thread::sleep(Duration::from_millis(2));
         most = most.max(receive_queue(port));
     }
-    assert!((5000..=16 * 1024).contains(&most), "{most} bytes");
+    assert!((1000..=16 * 1024).contains(&most), "{most} bytes");
     device.signal(Signal::CONT);
     first.write_all(b"again").expect("it takes it");
     let mut back = [0; 5];
@@ -320,6 +403,7 @@ fn mistakes_are_explained() {
         (vec!["--forward", "8080:http"], 2, "'http' is not a port"),
         (vec!["--net", "tun:x"], 2, "there is no network 'tun:x'"),
         (vec!["--forward", "192.0.2.1:8080:80"], 3, "give an address of this machine"),
+        (vec!["--forward", "0:255.255.255.255:80"], 2, "it is not the address of one device"),
         (vec!["ctl", "--control", "/nonexistent/ctl", "list"], 3, "cannot ask the bridge"),
     ] {
         let output = run([&["bridge"][..], &args].concat());

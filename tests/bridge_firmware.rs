@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::firmware::Firmware;
+use support::firmware::{Firmware, Setup};
 use support::{Process, run, text, uarttool};
 
 /// How long a transfer may take on a machine that is busy.
@@ -85,6 +85,32 @@ fn a_megabyte_down_and_a_file_up_to_the_byte() {
     stream.write_all(&file[..20_000]).expect("it takes it");
     stream.shutdown(Shutdown::Write).expect("half of it ends");
     assert!(echo.join().expect("it read").expect("an end") == file[..20_000]);
+}
+
+/// Two hundred clients at once, although the device has few control blocks and serves seven.
+fn serve_two_hundred(variant: &'static str) {
+    let firmware = Firmware::start_with(&Setup { variant, ..Setup::default() });
+    let (bridge, at) = bridge(&firmware, &["0:80"]);
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            let address = at[0].clone();
+            thread::spawn(move || http(&address, "GET /blob/100", &[]).len())
+        })
+        .collect();
+    let served = clients.into_iter().filter_map(|client| client.join().ok());
+    assert_eq!(served.filter(|length| *length == 100).count(), 200, "{}", bridge.stderr());
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn two_hundred_clients_at_once_are_all_served() {
+    serve_two_hundred("plain");
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn two_hundred_clients_at_once_are_all_served_as_esp_idf_is_set() {
+    serve_two_hundred("esp-idf");
 }
 
 /// The median round-trip time of pings, in milliseconds.

@@ -11,6 +11,7 @@ mod held;
 pub mod memory;
 pub mod queue;
 pub mod reconnect;
+mod room;
 pub mod sharing;
 #[cfg(target_os = "linux")]
 mod sock_diag;

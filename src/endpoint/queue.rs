@@ -13,6 +13,19 @@ pub const BOUND: usize = 16 * 1024;
 /// How often a full queue is looked at again.
 pub(super) const AGAIN: std::time::Duration = std::time::Duration::from_millis(1);
 
+/// Whether a process has the socket open that is the other end of a TCP connection between `local` and
+/// `peer`, both on this machine; `None` where the kernel does not tell, or does not know such a socket.
+#[cfg(target_os = "linux")]
+pub fn has_owner(local: std::net::SocketAddr, peer: std::net::SocketAddr) -> Option<bool> {
+    linux::owner(local, peer).map(|inode| inode != 0)
+}
+
+/// Whether a process has the socket open that is the other end of a TCP connection.
+#[cfg(not(target_os = "linux"))]
+pub fn has_owner(_: std::net::SocketAddr, _: std::net::SocketAddr) -> Option<bool> {
+    None
+}
+
 /// Where the kernel does not tell.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
@@ -44,6 +57,8 @@ mod linux {
 
     /// Where `idiag_rqueue` is in a `struct inet_diag_msg`.
     const INET_UNREAD: usize = 56;
+    /// Where `idiag_inode` is in it.
+    const INET_INODE: usize = 68;
 
     /// Asks for one socket's queue.
     #[derive(Debug)]
@@ -87,6 +102,13 @@ mod linux {
             };
             usize::try_from(unread).ok()
         }
+    }
+
+    /// The inode of the socket at the other end of a TCP connection, which is 0 when no process has it open.
+    pub(super) fn owner(local: SocketAddr, peer: SocketAddr) -> Option<u32> {
+        let socket = sock_diag::open().ok()?;
+        let answer = sock_diag::ask_one(&socket, &about_tcp(peer, local))?;
+        sock_diag::ne32(&answer, INET_INODE)
     }
 }
 

@@ -5,7 +5,8 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::queue::{self, Gauge};
+use super::queue::Gauge;
+use super::room::Queue;
 use super::{About, Link, Pending, Receive, Received, Transmit};
 use crate::error::{Category, Error, Result};
 use crate::framing::Framing;
@@ -109,7 +110,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let endpoint = about.endpoint.clone();
-    let queue = Some(Queue { gauge, bound, room: 0 });
+    let queue = Some(Queue::new(gauge, bound));
     let tx = Writer { writer, framing, buffer: Vec::new(), endpoint, queue };
     let nobody = tokio::io::sink();
     let link = link(reader, nobody, acknowledge, framing, about);
@@ -122,31 +123,6 @@ struct Writer<W> {
     buffer: Vec<u8>,
     endpoint: String,
     queue: Option<Queue>,
-}
-
-/// What the peer has before it.
-struct Queue {
-    gauge: Gauge,
-    /// The most that it may have.
-    bound: usize,
-    /// So much can be sent before it is looked at again.
-    room: usize,
-}
-
-impl Queue {
-    /// Waits until `n` bytes fit, or until nothing is left; `false` when it cannot be told any more.
-    async fn make_room(&mut self, n: usize) -> bool {
-        while self.room < n {
-            let Some(unread) = self.gauge.unread() else { return false };
-            self.room = self.bound.saturating_sub(unread);
-            if self.room >= n || unread == 0 {
-                break;
-            }
-            tokio::time::sleep(queue::AGAIN).await;
-        }
-        self.room = self.room.saturating_sub(n);
-        true
-    }
 }
 
 impl<W: AsyncWrite + Unpin + Send> Transmit for Writer<W> {

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
+use super::fragments::Joined;
 use super::neighbour::{self, News, Shown};
 use super::throttle::with_left_out;
-use super::{Gateway, Key, count};
+use super::{Gateway, Key, count, datagrams};
 use crate::checksum::{self, Sum};
 use crate::craft::layers::{Ethernet, Icmp, Ipv4};
 use crate::proto::{MacAddr, arp, be16, be32, ethernet, icmp, ipv4, ipv4_at, tcp, udp};
@@ -99,7 +100,11 @@ impl Gateway {
         let is_for_us = frame.get(..6).is_some_and(|to| to == mac.octets() || to == [0xff; 6]);
         let is_taken = is_for_us
             && match be16(frame, 12) {
-                Some(IPV4) => self.take_packet(frame, (ip, mac)).is_some(),
+                Some(IPV4) => match self.join(frame, ip) {
+                    Joined::Not => self.take_packet(frame, (ip, mac)).is_some(),
+                    Joined::Whole(frame) => self.take_packet(&frame, (ip, mac)).is_some(),
+                    Joined::Kept => true,
+                },
                 _ => self.take_arp(frame, (ip, mac)).is_some(),
             };
         if !is_taken {
@@ -110,6 +115,7 @@ impl Gateway {
     fn take_arp(&self, frame: &[u8], (ip, mac): (Ipv4Addr, MacAddr)) -> Option<()> {
         let message = arp::Message::in_frame(frame)?;
         let sender = MacAddr::from(message.sha);
+        self.0.guests.learn(message.spa, sender);
         let is_announcement = message.spa == message.tpa;
         if message.spa == ip {
             if sender != mac {
@@ -229,6 +235,7 @@ impl Gateway {
         let (source, port) = (be16(packet.payload, 0)?, be16(packet.payload, 2)?);
         let length = usize::from(be16(packet.payload, 4)?);
         let data = packet.payload.get(udp::HEADER..length)?;
+        datagrams::is_sound(packet.source, packet.destination, packet.payload).then_some(())?;
         let mut state = self.state();
         if state.udp.deliver((packet.source, source), port, data) {
             count(&self.0.counters.datagrams, 1);

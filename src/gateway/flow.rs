@@ -6,19 +6,23 @@
 //! a reset goes through as a reset.
 
 use std::future::poll_fn;
-use std::net::Ipv4Addr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use smoltcp::socket::tcp::State;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSender;
 
-use super::pace::{Pace, Window};
+use super::client::Stream;
+use super::door::{Door, Turn};
+use super::pace::{LEAST, Pace, Window};
+use super::patience::Patience;
+use super::resets::{Resets, Verdict};
 use super::stack::Stack;
 use super::{Gateway, Key, count};
 use crate::clock::Timestamp;
@@ -27,26 +31,10 @@ use crate::craft::layers::Ethernet;
 /// Acknowledgements wait so long for data that goes the same way, and for a second segment; on a slow line
 /// others come in between meanwhile.
 const ACK_DELAY: Duration = Duration::from_millis(2);
-/// A device that acknowledges nothing for so long has lost the connection.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// When the line was away, the device is asked so often whether it still knows the connection.
+const PROBE: Duration = Duration::from_secs(2);
 /// Rounds until others have their turn.
 const ROUNDS: usize = 32;
-
-/// What a connection leads to on this machine.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Makes its end a reset, as far as it has such a thing.
-    fn reset(&self) {}
-}
-
-impl Stream for tokio::net::TcpStream {
-    fn reset(&self) {
-        // Without lingering the kernel resets; if that cannot be set, it is an end like any other.
-        let _ = rustix::net::sockopt::set_socket_linger(self, Some(Duration::ZERO));
-    }
-}
-
-impl Stream for tokio::net::UnixStream {}
-impl Stream for tokio::io::DuplexStream {}
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,51 +47,30 @@ pub enum Outcome {
     Refused,
     /// The device did not answer.
     NoAnswer,
+    /// The device has stopped to answer.
+    Lost,
     /// There are too many already.
     TooMany,
 }
 
-/// Connects `stream` with the device's `port`, at `guest` or its usual address, until both are done.
+/// Moves bytes between `stream` and the device until both are done.
 pub(super) async fn run(
     gateway: &Gateway,
-    stream: impl Stream,
-    guest: Option<Ipv4Addr>,
-    port: u16,
+    stream: &mut impl Stream,
+    key: Key,
+    packets: mpsc::Receiver<Bytes>,
+    turn: Turn,
 ) -> Outcome {
-    run_within(gateway, stream, guest, port, gateway.0.settings.hold).await
-}
-
-/// The same, where a device that is not there yet has so long to come.
-pub(super) async fn run_within(
-    gateway: &Gateway,
-    mut stream: impl Stream,
-    guest: Option<Ipv4Addr>,
-    port: u16,
-    hold: Duration,
-) -> Outcome {
-    let deadline = Instant::now() + hold;
-    if tokio::time::timeout_at(deadline, gateway.resolve()).await.is_err() {
-        stream.reset();
-        return Outcome::NoAnswer;
-    }
-    let device = guest.unwrap_or_else(|| gateway.device_ip());
-    let Some((key, packets)) = gateway.enter(device, port) else {
-        stream.reset();
-        return Outcome::TooMany;
-    };
-    let patience = deadline.duration_since(Instant::now()).max(Duration::from_secs(1));
-    let mut flow = Flow::new(gateway, key, packets, patience);
-    let outcome = poll_fn(|cx| flow.poll(cx, &mut stream)).await;
-    if outcome != Outcome::Done {
-        stream.reset();
-    }
-    outcome
+    let mut flow = Flow::new(gateway, key, packets, turn);
+    poll_fn(|cx| flow.poll(cx, stream)).await
 }
 
 struct Flow<'a> {
     gateway: &'a Gateway,
     key: Key,
+    seed: u64,
     stack: Stack,
+    door: Arc<Door>,
     packets: mpsc::Receiver<Bytes>,
     lane: PollSender<Bytes>,
     timer: Pin<Box<Sleep>>,
@@ -111,6 +78,9 @@ struct Flow<'a> {
     to_device: Pace,
     from_device: Pace,
     window: Window,
+    resets: Resets,
+    /// Until the device has accepted or refused.
+    turn: Option<Turn>,
     /// Bytes that were not acknowledged when we looked last.
     unacknowledged: usize,
     /// The device has accepted.
@@ -119,53 +89,61 @@ struct Flow<'a> {
     has_ended: (bool, bool),
     /// The stream was told that the device has said all.
     is_shut: bool,
-    /// The device has answered something.
-    has_heard: bool,
-    /// The stream broke.
-    is_broken: bool,
+    patience: Patience,
+    /// Whether the stream was asked for more, so that it wakes us when it breaks.
+    is_reading: bool,
+    /// Why we broke it off, if we did.
+    broken: Option<Outcome>,
 }
 
 impl<'a> Flow<'a> {
-    fn new(
-        gateway: &'a Gateway,
-        key: Key,
-        packets: mpsc::Receiver<Bytes>,
-        patience: Duration,
-    ) -> Flow<'a> {
+    fn new(gateway: &'a Gateway, key: Key, packets: mpsc::Receiver<Bytes>, turn: Turn) -> Flow<'a> {
         let settings = &gateway.0.settings;
         let now = gateway.0.clock.now();
         let seed = now.0 ^ u64::from(key.port) << 32;
-        let (ip, _) = gateway.host();
-        let mut stack = Stack::new(now, ip, settings.mtu, settings.window, seed);
-        let is_broken = stack.connect((key.device, key.device_port), key.port).is_err();
-        let socket = stack.socket();
-        socket.set_ack_delay(Some(ACK_DELAY.into()));
-        socket.set_timeout(Some(patience.into()));
+        let (stack, is_broken) = Flow::begin(gateway, &key, seed);
         Flow {
             gateway,
             key,
+            seed,
             stack,
+            door: turn.door(),
             packets,
             lane: PollSender::new(gateway.0.lane.clone()),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             to_device: Pace::new(settings.window),
             from_device: Pace::new(settings.window),
             window: Window::default(),
+            resets: Resets::default(),
+            turn: Some(turn),
             unacknowledged: 0,
             is_connected: false,
             has_ended: (false, false),
             is_shut: false,
-            has_heard: false,
-            is_broken,
+            patience: Patience::new(now),
+            is_reading: false,
+            broken: is_broken.then_some(Outcome::Reset),
         }
+    }
+
+    /// A stack that is about to send its SYN; whether it cannot. The same seed makes the same SYN.
+    fn begin(gateway: &Gateway, key: &Key, seed: u64) -> (Stack, bool) {
+        let settings = &gateway.0.settings;
+        let (now, (ip, _)) = (gateway.0.clock.now(), gateway.host());
+        let mut stack = Stack::new(now, ip, settings.mtu, settings.window, seed);
+        stack.socket().set_ack_delay(Some(ACK_DELAY.into()));
+        let is_broken = stack.connect((key.device, key.device_port), key.port).is_err();
+        (stack, is_broken)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> Poll<Outcome> {
         for _ in 0..ROUNDS {
             let now = self.gateway.0.clock.now();
-            let mut has_moved = self.take_packets(cx);
+            let mut has_moved = self.take_packets(cx, now);
             has_moved |= self.stack.poll(now);
+            has_moved |= self.knock(cx, now);
             has_moved |= self.exchange(cx, stream);
+            has_moved |= self.mind(stream, now);
             has_moved |= self.stack.poll(now);
             has_moved |= match self.send_packets(cx) {
                 Some(has_moved) => has_moved,
@@ -184,24 +162,76 @@ impl<'a> Flow<'a> {
 
     /// Whether there is nothing to do before something happens, or before the time that is set here.
     fn waits(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
-        if !self.stack.queues.outgoing.is_empty() {
-            return true; // room in the lane comes first
-        }
-        let Some(delay) = self.stack.poll_delay(now) else { return true };
+        let can_send = self.stack.queues.outgoing.is_empty(); // or room in the lane comes first
+        let delay = self.stack.poll_delay(now).filter(|_| can_send);
+        let knock = self.turn.as_ref().map(Turn::due);
+        let times = [knock, self.patience.due(!self.is_reading)].into_iter().flatten();
+        let Some(delay) = times.map(|time| time.since(now)).chain(delay).min() else { return true };
         self.timer.as_mut().reset(Instant::now() + delay);
         self.timer.as_mut().poll(cx).is_pending()
     }
 
-    fn take_packets(&mut self, cx: &mut Context<'_>) -> bool {
+    fn take_packets(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         let mut has_moved = false;
         while self.stack.queues.incoming.len() < super::PACKETS
             && let Poll::Ready(Some(packet)) = self.packets.poll_recv(cx)
         {
-            self.stack.queues.incoming.push_back(packet);
             has_moved = true;
+            if packet.is_empty() {
+                self.stack.socket().set_keep_alive(Some(PROBE.into())); // another device may be there
+                continue;
+            }
+            self.patience.hear(now);
+            self.door.answer(now);
+            self.stack.socket().set_keep_alive(None);
+            match self.resets.judge(&packet, now) {
+                Verdict::Take => self.stack.queues.incoming.push_back(packet),
+                Verdict::Challenge(answer) => self.stack.queues.outgoing.push_back(answer),
+                Verdict::Drop => {}
+            }
         }
-        self.has_heard |= has_moved;
+        if has_moved {
+            // A device that may send no more waits for us.
+            let left = self.resets.expected().map_or(usize::MAX, |seq| self.window.left(seq));
+            let delay = if left < LEAST / 2 { Duration::ZERO } else { ACK_DELAY };
+            self.stack.socket().set_ack_delay(Some(delay.into()));
+        }
         has_moved
+    }
+
+    /// Knocks again while the device says nothing; whether it did.
+    fn knock(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
+        let Some(turn) = &mut self.turn else { return false };
+        if self.stack.socket().state() != State::SynSent {
+            self.turn = None;
+            return true;
+        }
+        if now >= turn.deadline() {
+            self.break_off(Outcome::NoAnswer);
+            return true;
+        }
+        let is_due = turn.poll(cx, now);
+        if is_due {
+            // Its own timers would wait for longer and longer, and for the first data after that.
+            (self.stack, _) = Flow::begin(self.gateway, &self.key, self.seed);
+        }
+        is_due
+    }
+
+    /// Breaks the connection off if one of both ends is not there any more; whether it did.
+    fn mind(&mut self, stream: &impl Stream, now: Timestamp) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        let socket = self.stack.socket();
+        let owes = socket.send_queue() > 0
+            || matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck);
+        let mut outcome = self.patience.with_device(owes, now);
+        if outcome.is_none() && !self.is_reading {
+            let waits = self.turn.is_none();
+            outcome = self.patience.with_client(|| stream.presence(), waits, now);
+        }
+        outcome.map(|outcome| self.break_off(outcome)).is_some()
     }
 
     /// Puts packets into the lane; `None` when there is none.
@@ -215,12 +245,16 @@ impl<'a> Flow<'a> {
             }
             let mut packet = self.stack.queues.outgoing.pop_front().unwrap_or_default();
             self.window.lower(&mut packet, self.from_device.bound());
+            self.resets.sent(&packet);
+            has_moved = true;
+            // What a device would have got that is away is sent again when it is back.
+            let Some(destination) = self.gateway.mac_of(self.key.device) else {
+                self.lane.abort_send();
+                continue;
+            };
             let (_, source) = self.gateway.host();
-            // A device that is away gets it under its last address, or not at all.
-            let destination = self.gateway.device_mac().unwrap_or_default();
             let frame = Ethernet { destination, source, kind: 0x0800 }.frame(&packet);
             self.lane.send_item(frame.into()).ok()?;
-            has_moved = true;
         }
         Some(has_moved)
     }
@@ -233,7 +267,6 @@ impl<'a> Flow<'a> {
         }
         if state == State::Established && !std::mem::replace(&mut self.is_connected, true) {
             count(&self.gateway.0.counters.connections, 1);
-            self.stack.socket().set_timeout(Some(PATIENCE.into()));
         }
         self.has_ended.1 |=
             matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
@@ -257,7 +290,7 @@ impl<'a> Flow<'a> {
                     has_moved = true;
                 }
                 Ok(Poll::Ready(Err(_))) => {
-                    self.break_off();
+                    self.break_off(Outcome::Reset);
                     return true;
                 }
                 Ok(Poll::Pending) | Err(_) => break,
@@ -278,6 +311,7 @@ impl<'a> Flow<'a> {
         let waiting = self.stack.socket().send_queue();
         self.to_device.count(self.unacknowledged.saturating_sub(waiting), now);
         self.unacknowledged = waiting;
+        self.is_reading = false;
         while !self.has_ended.0 && self.stack.socket().can_send() {
             let bound = self.to_device.bound();
             let free = bound.saturating_sub(self.unacknowledged);
@@ -301,27 +335,32 @@ impl<'a> Flow<'a> {
                 Ok(Poll::Ready(Ok(n))) => {
                     count(&self.gateway.0.counters.to_device, n);
                     self.unacknowledged += n;
+                    self.patience.moved();
                     has_moved = true;
                 }
                 Ok(Poll::Ready(Err(_))) => {
-                    self.break_off();
+                    self.break_off(Outcome::Reset);
                     return true;
                 }
-                Ok(Poll::Pending) | Err(_) => break,
+                Ok(Poll::Pending) => {
+                    self.is_reading = true;
+                    break;
+                }
+                Err(_) => break,
             }
         }
         has_moved
     }
 
-    /// The stream is gone: the device is told by a reset.
-    fn break_off(&mut self) {
-        self.is_broken = true;
+    /// Nothing more is to be said: the device is told by a reset.
+    fn break_off(&mut self, why: Outcome) {
+        self.broken = Some(why);
         self.stack.socket().abort();
     }
 
     /// How it ended, if it has, and everything has gone that was to go.
     fn outcome(&mut self) -> Option<Outcome> {
-        let has_data = self.stack.socket().can_recv() && !self.is_broken;
+        let has_data = self.stack.socket().can_recv() && self.broken.is_none();
         let is_whole = self.has_ended == (true, true);
         let is_over = match self.stack.socket().state() {
             // A reset of ours has to go first; then the socket knows no peer any more.
@@ -332,11 +371,11 @@ impl<'a> Flow<'a> {
         if !is_over || has_data || !self.stack.queues.outgoing.is_empty() {
             return None;
         }
-        Some(match (is_whole && !self.is_broken, self.is_connected) {
-            (true, _) => Outcome::Done,
-            (false, true) => Outcome::Reset,
-            (false, false) if self.has_heard => Outcome::Refused,
-            (false, false) => Outcome::NoAnswer,
+        Some(match (self.broken, is_whole) {
+            (Some(why), _) => why,
+            (None, true) => Outcome::Done,
+            (None, false) if self.is_connected => Outcome::Reset,
+            (None, false) => Outcome::Refused,
         })
     }
 }
@@ -345,5 +384,6 @@ impl Drop for Flow<'_> {
     fn drop(&mut self) {
         let waits = self.stack.socket().state() == State::TimeWait;
         self.gateway.leave(&self.key, waits);
+        self.door.make_room();
     }
 }

@@ -11,21 +11,19 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::task::AbortHandle;
 
-use super::flow::{self, Outcome, Stream};
+use super::client::{self, Stream};
+use super::flow::Outcome;
 use super::forward::{Forward, Listen, Protocol};
-use super::{Gateway, count};
-use crate::craft::layers::{Ethernet, Ipv4, Udp};
+use super::{Gateway, arrival, count, datagrams};
 use crate::error::{Error, Result};
 
 /// Pauses after a connection that could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// The longest datagram.
-const DATAGRAM: usize = 65_507;
 
 /// The forwards of a gateway; clones are the same ones.
 #[derive(Clone)]
 pub struct Forwards {
-    gateway: Gateway,
+    pub(super) gateway: Gateway,
     open: Arc<Mutex<Vec<Entry>>>,
     is_quiet: bool,
 }
@@ -78,6 +76,9 @@ impl Forwards {
 
     /// Opens a forward; what it became.
     pub async fn open(&self, forward: &Forward) -> Result<Opened> {
+        if let Some(guest) = forward.guest {
+            self.gateway.check_guest(guest)?;
+        }
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let mut forward = forward.clone();
         let mut sockets = Vec::new();
@@ -137,7 +138,7 @@ impl Forwards {
         }
     }
 
-    fn note_client(&self, number: u64) {
+    pub(super) fn note_client(&self, number: u64) {
         let mut entries = self.entries();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.opened.number == number) {
             entry.opened.connections += 1;
@@ -164,7 +165,7 @@ impl Forwards {
                         continue;
                     }
                 };
-                let _ = stream.set_nodelay(true); // costs latency only
+                client::prepare(&stream);
                 forwards.connect(number, stream, guest, port);
             }
         });
@@ -198,11 +199,12 @@ impl Forwards {
         self.note_client(number);
         let (gateway, is_quiet) = (self.gateway.clone(), self.is_quiet);
         tokio::spawn(async move {
-            let outcome = flow::run(&gateway, stream, guest, port).await;
+            let outcome = arrival::run(&gateway, stream, guest, port).await;
             let why = match outcome {
                 Outcome::Done | Outcome::Reset => return,
                 Outcome::Refused => "the device refuses the connection".to_owned(),
                 Outcome::NoAnswer => "the device does not answer".to_owned(),
+                Outcome::Lost => "the device has stopped to answer".to_owned(),
                 Outcome::TooMany => format!("there are {} connections already", super::MOST_FLOWS),
             };
             count(&gateway.0.counters.failed, 1);
@@ -223,60 +225,9 @@ impl Forwards {
         let bound = socket.local_addr().map_err(cannot)?;
         let forwards = self.clone();
         let task = tokio::spawn(async move {
-            let mut room = vec![0; DATAGRAM];
-            let mut identification = 0u16;
-            loop {
-                // What the client does not take comes back as an error, which concerns nobody here.
-                let Ok((n, client)) = socket.recv_from(&mut room).await else { continue };
-                identification = identification.wrapping_add(1);
-                let Some(data) = room.get(..n) else { continue };
-                let gateway = &forwards.gateway;
-                let device = (guest.unwrap_or_else(|| gateway.device_ip()), port);
-                let ours = {
-                    let mut state = gateway.state();
-                    let before = state.udp.len();
-                    let ours = state.udp.port((number, client), &socket, device);
-                    let is_new = state.udp.len() > before;
-                    drop(state);
-                    if is_new {
-                        forwards.note_client(number);
-                    }
-                    ours
-                };
-                gateway.send_datagram(ours, device, data, identification).await;
-            }
+            datagrams::serve(&forwards, number, socket, (guest, port)).await;
         });
         Ok((Task(task.abort_handle()), bound))
-    }
-}
-
-impl Gateway {
-    /// Sends a datagram, in fragments where it has to be (RFC 791 section 3.2); without a device it is
-    /// lost, after the time that connections are held.
-    async fn send_datagram(
-        &self,
-        port: u16,
-        device: (std::net::Ipv4Addr, u16),
-        data: &[u8],
-        identification: u16,
-    ) {
-        let resolved = tokio::time::timeout(self.0.settings.hold, self.resolve()).await;
-        let Ok(destination) = resolved else { return };
-        let (ip, source) = self.host();
-        let datagram = Udp::new(port, device.1).datagram(ip, device.0, data);
-        let route = Ethernet { destination, source, kind: 0x0800 };
-        let most = self.0.settings.mtu.saturating_sub(20) / 8 * 8;
-        let pieces = datagram.len().div_ceil(most.max(8));
-        for (n, piece) in datagram.chunks(most.max(8)).enumerate() {
-            let mut header = Ipv4::new(ip, device.0, 17);
-            header.id = identification;
-            header.flags = u8::from(n + 1 < pieces);
-            header.offset = (n * most / 8) as u16;
-            if self.0.lane.send(route.frame(&header.packet(piece)).into()).await.is_err() {
-                return;
-            }
-        }
-        count(&self.0.counters.datagrams, 1);
     }
 }
 

@@ -12,7 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::Gateway;
-use super::flow::{self, Outcome, Stream};
+use super::arrival;
+use super::client::Stream;
+use super::flow::Outcome;
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4};
 use crate::proto::icmp;
 
@@ -32,30 +34,29 @@ pub enum Answer {
 impl Gateway {
     /// Asks whether the device accepts connections at `port`, for `patience` at most.
     pub async fn knock(&self, guest: Option<Ipv4Addr>, port: u16, patience: Duration) -> Answer {
-        if tokio::time::timeout(patience, self.resolve()).await.is_err() {
+        if tokio::time::timeout(patience, self.resolve(guest)).await.is_err() {
             return Answer::Nobody;
         }
         let (sender, accepted) = oneshot::channel();
         let gateway = self.clone();
         let knock = Knock { accepted: Some(sender) };
-        let mut knocking =
-            tokio::spawn(
-                async move { flow::run_within(&gateway, knock, guest, port, patience).await },
-            );
+        let mut knocking = tokio::spawn(async move {
+            arrival::run_within(&gateway, knock, guest, port, patience).await
+        });
         tokio::select! {
             biased;
             Ok(()) = accepted => Answer::Accepted, // its end takes its own time
             outcome = &mut knocking => match outcome {
                 Ok(Outcome::Done | Outcome::Reset) => Answer::Accepted,
                 Ok(Outcome::Refused) => Answer::Refused,
-                Ok(Outcome::NoAnswer | Outcome::TooMany) | Err(_) => Answer::Silent,
+                Ok(Outcome::NoAnswer | Outcome::Lost | Outcome::TooMany) | Err(_) => Answer::Silent,
             }
         }
     }
 
     /// Asks whether the device answers ARP and a ping, for `patience` at most.
     pub async fn ping(&self, patience: Duration) -> Answer {
-        let Ok(destination) = tokio::time::timeout(patience, self.resolve()).await else {
+        let Ok(destination) = tokio::time::timeout(patience, self.resolve(None)).await else {
             return Answer::Nobody;
         };
         let (sender, replied) = oneshot::channel();

@@ -11,15 +11,25 @@
 //! in a lane with room for a few, which connections enter in turn.
 
 mod answer;
+mod arrival;
+mod client;
 pub mod control;
+mod datagrams;
+mod door;
 mod flow;
 pub mod forward;
 mod forwards;
+mod fragments;
+mod guests;
 mod knock;
 mod neighbour;
 mod others;
 mod pace;
+mod patience;
+mod resets;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod udp;
 
@@ -41,7 +51,10 @@ use crate::event::Events;
 use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
+use door::Doors;
 pub use forwards::{Forwards, Opened};
+use fragments::Fragments;
+use guests::Guests;
 pub use knock::Answer;
 use neighbour::Neighbour;
 use throttle::Throttle;
@@ -50,6 +63,8 @@ use throttle::Throttle;
 const ANSWERS: usize = 64;
 /// Segments of all connections that wait to be sent.
 const LANE: usize = 4;
+/// A line on which it takes longer to send them is slow.
+const SLOW: Duration = Duration::from_millis(5);
 /// Packets that wait for one connection; more are dropped, and sent again by the device.
 const PACKETS: usize = 64;
 /// The first port of connections that we make (RFC 6335 section 6).
@@ -126,11 +141,23 @@ struct Inner {
     neighbour: Neighbour,
     device_news: Throttle,
     accept_news: Throttle,
+    guests: Guests,
+    doors: Doors,
+    fragments: Mutex<Fragments>,
     state: Mutex<State>,
     answers: mpsc::Sender<Bytes>,
     lane: mpsc::Sender<Bytes>,
     /// What [`Station::next`] takes from.
-    outgoing: tokio::sync::Mutex<(mpsc::Receiver<Bytes>, mpsc::Receiver<Bytes>)>,
+    outgoing: tokio::sync::Mutex<Outgoing>,
+}
+
+struct Outgoing {
+    answers: mpsc::Receiver<Bytes>,
+    lane: mpsc::Receiver<Bytes>,
+    /// When frames were taken that are being sent.
+    taken: Option<Instant>,
+    /// Segments that are taken at once: few on a slow line, so that an answer comes in between.
+    most: usize,
 }
 
 /// A connection, seen from the line.
@@ -151,6 +178,7 @@ struct State {
     others: others::Others,
     /// What was said last that is wrong with the device.
     complaint: String,
+    /// Each takes its packets; an empty one says that the line is there again.
     flows: HashMap<Key, mpsc::Sender<Bytes>>,
     /// Connections that are over, and until when they are remembered.
     over: VecDeque<(Key, Instant)>,
@@ -185,6 +213,9 @@ impl Gateway {
             neighbour: Neighbour::new(&settings),
             device_news: Throttle::new(DEVICE_NEWS.0, DEVICE_NEWS.1),
             accept_news: Throttle::new(1, ACCEPT_NEWS),
+            guests: Guests::default(),
+            doors: Doors::default(),
+            fragments: Mutex::default(),
             settings,
             clock,
             events,
@@ -192,7 +223,12 @@ impl Gateway {
             state: Mutex::new(state),
             answers,
             lane,
-            outgoing: tokio::sync::Mutex::new((answers_out, lane_out)),
+            outgoing: tokio::sync::Mutex::new(Outgoing {
+                answers: answers_out,
+                lane: lane_out,
+                taken: None,
+                most: LANE,
+            }),
         }))
     }
 
@@ -265,11 +301,6 @@ impl Gateway {
         }
     }
 
-    /// Waits until the device can be spoken to; its Ethernet address.
-    async fn resolve(&self) -> MacAddr {
-        self.0.neighbour.resolve(|| self.ask_all()).await
-    }
-
     /// Opens a way for packets of a connection to the device's `port`: its key, and what comes in.
     fn enter(&self, device: Ipv4Addr, device_port: u16) -> Option<(Key, mpsc::Receiver<Bytes>)> {
         let mut state = self.state();
@@ -323,6 +354,10 @@ impl Station for Gateway {
             state.host = host.unwrap_or(state.host);
         }
         self.0.neighbour.up();
+        self.0.guests.up();
+        for flow in self.state().flows.values() {
+            let _ = flow.try_send(Bytes::new()); // or packets come, which tell as much
+        }
         let counters = &self.0.counters;
         for counter in [&counters.early, &counters.early_text] {
             counter.store(0, Ordering::Relaxed);
@@ -331,6 +366,7 @@ impl Station for Gateway {
 
     fn down(&self) {
         self.0.neighbour.down();
+        self.0.guests.down();
     }
 
     fn hear(&self, bytes: &Bytes) {
@@ -353,12 +389,16 @@ impl Station for Gateway {
     fn next<'a>(&'a self, frames: &'a mut Vec<Bytes>) -> Pending<'a, ()> {
         Box::pin(async move {
             let mut outgoing = self.0.outgoing.lock().await;
-            let (answers, lane) = &mut *outgoing;
+            let Outgoing { answers, lane, taken, most } = &mut *outgoing;
+            if let Some(taken) = taken.take() {
+                *most = if taken.elapsed() < SLOW { LANE } else { 1 };
+            }
             poll_fn(|cx| match answers.poll_recv_many(cx, frames, ANSWERS) {
                 Poll::Ready(n) if n > 0 => Poll::Ready(()),
-                _ => lane.poll_recv_many(cx, frames, LANE).map(|_| ()),
+                _ => lane.poll_recv_many(cx, frames, *most).map(|_| ()),
             })
             .await;
+            *taken = Some(Instant::now());
         })
     }
 }

@@ -72,6 +72,12 @@ impl Pace {
 pub(super) struct Window(Option<u32>);
 
 impl Window {
+    /// What the device may still send when it has sent everything before `seq`.
+    pub(super) fn left(&self, seq: u32) -> usize {
+        let left = self.0.map_or(u32::MAX, |end| end.wrapping_sub(seq));
+        if left > u32::from(u16::MAX) { 0 } else { left as usize }
+    }
+
     /// Lowers the window that the IPv4 packet of a segment announces to `bound` bytes. The segment has no
     /// window scale.
     pub(super) fn lower(&mut self, packet: &mut [u8], bound: usize) -> Option<()> {

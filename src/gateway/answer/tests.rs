@@ -39,7 +39,7 @@ fn answers(gateway: &Gateway, frame: Vec<u8>) -> Vec<Bytes> {
     gateway.receive(&frame.into());
     let mut frames = Vec::new();
     let mut outgoing = gateway.0.outgoing.try_lock().expect("nobody else takes it");
-    while let Ok(frame) = outgoing.0.try_recv() {
+    while let Ok(frame) = outgoing.answers.try_recv() {
         frames.push(frame);
     }
     frames
