@@ -19,7 +19,7 @@ use crate::endpoint::spec::parse_positive;
 use crate::error::Result;
 use crate::event::Events;
 use crate::gateway::forward::Forward;
-use crate::gateway::{Forwards, Gateway, Opened, Settings};
+use crate::gateway::{FIRST_PORT, Forwards, Gateway, Opened, Settings};
 use crate::share::wire::Host;
 use crate::stop::Stop;
 use crate::tap::{End, Tap, console, host};
@@ -96,6 +96,7 @@ impl Network {
             mtu: options.max_frame.min(SAFE_FRAME) - crate::proto::ethernet::HEADER,
             window: WINDOW.max(LEAST_WINDOW),
             hold,
+            first_port: FIRST_PORT,
         };
         let gateway = Gateway::new(settings, clock.clone(), events.clone());
         let forwards = Forwards::new(&gateway);

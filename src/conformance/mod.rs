@@ -24,3 +24,4 @@ pub mod seen;
 pub mod select;
 pub mod stimulus;
 pub mod trial;
+pub mod web;

@@ -76,7 +76,7 @@ pub(super) async fn run(
 /// The same, where a device that is not there yet has so long to come.
 pub(super) async fn run_within(
     gateway: &Gateway,
-    mut stream: impl Stream,
+    stream: impl Stream,
     guest: Option<Ipv4Addr>,
     port: u16,
     hold: Duration,
@@ -92,7 +92,18 @@ pub(super) async fn run_within(
         return Outcome::TooMany;
     };
     let patience = deadline.duration_since(Instant::now()).max(Duration::from_secs(1));
-    let mut flow = Flow::new(gateway, key, packets, patience);
+    carry(gateway, stream, (key, packets), patience, gateway.0.settings.mtu).await
+}
+
+/// Moves bytes between `stream` and a connection that was entered, until both are done.
+pub(super) async fn carry(
+    gateway: &Gateway,
+    mut stream: impl Stream,
+    (key, packets): (Key, mpsc::Receiver<Bytes>),
+    patience: Duration,
+    mtu: usize,
+) -> Outcome {
+    let mut flow = Flow::new(gateway, key, packets, patience, mtu);
     let outcome = poll_fn(|cx| flow.poll(cx, &mut stream)).await;
     if outcome != Outcome::Done {
         stream.reset();
@@ -131,12 +142,13 @@ impl<'a> Flow<'a> {
         key: Key,
         packets: mpsc::Receiver<Bytes>,
         patience: Duration,
+        mtu: usize,
     ) -> Flow<'a> {
         let settings = &gateway.0.settings;
         let now = gateway.0.clock.now();
         let seed = now.0 ^ u64::from(key.port) << 32;
         let (ip, _) = gateway.host();
-        let mut stack = Stack::new(now, ip, settings.mtu, settings.window, seed);
+        let mut stack = Stack::new(now, ip, mtu, settings.window, seed);
         let is_broken = stack.connect((key.device, key.device_port), key.port).is_err();
         let socket = stack.socket();
         socket.set_ack_delay(Some(ACK_DELAY.into()));
