@@ -1,6 +1,8 @@
 //! What has to be known before the first test: whether the device is there at all, how fast the line
 //! is, how long its frames may be, and what it does with a header that is longer.
 
+mod web;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -50,6 +52,12 @@ pub async fn explore(
     if flow.is_ok() && with_line && trial.rig.can(Capability::RawBytes) {
         tell("looking at what a bad header does");
         flow = look_at_line(&mut trial, &mut facts).await;
+    }
+    if flow.is_ok() && trial.rig.died_of.is_none() {
+        flow = web::look_for(&mut trial, needs, &mut facts).await;
+    }
+    if flow.is_ok() && trial.rig.died_of.is_none() {
+        flow = trial.close_connections().await;
     }
     match flow {
         Ok(()) => Ok((trial.end(Ok(())).1, facts)),

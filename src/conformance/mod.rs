@@ -17,6 +17,7 @@ pub mod explore;
 pub mod invariants;
 pub mod ledger;
 pub mod model;
+pub mod peer;
 pub mod report;
 pub mod rig;
 pub mod script;

@@ -27,6 +27,7 @@ mod services;
 mod stack;
 mod uart;
 mod web;
+mod web_faults;
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -127,7 +128,7 @@ impl Device {
             "line_rate": model.line_rate,
             "faults": names,
         });
-        let web = Web::new(description, settings.faults.has(Fault::NotFoundIsOk));
+        let web = Web::new(description, settings.faults);
         let services = Services::new(&mut stack, web, settings.faults);
         let mut device = Device {
             driver: Driver::new(&settings),
@@ -227,6 +228,9 @@ impl Device {
             Fate::Dropped => return,
             Fate::Answered(answer) => return self.transmit(now, answer),
             Fate::Death => return self.die(now),
+        }
+        if web_faults::kills(self.settings.faults, &frame) {
+            return self.die(now);
         }
         if frame.len() < ethernet::HEADER {
             self.counters.short_frames += 1;

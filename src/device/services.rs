@@ -19,6 +19,7 @@ use super::faults::{Fault, Faults};
 use super::packet::Flow;
 use super::stack::Stack;
 use super::web::{PATTERN, Web};
+use super::web_faults::{Read, Reader};
 use crate::clock::Timestamp;
 use crate::proto::{ethernet, ipv4, tcp as tcp_header};
 
@@ -38,6 +39,8 @@ const HALF_OPEN: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(120);
 /// How long received data waits for its reader where the one receive buffer is handed on.
 const ALIAS_DELAY: Duration = Duration::from_millis(30);
+/// How long a response may wait for its reader before that shows, where it does.
+const STALL: Duration = Duration::from_secs(5);
 /// How much of a response is lost with its tail.
 const TAIL: usize = 16;
 
@@ -71,10 +74,17 @@ struct Conversation {
 }
 
 enum Kind {
-    Http { pipe: Option<DuplexStream>, is_shut: bool, saw_first: bool },
+    Http {
+        pipe: Option<DuplexStream>,
+        is_shut: bool,
+        reader: Reader,
+        waits_since: Option<Timestamp>,
+    },
     Echo,
     Discard,
-    Chargen { at: usize },
+    Chargen {
+        at: usize,
+    },
 }
 
 impl Services {
@@ -98,6 +108,7 @@ impl Services {
                 let state = stack.sockets.get::<tcp::Socket>(socket.handle).state();
                 taken += usize::from(state != State::TimeWait);
             }
+            let most = if port == 80 && self.faults.has(Fault::OneClient) { 1 } else { most };
             for _ in taken..most {
                 let handle = stack.listen(port);
                 self.sockets.push(Socket { port, handle, conversation: None, waits: None });
@@ -117,15 +128,21 @@ impl Services {
         counters.connections_open = self.sockets.iter().filter(open).count() as u64;
         self.web.update(counters);
         let mut moved = self.poll_datagrams(stack);
+        let mut is_busy = false;
         for socket in &mut self.sockets {
             let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
             if socket.conversation.is_none() && is_connected(tcp.state()) {
                 counters.connections += 1;
-                socket.conversation = Some(Conversation::new(socket.port, &self.web));
+                socket.conversation = Some(Conversation::new(socket.port, &self.web, self.faults));
                 moved = true;
             }
             if let Some(conversation) = &mut socket.conversation {
+                let is_http = matches!(conversation.kind, Kind::Http { .. });
+                if is_http && is_busy && self.faults.has(Fault::OneAtATime) {
+                    continue;
+                }
                 moved |= conversation.poll(cx, now, tcp, self.faults);
+                is_busy |= is_http && !conversation.is_done;
             }
         }
         moved |= self.retire(stack);
@@ -250,9 +267,14 @@ fn is_connected(state: State) -> bool {
 }
 
 impl Conversation {
-    fn new(port: u16, web: &Web) -> Self {
+    fn new(port: u16, web: &Web, faults: Faults) -> Self {
         let kind = match port {
-            80 => Kind::Http { pipe: Some(web.serve()), is_shut: false, saw_first: false },
+            80 => Kind::Http {
+                pipe: Some(web.serve()),
+                is_shut: false,
+                reader: Reader::new(faults),
+                waits_since: None,
+            },
             7 => Kind::Echo,
             9 => Kind::Discard,
             _ => Kind::Chargen { at: 0 },
@@ -268,7 +290,8 @@ impl Conversation {
         faults: Faults,
     ) -> bool {
         let mut moved = self.take(now, socket, faults);
-        moved |= self.work(cx, now, socket, faults);
+        moved |= self.work(cx, now, socket);
+        self.forget_stalled(now, socket, faults);
         moved | self.give(socket, faults)
     }
 
@@ -279,19 +302,24 @@ impl Conversation {
             return false;
         }
         let delay = if faults.has(Fault::RxAlias) { ALIAS_DELAY } else { Duration::ZERO };
-        let bytes = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default();
-        self.inbox.push_back((now + delay, bytes));
+        let mut bytes = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default();
+        if let Kind::Http { pipe, reader, .. } = &mut self.kind {
+            bytes = match reader.read(bytes) {
+                Read::Bytes(bytes) => bytes,
+                Read::End => {
+                    (*pipe, self.is_done) = (None, true);
+                    return true;
+                }
+            };
+        }
+        if !bytes.is_empty() {
+            self.inbox.push_back((now + delay, bytes));
+        }
         true
     }
 
     /// What the service does with the inbox and for the outbox.
-    fn work(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Timestamp,
-        socket: &tcp::Socket<'_>,
-        faults: Faults,
-    ) -> bool {
+    fn work(&mut self, cx: &mut Context<'_>, now: Timestamp, socket: &tcp::Socket<'_>) -> bool {
         let peer_is_done = !socket.may_recv() && self.inbox.is_empty();
         if !socket.is_open() {
             self.kind = Kind::Discard; // aborted: whatever was behind it goes away
@@ -299,7 +327,7 @@ impl Conversation {
             return false;
         }
         match &mut self.kind {
-            Kind::Http { .. } => self.work_http(cx, now, peer_is_done, faults),
+            Kind::Http { .. } => self.work_http(cx, now, peer_is_done),
             Kind::Echo | Kind::Discard => {
                 let mut moved = false;
                 while self.outbox.len() < HOLD
@@ -326,20 +354,11 @@ impl Conversation {
         }
     }
 
-    fn work_http(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Timestamp,
-        peer_is_done: bool,
-        faults: Faults,
-    ) -> bool {
-        let Kind::Http { pipe, is_shut, saw_first } = &mut self.kind else { return false };
+    fn work_http(&mut self, cx: &mut Context<'_>, now: Timestamp, peer_is_done: bool) -> bool {
+        let Kind::Http { pipe, is_shut, .. } = &mut self.kind else { return false };
         let Some(stream) = pipe else { return false };
         let mut moved = false;
         while let Some((_, bytes)) = self.inbox.front_mut().filter(|(due, _)| *due <= now) {
-            if !std::mem::replace(saw_first, true) && faults.has(Fault::HeadHasBody) {
-                head_to_get(bytes);
-            }
             match Pin::new(&mut *stream).poll_write(cx, bytes) {
                 Poll::Ready(Ok(n)) => drop(bytes.drain(..n)),
                 Poll::Ready(Err(_)) => bytes.clear(), // the server reads no more
@@ -372,6 +391,20 @@ impl Conversation {
         moved
     }
 
+    /// A response that waits for its reader for too long loses a part.
+    fn forget_stalled(&mut self, now: Timestamp, socket: &tcp::Socket<'_>, faults: Faults) {
+        let Kind::Http { waits_since, .. } = &mut self.kind else { return };
+        let is_stuck = !socket.can_send() && !self.outbox.is_empty();
+        let since = waits_since.filter(|_| is_stuck || socket.can_send());
+        if faults.has(Fault::StallForgets)
+            && !is_stuck
+            && since.is_some_and(|since| now.since(since) >= STALL)
+        {
+            self.outbox.drain(..TAIL.min(self.outbox.len()));
+        }
+        *waits_since = is_stuck.then(|| since.unwrap_or(now));
+    }
+
     /// From the outbox into the socket, and the end behind it.
     fn give(&mut self, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
         let is_cut = faults.has(Fault::TailLost) && matches!(self.kind, Kind::Http { .. });
@@ -390,12 +423,5 @@ impl Conversation {
             moved = true;
         }
         moved
-    }
-}
-
-/// Turns a HEAD request into a GET.
-fn head_to_get(bytes: &mut Vec<u8>) {
-    if bytes.starts_with(b"HEAD ") {
-        bytes.splice(..4, *b"GET");
     }
 }

@@ -64,6 +64,20 @@ impl Trial {
         Segment { eth: self.eth(0x0800), ip: self.ip(6), tcp, data: Vec::new() }
     }
 
+    /// Takes the segments to our port from the device's out of what has come, and leaves the rest.
+    pub fn take_segments(&mut self, ours: u16, theirs: u16) -> Vec<Seen> {
+        let is_of = |seen: &Seen| {
+            let ports = seen.tcp().map(|segment| (segment.destination, segment.source));
+            ports == Some((ours, theirs))
+        };
+        if !self.seen.iter().any(is_of) {
+            return Vec::new();
+        }
+        let (taken, left) = std::mem::take(&mut self.seen).into_iter().partition(is_of);
+        self.seen = left;
+        taken
+    }
+
     /// Resets every connection that the test has opened and that may be left.
     pub async fn close_connections(&mut self) -> Flow {
         self.close_web().await?;
