@@ -19,7 +19,7 @@ use super::faults::{Fault, Faults};
 use super::packet::Flow;
 use super::stack::Stack;
 use super::web::{PATTERN, Web};
-use super::web_faults::{Read, Reader};
+use super::web_faults::{Read, Reader, Turn};
 use crate::clock::Timestamp;
 use crate::proto::{ethernet, ipv4, tcp as tcp_header};
 
@@ -39,8 +39,6 @@ const HALF_OPEN: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(120);
 /// How long received data waits for its reader where the one receive buffer is handed on.
 const ALIAS_DELAY: Duration = Duration::from_millis(30);
-/// How long a response may wait for its reader before that shows, where it does.
-const STALL: Duration = Duration::from_secs(5);
 /// How much of a response is lost with its tail.
 const TAIL: usize = 16;
 
@@ -52,6 +50,8 @@ pub struct Services {
     datagrams: Vec<(u16, SocketHandle)>,
     /// HTTP sockets that are gone for good.
     leaked: usize,
+    /// The only connection that the web server reads, where it is so.
+    turn: Turn,
 }
 
 struct Socket {
@@ -74,24 +74,23 @@ struct Conversation {
 }
 
 enum Kind {
-    Http {
-        pipe: Option<DuplexStream>,
-        is_shut: bool,
-        reader: Reader,
-        waits_since: Option<Timestamp>,
-    },
+    Http { pipe: Option<DuplexStream>, is_shut: bool, reader: Reader },
     Echo,
     Discard,
-    Chargen {
-        at: usize,
-    },
+    Chargen { at: usize },
 }
 
 impl Services {
     /// Opens every port.
     pub fn new(stack: &mut Stack, web: Web, faults: Faults) -> Self {
-        let mut services =
-            Services { faults, web, sockets: Vec::new(), datagrams: Vec::new(), leaked: 0 };
+        let mut services = Services {
+            faults,
+            web,
+            sockets: Vec::new(),
+            datagrams: Vec::new(),
+            leaked: 0,
+            turn: Turn::default(),
+        };
         services.listen(stack);
         for port in [UDP_ECHO, UDP_DISCARD, UDP_CHARGEN] {
             services.datagrams.push((port, stack.bind(port)));
@@ -128,7 +127,7 @@ impl Services {
         counters.connections_open = self.sockets.iter().filter(open).count() as u64;
         self.web.update(counters);
         let mut moved = self.poll_datagrams(stack);
-        let mut is_busy = false;
+        self.turn.pass(self.sockets.iter().filter(|s| s.is_served()).map(|s| s.handle));
         for socket in &mut self.sockets {
             let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
             if socket.conversation.is_none() && is_connected(tcp.state()) {
@@ -137,12 +136,11 @@ impl Services {
                 moved = true;
             }
             if let Some(conversation) = &mut socket.conversation {
-                let is_http = matches!(conversation.kind, Kind::Http { .. });
-                if is_http && is_busy && self.faults.has(Fault::OneAtATime) {
+                let is_one = conversation.is_http() && self.faults.has(Fault::OneAtATime);
+                if is_one && !self.turn.is_of(socket.handle) {
                     continue;
                 }
                 moved |= conversation.poll(cx, now, tcp, self.faults);
-                is_busy |= is_http && !conversation.is_done;
             }
         }
         moved |= self.retire(stack);
@@ -262,6 +260,13 @@ impl Services {
     }
 }
 
+impl Socket {
+    /// Whether the web server has a request or a response on it.
+    fn is_served(&self) -> bool {
+        self.conversation.as_ref().is_some_and(|c| c.is_http() && !c.is_done)
+    }
+}
+
 fn is_connected(state: State) -> bool {
     !matches!(state, State::Closed | State::Listen | State::SynReceived | State::SynSent)
 }
@@ -269,17 +274,18 @@ fn is_connected(state: State) -> bool {
 impl Conversation {
     fn new(port: u16, web: &Web, faults: Faults) -> Self {
         let kind = match port {
-            80 => Kind::Http {
-                pipe: Some(web.serve()),
-                is_shut: false,
-                reader: Reader::new(faults),
-                waits_since: None,
-            },
+            80 => {
+                Kind::Http { pipe: Some(web.serve()), is_shut: false, reader: Reader::new(faults) }
+            }
             7 => Kind::Echo,
             9 => Kind::Discard,
             _ => Kind::Chargen { at: 0 },
         };
         Conversation { kind, inbox: VecDeque::new(), outbox: VecDeque::new(), is_done: false }
+    }
+
+    fn is_http(&self) -> bool {
+        matches!(self.kind, Kind::Http { .. })
     }
 
     fn poll(
@@ -291,7 +297,11 @@ impl Conversation {
     ) -> bool {
         let mut moved = self.take(now, socket, faults);
         moved |= self.work(cx, now, socket);
-        self.forget_stalled(now, socket, faults);
+        if let Kind::Http { reader, .. } = &mut self.kind
+            && reader.forgets(now, !self.outbox.is_empty(), socket.can_send())
+        {
+            self.outbox.drain(..TAIL.min(self.outbox.len()));
+        }
         moved | self.give(socket, faults)
     }
 
@@ -391,23 +401,9 @@ impl Conversation {
         moved
     }
 
-    /// A response that waits for its reader for too long loses a part.
-    fn forget_stalled(&mut self, now: Timestamp, socket: &tcp::Socket<'_>, faults: Faults) {
-        let Kind::Http { waits_since, .. } = &mut self.kind else { return };
-        let is_stuck = !socket.can_send() && !self.outbox.is_empty();
-        let since = waits_since.filter(|_| is_stuck || socket.can_send());
-        if faults.has(Fault::StallForgets)
-            && !is_stuck
-            && since.is_some_and(|since| now.since(since) >= STALL)
-        {
-            self.outbox.drain(..TAIL.min(self.outbox.len()));
-        }
-        *waits_since = is_stuck.then(|| since.unwrap_or(now));
-    }
-
     /// From the outbox into the socket, and the end behind it.
     fn give(&mut self, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
-        let is_cut = faults.has(Fault::TailLost) && matches!(self.kind, Kind::Http { .. });
+        let is_cut = faults.has(Fault::TailLost) && self.is_http();
         let kept = if is_cut { TAIL } else { 0 };
         let mut moved = false;
         while socket.can_send() && self.outbox.len() > kept {

@@ -1,7 +1,12 @@
 //! Faults of the web server that show in what it reads: they change a request on its way to a good one.
 
+use std::time::Duration;
+
+use smoltcp::iface::SocketHandle;
+
 use super::faults::{Fault, Faults};
 use super::packet::IP;
+use crate::clock::Timestamp;
 use crate::proto::be16;
 
 /// Where the data of a TCP segment without options begins in a frame, counted from its IPv4 header.
@@ -9,6 +14,8 @@ const SEGMENT_DATA: usize = 40;
 /// The longest request line, and the longest head, of those that have a limit.
 const LONGEST_LINE: usize = 1024;
 const LONGEST_HEAD: usize = 2048;
+/// How long a response waits for its reader and loses nothing.
+const STALL: Duration = Duration::from_secs(5);
 /// What ends a head.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
@@ -30,12 +37,14 @@ pub(super) struct Reader {
     has_begun: bool,
     /// Nothing is read any more.
     is_deaf: bool,
+    /// Since when a response waits for its reader.
+    waits_since: Option<Timestamp>,
 }
 
 impl Reader {
     /// On a new connection.
     pub(super) fn new(faults: Faults) -> Reader {
-        Reader { faults, held: Vec::new(), has_begun: false, is_deaf: false }
+        Reader { faults, held: Vec::new(), has_begun: false, is_deaf: false, waits_since: None }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -74,6 +83,15 @@ impl Reader {
         Read::Bytes(bytes)
     }
 
+    /// Whether a response that has waited for its reader for too long loses a part now.
+    pub(super) fn forgets(&mut self, now: Timestamp, has_more: bool, can_send: bool) -> bool {
+        let since = self.waits_since;
+        let is_stuck = has_more && !can_send;
+        self.waits_since = is_stuck.then(|| since.unwrap_or(now));
+        let is_over = can_send && since.is_some_and(|since| now.since(since) >= STALL);
+        is_over && self.has(Fault::StallForgets)
+    }
+
     /// Changes the first bytes of a connection.
     fn change(&self, bytes: &mut Vec<u8>) {
         for (fault, from, to) in [
@@ -98,6 +116,22 @@ impl Reader {
         {
             bytes.drain(field);
         }
+    }
+}
+
+/// Whose turn it is where one connection is read at a time: that of the first one.
+#[derive(Debug, Default)]
+pub(super) struct Turn(Option<SocketHandle>);
+
+impl Turn {
+    /// Those that are being served; one that no longer is has had its turn.
+    pub(super) fn pass(&mut self, mut served: impl Iterator<Item = SocketHandle>) {
+        self.0 = self.0.filter(|turn| served.any(|handle| handle == *turn));
+    }
+
+    /// Whether it is that one's turn.
+    pub(super) fn is_of(&mut self, handle: SocketHandle) -> bool {
+        *self.0.get_or_insert(handle) == handle
     }
 }
 

@@ -33,6 +33,8 @@ fn on<T>(
         let mut rig = Rig::new(probe, Box::new(sim), None, target, 1.0, 7);
         rig.web = Some(Box::new(Forwarded::new(Some(7))));
         let mut trial = Trial::of(rig, Severity::Must, None);
+        trial.listen(Duration::from_millis(20)).await.expect("its announcement");
+        trial.take_seen();
         let tested = match test(&mut trial).await {
             Ok(value) => value,
             Err(Halt::Error(error)) => return Err(error),

@@ -82,13 +82,11 @@ impl Trial {
             let step = self.step(patience, &mut asking.task).await?;
             let is_late = Instant::now() >= patience && !asking.is_done();
             if matches!(step, Step::Other(_)) || asking.is_done() || is_late {
-                let mut exchange = asking.known().clone();
-                if is_late && end != Some(patience) {
-                    let text = format!("nothing more within {STILL:?}");
-                    exchange.failure.get_or_insert(text);
-                } else if is_late {
-                    exchange.failure.get_or_insert("it took too long".to_owned());
-                }
+                let mut exchange = match is_late {
+                    false => asking.known().clone(),
+                    true if end == Some(patience) => asking.give_up("it took too long".to_owned()),
+                    true => asking.give_up(format!("nothing more came within {STILL:?}")),
+                };
                 exchange.wire = self.wires.at(exchange.port).copied().unwrap_or_default();
                 return Ok(exchange);
             }

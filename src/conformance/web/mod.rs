@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::endpoint::Pending;
 use crate::probe::Identity;
@@ -201,6 +202,7 @@ impl Exchange {
 #[derive(Debug)]
 pub struct Asking {
     exchange: Arc<Mutex<Exchange>>,
+    began: Instant,
     /// Ends when there is nothing more to come.
     pub(super) task: JoinHandle<()>,
 }
@@ -208,12 +210,20 @@ pub struct Asking {
 impl Asking {
     /// One whose `task` writes down in `exchange` what it knows.
     pub fn new(exchange: Arc<Mutex<Exchange>>, task: JoinHandle<()>) -> Asking {
-        Asking { exchange, task }
+        Asking { exchange, began: Instant::now(), task }
     }
 
     /// What is known by now.
     pub fn known(&self) -> MutexGuard<'_, Exchange> {
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives it up for this reason; what is known.
+    pub(super) fn give_up(&self, why: String) -> Exchange {
+        let mut exchange = self.known();
+        exchange.total = self.began.elapsed();
+        exchange.failure.get_or_insert(why);
+        exchange.clone()
     }
 
     /// Whether all is known.

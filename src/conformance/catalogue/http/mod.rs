@@ -47,7 +47,7 @@ impl Reaction {
         match reading {
             Reading::Response(response) => Reaction::Response(response),
             Reading::Bad(why) => Reaction::Other(why),
-            Reading::Partial if !peer.incoming.stream().is_empty() => {
+            Reading::Partial if peer.incoming.stream().len() > peer.taken => {
                 Reaction::Other("its head is not whole".to_owned())
             }
             Reading::Partial if peer.reset.is_some() => Reaction::Reset,
