@@ -43,7 +43,7 @@ fn the_built_in_device_passes_within_seconds() {
     let (code, stdout) = judge(&["-d", "sim", "--order", "1"]);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!((code, bad_lines(&stdout)), (0, vec![]), "{stdout}");
-    assert!(stdout.contains("virtual time] 69 results: 69 passed"), "{stdout}");
+    assert!(stdout.contains("virtual time] 83 results: 83 passed"), "{stdout}");
     assert_eq!(stdout, judge(&["-d", "sim", "--order", "1"]).1, "the same seed, the same run");
 }
 
@@ -123,14 +123,14 @@ fn tests_are_listed_and_chosen() {
         stdout.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(lines(&["--long"]).len(), catalogue::all().count());
-    assert_eq!(lines(&[]).len(), 59);
+    assert_eq!(lines(&[]).len(), 73);
     assert!(lines(&["arp", "--smoke"]).iter().all(|line| line.contains(" arp.")));
     assert_eq!(lines(&["LNK-01", "icmp.echo-basic"]).len(), 2);
     let musts = lines(&["-E", "group:ipv4 and severity:must"]);
     assert!(!musts.is_empty() && musts.iter().all(|line| line.contains(" must ")), "{musts:?}");
     let shards: Vec<_> =
         ["1/3", "2/3", "3/3"].iter().flat_map(|n| lines(&["--shard", n])).collect();
-    assert_eq!(shards.len(), 59);
+    assert_eq!(shards.len(), 73);
     let (code, stdout) = judge(&["-d", "sim", "icmp.echo-basic", "-q"]);
     assert_eq!((code, bad_lines(&stdout)), (0, vec![]));
     assert!(!stdout.contains("icmp.echo-basic") && stdout.contains("11 results: 11 passed"));
@@ -207,7 +207,7 @@ fn a_junit_report_is_well_formed_whatever_the_device_says() {
                   print(r.tag, len(r.findall('testsuite')), len(r.findall('.//testcase')))";
     let output = Command::new("python3").args(["-c", script]).arg(&path).output();
     let Ok(output) = output else { return eprintln!("skipped: python3 is not here") };
-    assert_eq!(text(&output).0.trim(), "testsuites 6 69", "{}", text(&output).1);
+    assert_eq!(text(&output).0.trim(), "testsuites 8 83", "{}", text(&output).1);
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Forwarded {
     fn dial(&mut self, request: &Request, ends: Ends) -> Option<Dialled> {
         let gateway = self.gateway(ends);
         let whole = ends.max_frame.saturating_sub(ethernet::HEADER);
-        let mtu = request.mss.map_or(whole, |mss| usize::from(mss) + HEADERS);
+        let mtu = request.mss.map_or(whole, |mss| whole.min(usize::from(mss) + HEADERS));
         let (near, far) = tokio::io::duplex(PIPE);
         let (port, carrying) = gateway.dial(far, ends.port, mtu.max(LEAST_PACKET))?;
         let carrying = tokio::spawn(carrying);

@@ -2,37 +2,43 @@ use super::*;
 
 use crate::bus::Bus;
 use crate::cli::{block_on_virtual, connect, tokio_clock};
+use crate::conformance::explore::explore;
 use crate::conformance::model::{Flow, Halt, Severity};
-use crate::conformance::rig::{Ports, Rig, Target};
+use crate::conformance::rig::{Capability, Ports, Rig, Target};
 use crate::conformance::trial::Trial;
 use crate::endpoint::{Connector, Spec};
 use crate::probe::{Identity, Probe};
 use crate::record::{Body, Direction};
+
+/// A rig on the built-in device.
+async fn rig(endpoint: &str) -> crate::error::Result<Rig> {
+    let spec = Spec::parse(endpoint).expect("a good endpoint");
+    let events = Events::ignore();
+    let sim = connect::sim(&spec, &events)?.expect("the built-in device");
+    let link = sim.connect().await?;
+    let identity = Identity::default();
+    let options = &spec.options;
+    let probe = Probe::new(link, options, identity, tokio_clock(), events, Bus::default());
+    let target = Target {
+        identity,
+        max_frame: options.max_frame,
+        is_max_declared: false,
+        line_rate: None,
+        ports: Ports::default(),
+        declared: Vec::new(),
+    };
+    let mut rig = Rig::new(probe, Box::new(sim), None, target, 1.0, 7);
+    rig.web = Some(Box::new(Forwarded::new(Some(7))));
+    Ok(rig)
+}
 
 /// A trial on the built-in device; what it says, and every frame of the line.
 fn on<T>(
     endpoint: &str,
     test: impl AsyncFnOnce(&mut Trial) -> Flow<T>,
 ) -> (T, Vec<(Direction, Bytes)>) {
-    let spec = Spec::parse(endpoint).expect("a good endpoint");
     let tried = async {
-        let events = Events::ignore();
-        let sim = connect::sim(&spec, &events)?.expect("the built-in device");
-        let link = sim.connect().await?;
-        let identity = Identity::default();
-        let options = &spec.options;
-        let probe = Probe::new(link, options, identity, tokio_clock(), events, Bus::default());
-        let target = Target {
-            identity,
-            max_frame: options.max_frame,
-            is_max_declared: false,
-            line_rate: None,
-            ports: Ports::default(),
-            declared: Vec::new(),
-        };
-        let mut rig = Rig::new(probe, Box::new(sim), None, target, 1.0, 7);
-        rig.web = Some(Box::new(Forwarded::new(Some(7))));
-        let mut trial = Trial::of(rig, Severity::Must, None);
+        let mut trial = Trial::of(rig(endpoint).await?, Severity::Must, None);
         trial.listen(Duration::from_millis(20)).await.expect("its announcement");
         trial.take_seen();
         let tested = match test(&mut trial).await {
@@ -175,4 +181,24 @@ fn the_same_seed_makes_the_same_frames() {
         frames
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn what_web_server_a_device_has_is_found_out_where_that_is_needed() {
+    let look = |endpoint: &str, needs: &[Capability]| {
+        let needs = needs.iter().copied().collect();
+        let looked = async {
+            let wait = Duration::from_secs(5);
+            explore(rig(endpoint).await?, wait, &needs, &mut |_| {}).await
+        };
+        let (rig, facts) = block_on_virtual(looked).expect("it answers");
+        let has = [Capability::Http, Capability::KeepAlive].map(|capability| rig.can(capability));
+        (has, facts.iter().filter(|fact| fact.contains("port 80")).count())
+    };
+    let both = [Capability::Http, Capability::KeepAlive];
+    assert_eq!(look("sim", &[]), ([false, false], 0));
+    assert_eq!(look("sim", &both[..1]), ([true, false], 1));
+    assert_eq!(look("sim", &both), ([true, true], 2));
+    assert_eq!(look("sim,fault=kept-and-deaf", &both), ([true, false], 2));
+    assert_eq!(look("sim,fault=closed-silent", &[]), ([false, false], 0));
 }
