@@ -143,6 +143,30 @@ fn what_cannot_be_had_is_said() {
 }
 
 #[test]
+fn what_is_forgotten_sends_nothing_more_and_what_is_left_open_is_reset() {
+    let (_, frames) = on("sim", async |t| {
+        let asked = t.begin(Request::get("/blob/1000000"))?;
+        t.listen(Duration::from_millis(50)).await?;
+        t.forget_requests();
+        drop(asked);
+        t.listen(Duration::from_millis(200)).await
+    });
+    let is_ours = |(direction, _): &&(Direction, Bytes)| *direction == Direction::ToDevice;
+    let resets = frames.iter().filter(is_ours).filter(|(_, frame)| frame[47] & tcp::RST != 0);
+    assert_eq!(resets.count(), 0, "the device is not told");
+    let (_, frames) = on("sim", async |t| {
+        let asked = t.begin(Request::get("/blob/10000000"))?;
+        t.listen(Duration::from_millis(50)).await?;
+        std::mem::forget(asked); // it goes on when the trial ends
+        Ok(())
+    });
+    let last = &frames.iter().filter(is_ours).next_back().expect("a frame").1;
+    let from_device = frames.iter().rfind(|frame| !is_ours(frame)).expect("a frame");
+    assert_eq!(last[47], tcp::RST);
+    assert_eq!(last[38..42], from_device.1[42..46], "just what the device expects");
+}
+
+#[test]
 fn nothing_but_its_own_segments_is_taken_or_answered() {
     let identity = Identity::default();
     let ends = Ends { identity, port: 80, max_frame: 1514 };

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
+use tokio::time::Instant;
+
 use super::is_back;
 use crate::conformance::model::Flow;
+use crate::conformance::peer::THINKING;
 use crate::conformance::rig::Capability;
 use crate::conformance::trial::Trial;
 use crate::conformance::web::{Exchange, Request};
@@ -44,7 +47,9 @@ pub(super) async fn look_for(
 /// A response to GET / that is as `wanted` says, on a connection that is kept.
 async fn answers(t: &mut Trial, wanted: impl Fn(&Exchange) -> bool) -> Flow<Option<Exchange>> {
     for _ in 0..ATTEMPTS {
-        let exchange = t.ask(Request::get("/").keep()).await?;
+        let asking = t.begin(Request::get("/").keep())?;
+        let end = Instant::now() + t.within(THINKING);
+        let exchange = t.finish_until(asking, Some(end)).await?;
         if !t.is_alive().await? {
             is_back(t, "http.get-root").await;
             return Ok(None);

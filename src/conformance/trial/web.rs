@@ -121,6 +121,13 @@ impl Trial {
         Ok(())
     }
 
+    /// Forgets the connections of requests at once; the device is not told.
+    pub fn forget_requests(&mut self) {
+        if let Some(web) = &mut self.rig.web {
+            web.clear();
+        }
+    }
+
     /// Ends the connections of requests: in order as far as the device lets them, by a reset otherwise.
     pub(super) async fn close_web(&mut self) -> Flow {
         let Some(web) = &mut self.rig.web else { return Ok(()) };
@@ -130,9 +137,7 @@ impl Trial {
             self.step((Instant::now() + GLANCE).min(end), std::future::pending::<()>()).await?;
         }
         let left = self.rig.web.as_ref().map(|web| web.open()).unwrap_or_default();
-        if let Some(web) = &mut self.rig.web {
-            web.clear();
-        }
+        self.forget_requests();
         for ours in left {
             let wire = self.wires.at(ours).copied().unwrap_or_default();
             let Some(seq) = wire.acknowledged.filter(|_| !wire.is_reset) else { continue };

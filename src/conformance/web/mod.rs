@@ -146,7 +146,7 @@ pub struct Exchange {
     pub first_byte: Option<Duration>,
     /// From the request to the end of the response, or to when we gave up.
     pub total: Duration,
-    /// When how many bytes of the body had come, since the request; a step covers [`STEP`] at least.
+    /// When how many bytes of the body had come, since the request; a step covers 10 ms at least.
     pub progress: Vec<(Duration, u64)>,
     /// Why there is no whole response.
     pub failure: Option<String>,
