@@ -160,7 +160,7 @@ fn what_is_forgotten_sends_nothing_more_and_what_is_left_open_is_reset() {
         std::mem::forget(asked); // it goes on when the trial ends
         Ok(())
     });
-    let last = &frames.iter().filter(is_ours).next_back().expect("a frame").1;
+    let last = &frames.iter().rfind(is_ours).expect("a frame").1;
     let from_device = frames.iter().rfind(|frame| !is_ours(frame)).expect("a frame");
     assert_eq!(last[47], tcp::RST);
     assert_eq!(last[38..42], from_device.1[42..46], "just what the device expects");
