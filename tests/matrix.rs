@@ -171,6 +171,25 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("full-for-good", &["TCP-54"]),
     ("closes-by-reset", &["TCP-45"]),
     // HTTP.
+    ("tail-lost", &["HTT-01"]),
+    ("head-has-body", &["HTT-02"]),
+    ("not-found-is-ok", &["HTT-03"]),
+    ("leaks-sockets", &["HTT-18"]),
+    ("http10-kept", &["HTT-04"]),
+    ("host-not-wanted", &["HTT-05"]),
+    ("pipeline-lost", &["HTT-10"]),
+    ("long-target-resets", &["HTT-12"]),
+    ("body-lengths-ignored", &["HTT-13"]),
+    ("blank-before-colon", &["HTT-14"]),
+    ("leaves-root", &["HTT-15"]),
+    ("one-client", &["HTT-16"]),
+    ("stall-forgets", &["HTT-19"]),
+    ("any-method", &["HTT-06"]),
+    ("any-http-version", &["HTT-07"]),
+    ("tls-kills", &["HTT-08"]),
+    ("kept-and-deaf", &["HTT-09"]),
+    ("long-head-silent", &["HTT-11"]),
+    ("one-at-a-time", &["HTT-17"]),
     // Performance.
     // Robustness.
 ];

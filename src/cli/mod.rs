@@ -17,6 +17,7 @@ pub mod signals;
 pub mod sink;
 pub mod target;
 pub mod terminal;
+pub mod web;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::gateway::control::Objection;
 use crate::gateway::forward::{Forward, List, Listen, Protocol};
-use crate::gateway::{Forwards, Gateway, Opened, Settings};
+use crate::gateway::{FIRST_PORT, Forwards, Gateway, Opened, Settings};
 use crate::share::wire::Host;
 use crate::stop::Stop;
 use crate::tap::{End, Tap, console, host};
@@ -121,6 +121,7 @@ impl Network {
             mtu: options.max_frame.min(SAFE_FRAME) - crate::proto::ethernet::HEADER,
             window: WINDOW.max(LEAST_WINDOW),
             hold,
+            first_port: FIRST_PORT,
         };
         let gateway = Gateway::new(settings, clock.clone(), events.clone());
         let forwards = Forwards::new(&gateway);

@@ -408,6 +408,7 @@ fn lacking(missing: Capability) -> Outcome {
 
 /// A test, from a device that answers to one that has answered everything.
 async fn perform(trial: &mut Trial, test: &Test) -> Flow {
+    trial.forget_requests(); // of a test that was cut short
     if !trial.is_alive().await? {
         let why = "the device did not answer a ping before the test".to_owned();
         return Err(Halt::Inconclusive(why));

@@ -4,6 +4,8 @@
 
 mod services;
 
+mod web;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -57,6 +59,12 @@ pub async fn explore(
     if flow.is_ok() && trial.rig.died_of.is_none() {
         tell("looking at what the device has");
         flow = services::look_for(&mut trial, needs, &mut facts).await;
+    }
+    if flow.is_ok() && trial.rig.died_of.is_none() {
+        flow = web::look_for(&mut trial, needs, &mut facts).await;
+    }
+    if flow.is_ok() && trial.rig.died_of.is_none() {
+        flow = trial.close_connections().await;
     }
     match flow {
         Ok(()) => Ok((trial.end(Ok(())).1, facts)),

@@ -28,3 +28,4 @@ pub mod stack;
 pub mod stimulus;
 pub mod suite;
 pub mod trial;
+pub mod web;

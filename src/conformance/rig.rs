@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::invariants::Invariants;
 use super::model::Verdict;
+use super::web::Web;
 use crate::bus::Inbox;
 use crate::endpoint::{Connector, Link, Pending};
 use crate::error::{Category, Result};
@@ -279,6 +280,8 @@ pub struct Rig {
     pub is_thorough: bool,
     /// Everything seen on the line, for the evidence.
     pub log: Inbox,
+    /// Who makes well-formed requests to the device.
+    pub web: Option<Box<dyn Web>>,
 }
 
 impl Rig {
@@ -322,6 +325,7 @@ impl Rig {
             is_thorough: false,
             target,
             probe,
+            web: None,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod checks;
 mod connections;
+mod web;
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -20,9 +21,10 @@ use super::model::{Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
 use super::rig::{Capability, Rig, connect_within};
 use super::seen::Seen;
 use super::stimulus::{Datagram, ECHO_HEADERS, Echo};
+use super::web::Wires;
 use crate::clock::Timestamp;
 use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
-use crate::probe::Identity;
+use crate::probe::{Heard, Identity};
 use crate::proto::{MacAddr, icmp};
 use crate::record::{Body, FramingError, Record};
 pub use checks::{compare, is_reaction, said};
@@ -68,6 +70,19 @@ pub struct Trial {
     connections: Connections,
     /// Identifications of the test's own fragments.
     fragmented: HashSet<u16>,
+    wires: Wires,
+    /// What was sent last may have ended within a frame: nothing of our own goes between.
+    is_mid_frame: bool,
+}
+
+/// What ended a wait.
+pub(super) enum Step<T> {
+    /// Something came: a frame that is a test's, or something else.
+    Came(Option<Seen>),
+    /// What else was waited for.
+    Other(T),
+    /// Nothing until the deadline.
+    Nothing,
 }
 
 impl Trial {
@@ -94,6 +109,8 @@ impl Trial {
             outages: 0,
             connections: Connections::default(),
             fragmented: HashSet::new(),
+            wires: Wires::default(),
+            is_mid_frame: false,
         }
     }
 
@@ -217,7 +234,7 @@ impl Trial {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: &[u8]) -> Flow {
-        self.rig.probe.hold_answers(false);
+        self.hold(false);
         self.queued += frame.len() + 2;
         self.rig.invariants.sent(frame);
         let bytes = Bytes::copy_from_slice(frame);
@@ -234,10 +251,16 @@ impl Trial {
     /// Sends bytes as they are. They may end within a frame: until the next frame is sent, questions
     /// of the device by ARP wait for their answers.
     pub async fn raw(&mut self, bytes: &[u8]) -> Flow {
-        self.rig.probe.hold_answers(true);
+        self.hold(true);
         self.queued += bytes.len();
         self.rig.probe.send_raw(bytes).await?;
         Ok(())
+    }
+
+    /// Keeps what is not the test's own off the line, or no longer.
+    fn hold(&mut self, hold: bool) {
+        self.is_mid_frame = hold;
+        self.rig.probe.hold_answers(hold);
     }
 
     /// Sends bytes, and reads nothing for `deaf`, whatever comes.
@@ -249,7 +272,9 @@ impl Trial {
 
     /// How long the bytes that were sent, and their answers, keep the line busy.
     pub fn backlog(&self) -> Duration {
-        let time = self.rig.pace.byte_time.saturating_mul(self.queued as u32).saturating_mul(2);
+        let others = if self.has_web_traffic() { web::AHEAD } else { 0 };
+        let bytes = (self.queued + others) as u32;
+        let time = self.rig.pace.byte_time.saturating_mul(bytes).saturating_mul(2);
         time.min(LONGEST_BACKLOG)
     }
 
@@ -261,9 +286,10 @@ impl Trial {
     /// Takes what comes until `done` says so, or the deadline; whether it said so.
     async fn take_until(&mut self, deadline: Instant, done: impl Fn(&Seen) -> bool) -> Flow<bool> {
         loop {
-            let Some(record) = self.rig.probe.receive(deadline).await? else { return Ok(false) };
-            if self.note(record).is_some_and(|seen| done(&seen)) {
-                return Ok(true);
+            match self.step(deadline, std::future::pending::<()>()).await? {
+                Step::Came(Some(seen)) if done(&seen) => return Ok(true),
+                Step::Came(_) | Step::Other(()) => {}
+                Step::Nothing => return Ok(false),
             }
             if Instant::now() >= deadline {
                 return Ok(false); // a line that never falls silent does not stop time
@@ -271,13 +297,49 @@ impl Trial {
         }
     }
 
-    /// Notes what has come; the frame, if it is one.
+    /// Waits for one thing: something that comes, or `other`. Meanwhile requests that are under way go on.
+    async fn step<T>(
+        &mut self,
+        deadline: Instant,
+        other: impl Future<Output = T>,
+    ) -> Flow<Step<T>> {
+        let Rig { probe, web, .. } = &mut self.rig;
+        let web = web.as_mut().filter(|_| !self.is_mid_frame);
+        let outgoing = async {
+            match web {
+                Some(web) => web.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let either = async {
+            tokio::select! {
+                biased;
+                other = other => Ok(other),
+                frame = outgoing => Err(frame),
+            }
+        };
+        match probe.receive_or(deadline, either).await? {
+            Heard::Record(record) => Ok(Step::Came(self.note(record))),
+            Heard::Other(Ok(other)) => Ok(Step::Other(other)),
+            Heard::Other(Err(frame)) => {
+                self.send_for_web(frame).await?;
+                Ok(Step::Came(None))
+            }
+            Heard::Nothing => Ok(Step::Nothing),
+        }
+    }
+
+    /// Notes what has come; the frame, if it is one and no request's.
     fn note(&mut self, record: Record) -> Option<Seen> {
         match record.body {
             Body::Frame(bytes) => {
                 let time = record.time.map(|span| span.last).unwrap_or_default();
                 let seen = Seen { time, bytes };
                 self.rig.invariants.received(&seen);
+                if self.rig.web.as_mut().is_some_and(|web| web.take(&seen.bytes)) {
+                    self.wires.received(&seen);
+                    return None;
+                }
                 self.connections.received(&seen);
                 let is_kept = !self.is_sentinels(&seen) && !self.is_late(&seen);
                 if self.seen.len() < MOST_FRAMES && is_kept {

@@ -205,6 +205,21 @@ pub enum Fault {
     FullForGood,
     ClosesByReset,
     // HTTP: X140 to X159.
+    Http10Kept,
+    HostNotWanted,
+    PipelineLost,
+    LongTargetResets,
+    BodyLengthsIgnored,
+    BlankBeforeColon,
+    LeavesRoot,
+    OneClient,
+    StallForgets,
+    AnyMethod,
+    AnyHttpVersion,
+    TlsKills,
+    KeptAndDeaf,
+    LongHeadSilent,
+    OneAtATime,
     // Performance: X160 to X179.
     // Robustness: X180 to X199.
 }
@@ -548,6 +563,36 @@ pub static ALL: &[Info] = &[
     info(Fault::ClosesByReset, "X129", "closes-by-reset", Layer::Device,
         "the web server resets its connections instead of closing them"),
     // HTTP.
+    info(Fault::Http10Kept, "X140", "http10-kept", Layer::Device,
+        "a connection of HTTP/1.0 is not closed behind its response"),
+    info(Fault::HostNotWanted, "X141", "host-not-wanted", Layer::Device,
+        "requests without a Host field, or with two, are served"),
+    info(Fault::PipelineLost, "X142", "pipeline-lost", Layer::Device,
+        "requests behind the first one in a segment are lost"),
+    info(Fault::LongTargetResets, "X143", "long-target-resets", Layer::Device,
+        "a request line of more than 1024 bytes ends the connection"),
+    info(Fault::BodyLengthsIgnored, "X144", "body-lengths-ignored", Layer::Device,
+        "what says how long a request's body is counts for nothing"),
+    info(Fault::BlankBeforeColon, "X145", "blank-before-colon", Layer::Device,
+        "blanks between the name of a header field and its colon are passed over"),
+    info(Fault::LeavesRoot, "X146", "leaves-root", Layer::Device,
+        "paths with '..' lead out of the web server's root"),
+    info(Fault::OneClient, "X147", "one-client", Layer::Device,
+        "the web server has one connection at a time, and refuses others"),
+    info(Fault::StallForgets, "X148", "stall-forgets", Layer::Device,
+        "a response that waits for its reader for 5 s loses a part"),
+    info(Fault::AnyMethod, "X149", "any-method", Layer::Device,
+        "every method that is not known is a GET"),
+    info(Fault::AnyHttpVersion, "X150", "any-http-version", Layer::Device,
+        "every version of HTTP is taken for 1.1"),
+    info(Fault::TlsKills, "X151", "tls-kills", Layer::Device,
+        "dies when a client of its web server speaks TLS"),
+    info(Fault::KeptAndDeaf, "X152", "kept-and-deaf", Layer::Device,
+        "the second request on a connection is not answered, and the connection stays open"),
+    info(Fault::LongHeadSilent, "X153", "long-head-silent", Layer::Device,
+        "a request's head of more than 2048 bytes is not answered"),
+    info(Fault::OneAtATime, "X154", "one-at-a-time", Layer::Device,
+        "while one connection is open, the web server reads no other"),
     // Performance.
     // Robustness.
 ];
@@ -602,7 +647,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 104));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 119));
         assert!(by_name("nonsense").is_err());
     }
 }

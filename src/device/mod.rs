@@ -31,6 +31,7 @@ mod services;
 mod stack;
 mod uart;
 mod web;
+mod web_faults;
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -138,7 +139,7 @@ impl Device {
             "line_rate": model.line_rate,
             "faults": names,
         });
-        let web = Web::new(description, settings.faults.has(Fault::NotFoundIsOk));
+        let web = Web::new(description, settings.faults);
         let services = Services::new(&mut stack, web, settings.faults);
         let mut device = Device {
             driver: Driver::new(&settings),
@@ -246,6 +247,9 @@ impl Device {
             Fate::Dropped => return,
             Fate::Answered(answer) => return self.transmit(now, answer),
             Fate::Death => return self.die(now),
+        }
+        if web_faults::kills(self.settings.faults, &frame) {
+            return self.die(now);
         }
         match datagram_faults::received(self.settings.faults, &mut frame) {
             Fate::Taken => {}

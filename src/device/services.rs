@@ -20,6 +20,7 @@ use super::counters::Counters;
 use super::faults::{Fault, Faults};
 use super::stack::Stack;
 use super::web::{PATTERN, Web};
+use super::web_faults::{Read, Reader, Turn};
 use crate::clock::Timestamp;
 use crate::proto::{ethernet, ipv4, tcp as tcp_header};
 
@@ -46,6 +47,8 @@ pub struct Services {
     datagrams: Vec<(u16, SocketHandle)>,
     /// HTTP sockets that are gone for good.
     leaked: usize,
+    /// The only connection that the web server reads, where it is so.
+    turn: Turn,
 }
 
 struct Socket {
@@ -68,7 +71,7 @@ struct Conversation {
 }
 
 enum Kind {
-    Http { pipe: Option<DuplexStream>, is_shut: bool, saw_first: bool },
+    Http { pipe: Option<DuplexStream>, is_shut: bool, reader: Reader },
     Echo,
     Discard,
     Chargen { at: usize },
@@ -77,8 +80,14 @@ enum Kind {
 impl Services {
     /// Opens every port.
     pub fn new(stack: &mut Stack, web: Web, faults: Faults) -> Self {
-        let mut services =
-            Services { faults, web, sockets: Vec::new(), datagrams: Vec::new(), leaked: 0 };
+        let mut services = Services {
+            faults,
+            web,
+            sockets: Vec::new(),
+            datagrams: Vec::new(),
+            leaked: 0,
+            turn: Turn::default(),
+        };
         services.listen(stack);
         for port in [UDP_ECHO, UDP_DISCARD, UDP_CHARGEN] {
             services.datagrams.push((port, stack.bind(port)));
@@ -100,6 +109,7 @@ impl Services {
             if port == 80 && connected >= most && self.faults.has(Fault::FullForGood) {
                 self.leaked = most;
             }
+            let most = if port == 80 && self.faults.has(Fault::OneClient) { 1 } else { most };
             for _ in taken..most {
                 let handle = stack.listen(port);
                 self.sockets.push(Socket { port, handle, conversation: None, waits: None });
@@ -119,14 +129,19 @@ impl Services {
         counters.connections_open = self.sockets.iter().filter(open).count() as u64;
         self.web.update(counters);
         let mut moved = self.poll_datagrams(stack);
+        self.turn.pass(self.sockets.iter().filter(|s| s.is_served()).map(|s| s.handle));
         for socket in &mut self.sockets {
             let tcp = stack.sockets.get_mut::<tcp::Socket>(socket.handle);
             if socket.conversation.is_none() && is_connected(tcp.state()) {
                 counters.connections += 1;
-                socket.conversation = Some(Conversation::new(socket.port, &self.web));
+                socket.conversation = Some(Conversation::new(socket.port, &self.web, self.faults));
                 moved = true;
             }
             if let Some(conversation) = &mut socket.conversation {
+                let is_one = conversation.is_http() && self.faults.has(Fault::OneAtATime);
+                if is_one && !self.turn.is_of(socket.handle) {
+                    continue;
+                }
                 moved |= conversation.poll(cx, now, tcp, self.faults);
             }
         }
@@ -202,19 +217,32 @@ impl Services {
     }
 }
 
+impl Socket {
+    /// Whether the web server has a request or a response on it.
+    fn is_served(&self) -> bool {
+        self.conversation.as_ref().is_some_and(|c| c.is_http() && !c.is_done)
+    }
+}
+
 fn is_connected(state: State) -> bool {
     !matches!(state, State::Closed | State::Listen | State::SynReceived | State::SynSent)
 }
 
 impl Conversation {
-    fn new(port: u16, web: &Web) -> Self {
+    fn new(port: u16, web: &Web, faults: Faults) -> Self {
         let kind = match port {
-            80 => Kind::Http { pipe: Some(web.serve()), is_shut: false, saw_first: false },
+            80 => {
+                Kind::Http { pipe: Some(web.serve()), is_shut: false, reader: Reader::new(faults) }
+            }
             7 => Kind::Echo,
             9 => Kind::Discard,
             _ => Kind::Chargen { at: 0 },
         };
         Conversation { kind, inbox: VecDeque::new(), outbox: VecDeque::new(), is_done: false }
+    }
+
+    fn is_http(&self) -> bool {
+        matches!(self.kind, Kind::Http { .. })
     }
 
     fn poll(
@@ -225,7 +253,12 @@ impl Conversation {
         faults: Faults,
     ) -> bool {
         let mut moved = self.take(now, socket, faults);
-        moved |= self.work(cx, now, socket, faults);
+        moved |= self.work(cx, now, socket);
+        if let Kind::Http { reader, .. } = &mut self.kind
+            && reader.forgets(now, !self.outbox.is_empty(), socket.can_send())
+        {
+            self.outbox.drain(..TAIL.min(self.outbox.len()));
+        }
         moved | self.give(socket, faults)
     }
 
@@ -240,19 +273,24 @@ impl Conversation {
             return false;
         }
         let delay = if faults.has(Fault::RxAlias) { ALIAS_DELAY } else { Duration::ZERO };
-        let bytes = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default();
-        self.inbox.push_back((now + delay, bytes));
+        let mut bytes = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default();
+        if let Kind::Http { pipe, reader, .. } = &mut self.kind {
+            bytes = match reader.read(bytes) {
+                Read::Bytes(bytes) => bytes,
+                Read::End => {
+                    (*pipe, self.is_done) = (None, true);
+                    return true;
+                }
+            };
+        }
+        if !bytes.is_empty() {
+            self.inbox.push_back((now + delay, bytes));
+        }
         true
     }
 
     /// What the service does with the inbox and for the outbox.
-    fn work(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Timestamp,
-        socket: &tcp::Socket<'_>,
-        faults: Faults,
-    ) -> bool {
+    fn work(&mut self, cx: &mut Context<'_>, now: Timestamp, socket: &tcp::Socket<'_>) -> bool {
         let peer_is_done = !socket.may_recv() && self.inbox.is_empty();
         if !socket.is_open() {
             self.kind = Kind::Discard; // aborted: whatever was behind it goes away
@@ -260,7 +298,7 @@ impl Conversation {
             return false;
         }
         match &mut self.kind {
-            Kind::Http { .. } => self.work_http(cx, now, peer_is_done, faults),
+            Kind::Http { .. } => self.work_http(cx, now, peer_is_done),
             Kind::Echo | Kind::Discard => {
                 let mut moved = false;
                 while self.outbox.len() < HOLD
@@ -287,20 +325,11 @@ impl Conversation {
         }
     }
 
-    fn work_http(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Timestamp,
-        peer_is_done: bool,
-        faults: Faults,
-    ) -> bool {
-        let Kind::Http { pipe, is_shut, saw_first } = &mut self.kind else { return false };
+    fn work_http(&mut self, cx: &mut Context<'_>, now: Timestamp, peer_is_done: bool) -> bool {
+        let Kind::Http { pipe, is_shut, .. } = &mut self.kind else { return false };
         let Some(stream) = pipe else { return false };
         let mut moved = false;
         while let Some((_, bytes)) = self.inbox.front_mut().filter(|(due, _)| *due <= now) {
-            if !std::mem::replace(saw_first, true) && faults.has(Fault::HeadHasBody) {
-                head_to_get(bytes);
-            }
             match Pin::new(&mut *stream).poll_write(cx, bytes) {
                 Poll::Ready(Ok(n)) => drop(bytes.drain(..n)),
                 Poll::Ready(Err(_)) => bytes.clear(), // the server reads no more
@@ -335,7 +364,7 @@ impl Conversation {
 
     /// From the outbox into the socket, and the end behind it.
     fn give(&mut self, socket: &mut tcp::Socket<'_>, faults: Faults) -> bool {
-        let is_cut = faults.has(Fault::TailLost) && matches!(self.kind, Kind::Http { .. });
+        let is_cut = faults.has(Fault::TailLost) && self.is_http();
         let kept = if is_cut { TAIL } else { 0 };
         let mut moved = false;
         while socket.can_send() && self.outbox.len() > kept {
@@ -354,12 +383,5 @@ impl Conversation {
             moved = true;
         }
         moved
-    }
-}
-
-/// Turns a HEAD request into a GET.
-fn head_to_get(bytes: &mut Vec<u8>) {
-    if bytes.starts_with(b"HEAD ") {
-        bytes.splice(..4, *b"GET");
     }
 }

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri, Version};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::DuplexStream;
 
 use super::counters::Counters;
+use super::faults::{Fault, Faults};
 
 /// Bytes between device and server.
 const PIPE: usize = 4096;
@@ -43,14 +45,14 @@ pub struct Web {
 struct Shared {
     counters: Mutex<Counters>,
     description: Value,
-    not_found_is_ok: bool,
+    faults: Faults,
 }
 
 impl Web {
     /// A server that describes the device by `description`.
-    pub fn new(description: Value, not_found_is_ok: bool) -> Self {
+    pub fn new(description: Value, faults: Faults) -> Self {
         let counters = Mutex::default();
-        Web { shared: Arc::new(Shared { counters, description, not_found_is_ok }) }
+        Web { shared: Arc::new(Shared { counters, description, faults }) }
     }
 
     /// Shows the device's counters; takes over how many requests were answered.
@@ -81,6 +83,7 @@ impl Web {
             .route("/upload", post(upload))
             .fallback(missing)
             .with_state(self.shared.clone())
+            .layer(axum::middleware::from_fn_with_state(self.shared.clone(), want_host))
             .layer(axum::middleware::map_response_with_state(self.shared.clone(), count))
     }
 }
@@ -88,6 +91,17 @@ impl Web {
 async fn count(State(shared): State<Arc<Shared>>, response: Response) -> Response {
     shared.counters.lock().unwrap_or_else(PoisonError::into_inner).http_requests += 1;
     response
+}
+
+/// HTTP/1.1 wants one Host field (RFC 9112 section 3.2), which hyper does not look at.
+async fn want_host(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all("host").iter().count();
+    let is_wanted =
+        request.version() == Version::HTTP_11 && !shared.faults.has(Fault::HostNotWanted);
+    match hosts == 1 || !is_wanted {
+        true => next.run(request).await,
+        false => (StatusCode::BAD_REQUEST, "one Host field is wanted\n").into_response(),
+    }
 }
 
 async fn page() -> Html<&'static str> {
@@ -134,7 +148,11 @@ async fn upload(body: Body) -> Response {
     Json(json!({ "received": received, "sha256": digest })).into_response()
 }
 
-async fn missing(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    let status = if shared.not_found_is_ok { StatusCode::OK } else { StatusCode::NOT_FOUND };
+async fn missing(State(shared): State<Arc<Shared>>, uri: Uri) -> (StatusCode, &'static str) {
+    if shared.faults.has(Fault::LeavesRoot) && uri.path().contains("..") {
+        return (StatusCode::OK, "root:x:0:0:root:/root:/bin/sh\n");
+    }
+    let status =
+        if shared.faults.has(Fault::NotFoundIsOk) { StatusCode::OK } else { StatusCode::NOT_FOUND };
     (status, "there is no such page\n")
 }

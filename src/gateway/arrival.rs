@@ -40,7 +40,9 @@ pub(super) async fn run_within(
         () = left(&stream) => Err(Outcome::Reset),
     };
     let outcome = match arrived {
-        Ok((turn, key, packets)) => flow::run(gateway, &mut stream, key, packets, turn).await,
+        Ok((turn, key, packets)) => {
+            flow::run(gateway, &mut stream, key, packets, turn, gateway.0.settings.mtu).await
+        }
         Err(outcome) => outcome,
     };
     if outcome != Outcome::Done {

@@ -53,15 +53,16 @@ pub enum Outcome {
     TooMany,
 }
 
-/// Moves bytes between `stream` and the device until both are done.
+/// Moves bytes between `stream` and the device, in packets of at most `mtu` bytes, until both are done.
 pub(super) async fn run(
     gateway: &Gateway,
     stream: &mut impl Stream,
     key: Key,
     packets: mpsc::Receiver<Bytes>,
     turn: Turn,
+    mtu: usize,
 ) -> Outcome {
-    let mut flow = Flow::new(gateway, key, packets, turn);
+    let mut flow = Flow::new(gateway, key, packets, turn, mtu);
     poll_fn(|cx| flow.poll(cx, stream)).await
 }
 
@@ -69,6 +70,7 @@ struct Flow<'a> {
     gateway: &'a Gateway,
     key: Key,
     seed: u64,
+    mtu: usize,
     stack: Stack,
     door: Arc<Door>,
     packets: mpsc::Receiver<Bytes>,
@@ -97,15 +99,22 @@ struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    fn new(gateway: &'a Gateway, key: Key, packets: mpsc::Receiver<Bytes>, turn: Turn) -> Flow<'a> {
+    fn new(
+        gateway: &'a Gateway,
+        key: Key,
+        packets: mpsc::Receiver<Bytes>,
+        turn: Turn,
+        mtu: usize,
+    ) -> Flow<'a> {
         let settings = &gateway.0.settings;
         let now = gateway.0.clock.now();
         let seed = now.0 ^ u64::from(key.port) << 32;
-        let (stack, is_broken) = Flow::begin(gateway, &key, seed);
+        let (stack, is_broken) = Flow::begin(gateway, &key, seed, mtu);
         Flow {
             gateway,
             key,
             seed,
+            mtu,
             stack,
             door: turn.door(),
             packets,
@@ -127,10 +136,10 @@ impl<'a> Flow<'a> {
     }
 
     /// A stack that is about to send its SYN; whether it cannot. The same seed makes the same SYN.
-    fn begin(gateway: &Gateway, key: &Key, seed: u64) -> (Stack, bool) {
+    fn begin(gateway: &Gateway, key: &Key, seed: u64, mtu: usize) -> (Stack, bool) {
         let settings = &gateway.0.settings;
         let (now, (ip, _)) = (gateway.0.clock.now(), gateway.host());
-        let mut stack = Stack::new(now, ip, settings.mtu, settings.window, seed);
+        let mut stack = Stack::new(now, ip, mtu, settings.window, seed);
         stack.socket().set_ack_delay(Some(ACK_DELAY.into()));
         let is_broken = stack.connect((key.device, key.device_port), key.port).is_err();
         (stack, is_broken)
@@ -213,7 +222,7 @@ impl<'a> Flow<'a> {
         let is_due = turn.poll(cx, now);
         if is_due {
             // Its own timers would wait for longer and longer, and for the first data after that.
-            (self.stack, _) = Flow::begin(self.gateway, &self.key, self.seed);
+            (self.stack, _) = Flow::begin(self.gateway, &self.key, self.seed, self.mtu);
         }
         is_due
     }

@@ -15,6 +15,7 @@ mod arrival;
 mod client;
 pub mod control;
 mod datagrams;
+mod dial;
 mod door;
 mod flow;
 pub mod forward;
@@ -51,7 +52,9 @@ use crate::event::Events;
 use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
+pub use client::Stream;
 use door::Doors;
+pub use flow::Outcome;
 pub use forwards::{Forwards, Opened};
 use fragments::Fragments;
 use guests::Guests;
@@ -67,8 +70,8 @@ const LANE: usize = 4;
 const SLOW: Duration = Duration::from_millis(5);
 /// Packets that wait for one connection; more are dropped, and sent again by the device.
 const PACKETS: usize = 64;
-/// The first port of connections that we make (RFC 6335 section 6).
-const FIRST_PORT: u16 = 49152;
+/// The first of the ports that nobody has by name (RFC 6335 section 6).
+pub const FIRST_PORT: u16 = 49152;
 /// A connection that we have closed is remembered for so long, in case the device repeats its end.
 const TIME_WAIT: Duration = Duration::from_secs(10);
 /// So many of them.
@@ -99,6 +102,8 @@ pub struct Settings {
     pub window: usize,
     /// How long a connection waits for a device that is not there yet.
     pub hold: Duration,
+    /// The first port of connections that we make; all above it are ours as well.
+    pub first_port: u16,
 }
 
 /// What a gateway has done.
@@ -195,8 +200,9 @@ impl Gateway {
         let (answers, answers_out) = mpsc::channel(ANSWERS);
         let (lane, lane_out) = mpsc::channel(LANE);
         let host = Host { ip: settings.host_ip.octets(), mac: settings.host_mac.octets() };
-        let span = u64::from(u16::MAX - FIRST_PORT) + 1;
-        let next_port = FIRST_PORT + (clock.now().0 / 1000 % span) as u16;
+        let first = settings.first_port;
+        let span = u64::from(u16::MAX - first) + 1;
+        let next_port = first + (clock.now().0 / 1000 % span) as u16;
         let state = State {
             host,
             is_second: false,
@@ -307,9 +313,10 @@ impl Gateway {
         if state.flows.len() >= MOST_FLOWS {
             return None;
         }
-        for _ in FIRST_PORT..=u16::MAX {
+        let first = self.0.settings.first_port;
+        for _ in first..=u16::MAX {
             let port = state.next_port;
-            state.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            state.next_port = port.checked_add(1).unwrap_or(first);
             let key = Key { device, device_port, port };
             if !state.flows.contains_key(&key) && !state.is_over(&key) {
                 let (sender, receiver) = mpsc::channel(PACKETS);

@@ -241,6 +241,7 @@ mod tests {
 
     fn neighbour(change: impl Fn(&mut Settings)) -> Neighbour {
         let mut settings = Settings {
+            first_port: crate::gateway::FIRST_PORT,
             host_ip: Ipv4Addr::new(192, 168, 100, 1),
             host_mac: MacAddr(2, 0, 0, 0, 0, 1),
             device_ip: USUAL,

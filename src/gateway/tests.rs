@@ -105,6 +105,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let settings = Settings {
+            first_port: crate::gateway::FIRST_PORT,
             host_ip: OURS,
             host_mac: OUR_MAC,
             device_ip: DEVICE,

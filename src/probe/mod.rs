@@ -10,6 +10,7 @@ pub mod ping;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -100,6 +101,17 @@ pub struct Probe {
 enum Load<'a> {
     Frame(&'a Bytes),
     Bytes(&'a [u8]),
+}
+
+/// What ended a wait for the device.
+#[derive(Debug)]
+pub enum Heard<T> {
+    /// A record has come.
+    Record(Record),
+    /// What else was waited for.
+    Other(T),
+    /// Nothing until the deadline.
+    Nothing,
 }
 
 /// What came first while we waited.
@@ -317,6 +329,21 @@ impl Probe {
     /// The next record from the device, or `None` when there is none until `deadline`. Cancelling
     /// it loses no record.
     pub async fn receive(&mut self, deadline: Instant) -> Result<Option<Record>> {
+        match self.receive_or(deadline, std::future::pending::<Infallible>()).await? {
+            Heard::Record(record) => Ok(Some(record)),
+            Heard::Other(never) => match never {},
+            Heard::Nothing => Ok(None),
+        }
+    }
+
+    /// The same, unless `other` is done first. What is being sent meanwhile, an answer by ARP, is never cut
+    /// short by that.
+    pub async fn receive_or<T>(
+        &mut self,
+        deadline: Instant,
+        other: impl Future<Output = T>,
+    ) -> Result<Heard<T>> {
+        tokio::pin!(other);
         loop {
             self.take_arrived();
             while !self.holds_answers
@@ -327,7 +354,7 @@ impl Probe {
                 }
             }
             if let Some(record) = self.queue.pop_front() {
-                return Ok(Some(record));
+                return Ok(Heard::Record(record));
             }
             if !self.arrived.is_empty() || !self.decoded.is_empty() {
                 continue;
@@ -337,7 +364,12 @@ impl Probe {
                 return Err(self.gone(how));
             }
             let quiet = self.last_arrival.map_or(deadline, |last| (last + QUIET).min(deadline));
-            match tokio::time::timeout_at(quiet, self.wait()).await {
+            let waited = tokio::select! {
+                biased;
+                waited = tokio::time::timeout_at(quiet, self.wait()) => waited,
+                other = &mut other => return Ok(Heard::Other(other)),
+            };
+            match waited {
                 Ok(came) => self.come(came?).await?,
                 Err(_) if self.last_arrival.is_some() && quiet < deadline => {
                     self.last_arrival = None;
@@ -345,7 +377,7 @@ impl Probe {
                     self.deliverer.idle(&mut self.decoded);
                     self.sort();
                 }
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(Heard::Nothing),
             }
         }
     }

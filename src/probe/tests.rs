@@ -476,3 +476,18 @@ async fn while_another_has_the_line_alone_nothing_is_sent_and_no_arp_answered() 
     probe.receive(Instant::now() + Duration::from_secs(1)).await.expect("it is up");
     assert_eq!(seen.lock().expect("no panic").len(), 3, "the frame and the answer");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_something_else_ends_loses_no_record() {
+    let answer = Box::new(|_: &[u8]| vec![(Duration::from_millis(20), vec![7; 60])]);
+    let (mut probe, _) = probe(Standing::Served, answer);
+    probe.send(vec![1; 60]).await.expect("sent");
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let soon = tokio::time::sleep(Duration::from_millis(10));
+    let heard = probe.receive_or(deadline, soon).await.expect("a link");
+    assert!(matches!(heard, Heard::Other(())), "{heard:?}");
+    let heard = probe.receive_or(deadline, std::future::pending::<()>()).await.expect("a link");
+    assert!(matches!(heard, Heard::Record(_)), "{heard:?}");
+    let heard = probe.receive_or(deadline, std::future::pending::<()>()).await.expect("a link");
+    assert!(matches!(heard, Heard::Nothing), "{heard:?}");
+}

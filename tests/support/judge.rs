@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use uarttool::bus::{Bus, Inbox};
+use uarttool::cli::web::Forwarded;
 use uarttool::cli::{block_on_virtual, connect, tokio_clock};
 use uarttool::conformance::engine::{self, Plan, Surroundings};
 use uarttool::conformance::event::Summary;
@@ -62,7 +63,8 @@ pub fn run_beside(endpoint: &str, plan: &Plan, beside: Beside) -> Summary {
         };
         let switch: Box<dyn Restart> = Box::new(Switch(sim.clone()));
         let switch = Some(switch).filter(|_| !beside.has_no_switch);
-        let rig = Rig::new(probe, Box::new(sim), switch, target, 1.0, plan.seed);
+        let mut rig = Rig::new(probe, Box::new(sim), switch, target, 1.0, plan.seed);
+        rig.web = Some(Box::new(Forwarded::new(Some(plan.seed))));
         let mut needs: HashSet<_> = plan.tests.iter().filter_map(|test| test.needs).collect();
         needs.insert(Capability::RawBytes);
         let (rig, facts) = explore(rig, Duration::from_secs(10), &needs, &mut |_| {}).await?;

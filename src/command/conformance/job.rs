@@ -13,6 +13,7 @@ use crate::capture::Source;
 use crate::cli::config::Config;
 use crate::cli::signals::Interrupted;
 use crate::cli::target::{self, Tunnel};
+use crate::cli::web::Forwarded;
 use crate::cli::{self, Verdict, terminal};
 use crate::conformance::artifacts::Artifacts;
 use crate::conformance::engine::{self, Plan, Surroundings};
@@ -215,6 +216,7 @@ impl Job {
         if !self.is_virtual {
             rig.numbers.forget_neighbours(RandomState::new().build_hasher().finish());
         }
+        rig.web = Some(Box::new(Forwarded::new(self.is_virtual.then_some(seed))));
         rig.boot_time = self.args.launch.wait;
         rig.is_thorough = self.args.selection.extended || self.args.selection.long;
         let needs = self.tests.iter().filter_map(|test| test.needs).collect();

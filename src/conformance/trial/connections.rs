@@ -80,6 +80,7 @@ impl Trial {
 
     /// Resets every connection that the test has opened and that may be left.
     pub async fn close_connections(&mut self) -> Flow {
+        self.close_web().await?;
         for ((ours, theirs), seq) in self.connections.take() {
             let reset = self.segment_from(ours, theirs);
             let reset = reset.tcp(|tcp| (tcp.seq, tcp.flags, tcp.window) = (seq, tcp::RST, 0));

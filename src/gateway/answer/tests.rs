@@ -17,6 +17,7 @@ const ITS_MAC: MacAddr = MacAddr(2, 0, 0, 0, 0, 2);
 /// A gateway on a line that is there, and what it tells.
 fn gateway(holder: Option<Host>) -> (Gateway, Arc<Mutex<Vec<String>>>) {
     let settings = Settings {
+        first_port: crate::gateway::FIRST_PORT,
         host_ip: US,
         host_mac: OUR_MAC,
         device_ip: DEVICE,
