@@ -37,7 +37,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("arp-opcode", &["ARP-01", "ARP-02"]),
     ("arp-sender", &["ARP-01"]),
     ("static-overwritten", &["ARP-08", "ARP-09"]),
-    ("short-arp-kills", &["ARP-07"]),
+    ("short-arp-kills", &["ARP-07", "ROB-06"]),
     ("no-mac-filter", &["ETH-01"]),
     ("ip-checksum-unchecked", &["IP4-01"]),
     ("loopback-answered", &["IP4-13"]),
@@ -48,7 +48,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("undersized-kills", &["LNK-16"]),
     ("deaf-after-reconnect", &["LNK-17"]),
     ("stall-tears", &["LNK-19", "INV-01"]),
-    ("bad-lengths-stop", &["LNK-14", "LNK-04", "LNK-02"]),
+    ("bad-lengths-stop", &["LNK-14", "LNK-04", "LNK-02", "ROB-03"]),
     ("boot-noise", &["LNK-20"]),
     ("tag-stripped", &["ETH-03"]),
     ("length-from-frame", &["ETH-04", "IP4-04"]),
@@ -174,7 +174,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("tail-lost", &["HTT-01"]),
     ("head-has-body", &["HTT-02"]),
     ("not-found-is-ok", &["HTT-03"]),
-    ("leaks-sockets", &["HTT-18"]),
+    ("leaks-sockets", &["HTT-18", "ROB-08"]),
     ("http10-kept", &["HTT-04"]),
     ("host-not-wanted", &["HTT-05"]),
     ("pipeline-lost", &["HTT-10"]),
@@ -192,6 +192,13 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("one-at-a-time", &["HTT-17"]),
     // Performance.
     // Robustness.
+    ("long-ipv6-kills", &["ROB-01"]),
+    ("long-header-kills", &["ROB-02"]),
+    ("xmas-kills", &["ROB-04"]),
+    ("high-byte-kills", &["ROB-05"]),
+    ("storm-kills", &["ROB-07"]),
+    ("reboots", &["ICM-02", "ROB-09"]),
+    ("tires", &["ROB-10"]),
 ];
 
 /// The tests to run for a list of ids: those themselves, and for an invariant what makes frames.

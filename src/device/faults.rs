@@ -222,6 +222,20 @@ pub enum Fault {
     OneAtATime,
     // Performance: X160 to X179.
     // Robustness: X180 to X199.
+    /// `long-ipv6-kills`.
+    LongIpv6Kills,
+    /// `long-header-kills`.
+    LongHeaderKills,
+    /// `xmas-kills`.
+    XmasKills,
+    /// `high-byte-kills`.
+    HighByteKills,
+    /// `storm-kills`.
+    StormKills,
+    /// `reboots`.
+    Reboots,
+    /// `tires`.
+    Tires,
 }
 
 /// What is known about a fault.
@@ -595,6 +609,20 @@ pub static ALL: &[Info] = &[
         "while one connection is open, the web server reads no other"),
     // Performance.
     // Robustness.
+    info(Fault::LongIpv6Kills, "X180", "long-ipv6-kills", Layer::Device,
+        "dies on an IPv6 packet that claims more than its frame holds"),
+    info(Fault::LongHeaderKills, "X181", "long-header-kills", Layer::Device,
+        "dies on an IPv4 header that claims more than its frame holds"),
+    info(Fault::XmasKills, "X182", "xmas-kills", Layer::Device,
+        "dies of a segment with SYN, FIN and RST"),
+    info(Fault::HighByteKills, "X183", "high-byte-kills", Layer::Device,
+        "dies on a request with a byte that is no ASCII"),
+    info(Fault::StormKills, "X184", "storm-kills", Layer::Device,
+        "dies of 150 frames that come close to each other"),
+    info(Fault::Reboots, "X185", "reboots", Layer::Device,
+        "starts anew at the 60th frame, and is away for two seconds"),
+    info(Fault::Tires, "X186", "tires", Layer::Device,
+        "dies of the first frame after five minutes"),
 ];
 
 /// A set of faults.
@@ -647,7 +675,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 119));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 126));
         assert!(by_name("nonsense").is_err());
     }
 }

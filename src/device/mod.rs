@@ -30,6 +30,7 @@ mod segment_faults;
 mod services;
 mod stack;
 mod uart;
+mod wear_faults;
 mod web;
 mod web_faults;
 
@@ -60,6 +61,7 @@ use reassembly::{Joined, Reassembly};
 use segment_faults::SegmentFaults;
 use services::Services;
 use stack::Stack;
+use wear_faults::{Wear, WearFaults};
 use web::Web;
 
 /// Which device.
@@ -114,6 +116,7 @@ pub struct Device {
     stack: Stack,
     services: Services,
     counters: Counters,
+    wear: WearFaults,
     is_dead: bool,
     console: Console,
 }
@@ -153,6 +156,7 @@ impl Device {
             stack,
             services,
             counters: Counters { boots: 1, ..Counters::default() },
+            wear: WearFaults::new(settings.faults, now),
             is_dead: false,
             console: Console::new(now),
             settings,
@@ -238,6 +242,16 @@ impl Device {
     }
 
     fn frame_arrives(&mut self, now: Timestamp, mut frame: Vec<u8>) {
+        match self.wear.received(now, &frame) {
+            Wear::None => {}
+            Wear::Away => return,
+            Wear::Back => {
+                self.counters.boots += 1;
+                let announcement = self.neighbours.announcement();
+                self.transmit(now, announcement);
+            }
+            Wear::Death => return self.die(now),
+        }
         let fate = match self.own_faults.received(&mut frame) {
             Fate::Taken => self.segment_faults.received(&mut frame),
             other => other,

@@ -93,7 +93,10 @@ async fn leak(t: &mut Trial) -> Flow {
         }
         if let Attempt::Open(mut peer) = Opening::to(port).attempt(t).await? {
             peer.get(t, "/").await?;
-            peer.abort(t).await?;
+            // What was sent is not acknowledged yet, and the reset comes behind it.
+            let reset = peer.segment(t, 0).tcp(|tcp| tcp.flags = tcp::RST);
+            t.send(&reset.frame()).await?;
+            t.forget_connection(peer.ours, port);
         } else {
             refused += 1;
         }

@@ -1,7 +1,10 @@
 //! What chance makes: frames, changed frames, streams, segments, requests.
 
+use std::time::Duration;
+
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
 
 use super::super::super::model::Owner::{Application, Driver, Stack};
 use super::super::super::model::Severity::Must;
@@ -82,9 +85,35 @@ fn disguise(t: &Trial, random: &mut ChaCha8Rng, frame: &mut [u8]) {
     }
 }
 
+/// Whether the web server accepts a connection.
+async fn accepts(t: &mut Trial) -> Flow<bool> {
+    let port = t.rig.target.ports.http;
+    let Attempt::Open(mut peer) = Opening::to(port).once().attempt(t).await? else {
+        return Ok(false);
+    };
+    peer.abort(t).await?;
+    Ok(true)
+}
+
+/// Half-open connections that are nobody's any more are given up in time, and then others are accepted.
+async fn is_served_again(t: &mut Trial) -> Flow {
+    /// A peer tries for three minutes (RFC 9293 section 3.8.3).
+    const LONGEST: Duration = Duration::from_secs(200);
+    const PAUSE: Duration = Duration::from_secs(1);
+    let began = Instant::now();
+    let mut is_back = accepts(t).await?;
+    while !is_back && began.elapsed() < LONGEST.mul_f64(t.rig.time_scale.max(1.0)) {
+        t.listen(PAUSE).await?;
+        is_back = accepts(t).await?;
+    }
+    t.must(is_back, "a connection is accepted again within 200 s", "none is");
+    Ok(())
+}
+
 async fn fuzz_mutated(t: &mut Trial) -> Flow {
     const FRAMES: usize = 400;
     const AT_ONCE: usize = 40;
+    let was_open = accepts(t).await?;
     let mut random = chance(t, 2);
     let ports = t.rig.target.ports;
     for n in 1..=FRAMES {
@@ -110,6 +139,10 @@ async fn fuzz_mutated(t: &mut Trial) -> Flow {
         if n % AT_ONCE == 0 {
             survives(t).await?;
         }
+    }
+    if was_open {
+        t.close_connections().await?;
+        is_served_again(t).await?;
     }
     Ok(())
 }
@@ -185,7 +218,7 @@ async fn fuzz_tcp_state(t: &mut Trial) -> Flow {
 async fn fuzz_http(t: &mut Trial) -> Flow {
     const REQUESTS: usize = 200;
     /// What a server that waits for more of a request is given.
-    const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
+    const PATIENCE: Duration = Duration::from_millis(100);
     let mut random = chance(t, 5);
     let Some(before) = page(t).await? else {
         return Err(Halt::Inconclusive("the page is not served before".to_owned()));
