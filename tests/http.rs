@@ -175,7 +175,8 @@ fn nobody_who_answers_is_a_timeout_with_its_reason() {
     assert!(began.elapsed() < Duration::from_secs(10));
     let object = &objects(&output)[0];
     assert_eq!((code(&output), &object["error"]), (1, &"timed out: nothing moved for 1.5s".into()));
-    assert_eq!(object["stall_reason"], "no answer to our SYN, sent 2 times");
+    let reason = object["stall_reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("no answer to our SYN, sent "), "{reason}");
     let output = http("sim", &["-m", "700ms", "--timeout", "5s", "/blob/10000000", "-q"]);
     let (_, stderr) = text(&output);
     assert_eq!(code(&output), 1);

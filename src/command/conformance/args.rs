@@ -30,7 +30,7 @@ A test passes, fails, or is inconclusive where the device could not be judged. R
 Exit status: 0 nothing required failed; 1 something did, or was inconclusive; 2 usage; 3 the
 tunnel is not there or went away; 70 a test ended in an error of our own; 130 interrupted.";
 
-/// Judge a device through the tunnel: from the line to HTTP and its throughput
+/// Judge a device through the tunnel: from the line to HTTP
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct ConformanceArgs {
@@ -198,6 +198,10 @@ impl ConformanceArgs {
         let parse = |text: &String| Filter::parse_with(text, &extra).map_err(Error::usage);
         let names = self.names.iter().filter(|name| !is_file(name));
         let names = names.map(parse).collect::<Result<_>>()?;
+        let parse = |text: &String| {
+            let filter = Filter::parse_with(text, &extra);
+            filter.map_err(|what| Error::usage(format!("bad filter '{text}': {what}")))
+        };
         let filters = self.selection.filter.iter().map(parse).collect::<Result<_>>()?;
         let args = &self.selection;
         let tier = match (args.smoke, args.extended, args.long) {

@@ -189,13 +189,14 @@ async fn fuzz_tcp_state(t: &mut Trial) -> Flow {
     let mut random = chance(t, 4);
     let mut victim = connection(t).await?;
     let mut other = connection(t).await?;
+    let longest = victim.mss(t).min(64);
     for n in 1..=SEGMENTS {
         let far = [0, 1, 100, 5000, 1 << 20, 1 << 31][random.random_range(0..6)];
         let mut near =
             |base: u32| base.wrapping_add(random.random_range(0..=far)).wrapping_sub(far / 2);
         let (seq, ack) = (near(victim.next), near(victim.acknowledged));
         let (flags, window) = (random.random(), random.random());
-        let data = vec![b'x'; random.random_range(0..64)];
+        let data = vec![b'x'; random.random_range(0..longest)];
         let segment = victim.segment(t, 0).data(&data).tcp(|tcp| {
             (tcp.seq, tcp.ack, tcp.flags, tcp.window) = (seq, ack, flags, window);
         });
@@ -212,7 +213,9 @@ async fn fuzz_tcp_state(t: &mut Trial) -> Flow {
     let what = "a request on the other connection is served";
     t.must(served, what, format!("{reading:?}").chars().take(80).collect::<String>());
     victim.abort(t).await?;
-    survives(t).await
+    survives(t).await?;
+    t.close_connections().await?;
+    is_served_again(t).await
 }
 
 async fn fuzz_http(t: &mut Trial) -> Flow {
@@ -250,6 +253,8 @@ async fn fuzz_http(t: &mut Trial) -> Flow {
     if refused > 0 {
         t.remark(format!("{refused} of {REQUESTS} connections were not accepted"));
     }
+    t.close_connections().await?;
+    is_served_again(t).await?;
     let after = page(t).await?;
     let same = after.as_ref().is_some_and(|after| {
         after.status == before.status && after.body.len() == before.body.len()

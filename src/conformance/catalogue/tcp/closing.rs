@@ -67,7 +67,10 @@ async fn fin_from_peer(t: &mut Trial) -> Flow {
 async fn half_close(t: &mut Trial) -> Flow {
     let mut peer = web(t).open(t).await?;
     let host = t.identity().device_ip;
-    let request = format!("GET {ROOT} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let mut request = format!("GET {ROOT} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    if request.len() > peer.mss(t) {
+        request = format!("GET {ROOT} HTTP/1.0\r\n\r\n"); // it has to be one segment
+    }
     peer.finish_with(t, request.as_bytes()).await?;
     fin_is_acknowledged(t, &mut peer, "a request and a FIN in one segment").await?;
     // To go on sending is permitted, and what a web server's application makes of it is its own.
