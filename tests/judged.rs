@@ -67,9 +67,9 @@ fn in_another_order_it_does_the_same() {
 
 #[test]
 #[ignore = "needs QEMU and the firmware: scripts/test"]
-fn with_the_options_of_esp_idf_it_does_what_that_ledger_says_in_all_tiers() {
+fn with_the_options_of_esp_idf_it_does_what_that_ledger_says_in_every_tier_but_the_longest() {
     let ledger = "fixtures/firmware/ledger-esp-idf.toml";
-    assert_as_in_the_ledger("esp-idf", ledger, &["--long", "--order", "3"]);
+    assert_as_in_the_ledger("esp-idf", ledger, &["--extended", "--order", "3"]);
 }
 
 #[test]

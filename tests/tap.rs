@@ -271,7 +271,7 @@ fn judge_linux(endpoint: &str, order: &str) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gold-linux");
     let judge = [&binary(), "conformance", "-d", endpoint, "--strict", "--profile", "linux"];
     let (code, said, errors) =
-        beside_gold_linux(&script, &[&judge[..], &["--long", "--order", order]].concat());
+        beside_gold_linux(&script, &[&judge[..], &["--extended", "--order", order]].concat());
     assert_eq!(code, Some(0), "{said}{errors}");
     for word in ["INCONCLUSIVE", "ERROR", "FLAKY", "take it off the list"] {
         assert!(!said.contains(word), "{word}: {said}");
