@@ -94,8 +94,10 @@ fn is_nonsense(frame: &[u8]) -> bool {
 
 /// Whether a segment for the web server holds a byte that is no ASCII.
 fn is_beyond_ascii(frame: &[u8]) -> bool {
-    let is_for_it = Segment::of(frame).is_some_and(|segment| segment.destination_port == 80);
-    is_for_it && frame.get(IP + 40..).is_some_and(|data| !data.is_ascii())
+    let Some(segment) = Segment::of(frame).filter(|segment| segment.destination_port == 80) else {
+        return false;
+    };
+    frame.get(segment.data..).is_some_and(|data| !data.is_ascii())
 }
 
 #[cfg(test)]
