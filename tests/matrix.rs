@@ -174,7 +174,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     ("tail-lost", &["HTT-01"]),
     ("head-has-body", &["HTT-02"]),
     ("not-found-is-ok", &["HTT-03"]),
-    ("leaks-sockets", &["HTT-18", "ROB-08"]),
+    ("leaks-sockets", &["ROB-08", "HTT-18"]),
     ("http10-kept", &["HTT-04"]),
     ("host-not-wanted", &["HTT-05"]),
     ("pipeline-lost", &["HTT-10"]),
@@ -193,7 +193,7 @@ const KILLERS: &[(&str, &[&str])] = &[
     // Performance.
     // Robustness.
     ("long-ipv6-kills", &["ROB-01"]),
-    ("long-header-kills", &["ROB-02"]),
+    ("short-header-kills", &["ROB-02"]),
     ("xmas-kills", &["ROB-04"]),
     ("high-byte-kills", &["ROB-05"]),
     ("storm-kills", &["ROB-07"]),

@@ -224,8 +224,8 @@ pub enum Fault {
     // Robustness: X180 to X199.
     /// `long-ipv6-kills`.
     LongIpv6Kills,
-    /// `long-header-kills`.
-    LongHeaderKills,
+    /// `short-header-kills`.
+    ShortHeaderKills,
     /// `xmas-kills`.
     XmasKills,
     /// `high-byte-kills`.
@@ -611,8 +611,8 @@ pub static ALL: &[Info] = &[
     // Robustness.
     info(Fault::LongIpv6Kills, "X180", "long-ipv6-kills", Layer::Device,
         "dies on an IPv6 packet that claims more than its frame holds"),
-    info(Fault::LongHeaderKills, "X181", "long-header-kills", Layer::Device,
-        "dies on an IPv4 header that claims more than its frame holds"),
+    info(Fault::ShortHeaderKills, "X181", "short-header-kills", Layer::Device,
+        "dies on an IPv4 header that claims to be shorter than 20 bytes"),
     info(Fault::XmasKills, "X182", "xmas-kills", Layer::Device,
         "dies of a segment with SYN, FIN and RST"),
     info(Fault::HighByteKills, "X183", "high-byte-kills", Layer::Device,
@@ -620,7 +620,7 @@ pub static ALL: &[Info] = &[
     info(Fault::StormKills, "X184", "storm-kills", Layer::Device,
         "dies of 150 frames that come close to each other"),
     info(Fault::Reboots, "X185", "reboots", Layer::Device,
-        "starts anew at the 60th frame, and is away for two seconds"),
+        "starts anew at the first frame of 617 bytes, and is away for two seconds"),
     info(Fault::Tires, "X186", "tires", Layer::Device,
         "dies of the first frame after five minutes"),
 ];

@@ -11,8 +11,8 @@ use crate::proto::{be16, ethernet};
 const CLOSE: Duration = Duration::from_millis(20);
 /// A storm of so many frames is too much.
 const STORM: u32 = 150;
-/// The frame at which the device starts anew, and how long it is away then.
-const REBOOT_AT: u32 = 60;
+/// The length of the frame at which the device starts anew, once, and how long it is away then.
+const REBOOT_AT: usize = 617;
 const AWAY: Duration = Duration::from_secs(2);
 /// How long the device lasts.
 const LIFE: Duration = Duration::from_secs(300);
@@ -37,7 +37,7 @@ pub(super) enum Wear {
 pub(super) struct WearFaults {
     faults: Faults,
     born: Timestamp,
-    frames: u32,
+    has_rebooted: bool,
     /// Frames of the storm that goes on, and when the last one came.
     storm: (u32, Timestamp),
     away_until: Option<Timestamp>,
@@ -46,12 +46,11 @@ pub(super) struct WearFaults {
 impl WearFaults {
     /// These faults, as far as `faults` has them, of a device that is switched on now.
     pub(super) fn new(faults: Faults, now: Timestamp) -> Self {
-        WearFaults { faults, born: now, frames: 0, storm: (0, now), away_until: None }
+        WearFaults { faults, born: now, has_rebooted: false, storm: (0, now), away_until: None }
     }
 
     /// A frame from the line.
     pub(super) fn received(&mut self, now: Timestamp, frame: &[u8]) -> Wear {
-        self.frames = self.frames.saturating_add(1);
         let (count, last) = self.storm;
         let goes_on = now.since(last) < CLOSE;
         self.storm = (if goes_on { count.saturating_add(1) } else { 0 }, now);
@@ -63,12 +62,13 @@ impl WearFaults {
             return Wear::Back;
         }
         let has = |fault| self.faults.has(fault);
-        if has(Fault::Reboots) && self.frames == REBOOT_AT {
+        if has(Fault::Reboots) && frame.len() == REBOOT_AT && !self.has_rebooted {
+            self.has_rebooted = true;
             self.away_until = Some(now + AWAY);
             return Wear::Away;
         }
         let is_deadly = has(Fault::LongIpv6Kills) && is_long_ipv6(frame)
-            || has(Fault::LongHeaderKills) && is_long_header(frame)
+            || has(Fault::ShortHeaderKills) && is_short_header(frame)
             || has(Fault::XmasKills) && is_nonsense(frame)
             || has(Fault::HighByteKills) && is_beyond_ascii(frame)
             || has(Fault::StormKills) && self.storm.0 >= STORM
@@ -82,9 +82,8 @@ fn is_long_ipv6(frame: &[u8]) -> bool {
     be16(frame, 12) == Some(0x86dd) && claimed.is_some_and(|n| n + ethernet::HEADER > frame.len())
 }
 
-fn is_long_header(frame: &[u8]) -> bool {
-    let header = frame.get(IP).map(|byte| usize::from(byte & 15) * 4);
-    be16(frame, 12) == Some(0x0800) && header.is_some_and(|n| IP + n > frame.len())
+fn is_short_header(frame: &[u8]) -> bool {
+    be16(frame, 12) == Some(0x0800) && frame.get(IP).is_some_and(|byte| byte & 15 < 5)
 }
 
 fn is_nonsense(frame: &[u8]) -> bool {
@@ -112,16 +111,14 @@ mod tests {
     #[test]
     fn it_is_away_for_a_while_and_back_once() {
         let mut wear = faults(Fault::Reboots);
+        let now = Timestamp::default();
         let frame = samples::echo_request();
-        let mut now = Timestamp::default();
-        for _ in 1..REBOOT_AT {
-            assert_eq!(wear.received(now, &frame), Wear::None);
-            now = now + Duration::from_millis(50);
-        }
-        assert_eq!(wear.received(now, &frame), Wear::Away);
+        assert_eq!(wear.received(now, &frame), Wear::None);
+        let fatal = vec![0; REBOOT_AT];
+        assert_eq!(wear.received(now, &fatal), Wear::Away);
         assert_eq!(wear.received(now + AWAY / 2, &frame), Wear::Away);
         assert_eq!(wear.received(now + AWAY, &frame), Wear::Back);
-        assert_eq!(wear.received(now + AWAY, &frame), Wear::None);
+        assert_eq!(wear.received(now + AWAY, &fatal), Wear::None);
     }
 
     #[test]
@@ -141,18 +138,15 @@ mod tests {
     #[test]
     fn good_frames_kill_nothing() {
         for fault in
-            [Fault::LongIpv6Kills, Fault::LongHeaderKills, Fault::XmasKills, Fault::HighByteKills]
+            [Fault::LongIpv6Kills, Fault::ShortHeaderKills, Fault::XmasKills, Fault::HighByteKills]
         {
             for frame in [samples::echo_request(), samples::syn(), samples::arp_request()] {
                 assert_eq!(faults(fault).received(Timestamp::default(), &frame), Wear::None);
             }
         }
-        let mut long = samples::echo_request();
-        long[IP] = 0x4f;
-        long.truncate(IP + 50);
-        assert_eq!(
-            faults(Fault::LongHeaderKills).received(Timestamp::default(), &long),
-            Wear::Death
-        );
+        let mut short = samples::echo_request();
+        short[IP] = 0x44;
+        let mut wear = faults(Fault::ShortHeaderKills);
+        assert_eq!(wear.received(Timestamp::default(), &short), Wear::Death);
     }
 }
