@@ -261,7 +261,7 @@ fn beside_gold_linux(script: &Path, arguments: &[&str]) -> (Option<i32>, String,
     let mut command = Command::new(script);
     command.envs(uarttool().get_envs().filter_map(|(name, value)| Some((name, value?))));
     let process = Process::start(command.arg("--").args(arguments));
-    let status = process.wait(Duration::from_secs(300));
+    let status = process.wait(Duration::from_secs(600));
     (status.code(), process.stdout(), process.stderr())
 }
 
@@ -269,7 +269,8 @@ fn beside_gold_linux(script: &Path, arguments: &[&str]) -> (Option<i32>, String,
 /// direction fails.
 fn judge_linux(endpoint: &str, order: &str) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gold-linux");
-    let judge = [&binary(), "conformance", "-d", endpoint, "--strict", "--profile", "linux"];
+    let ledger = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/gold-linux/ledger.toml");
+    let judge = [&binary(), "conformance", "-d", endpoint, "--strict", "--profile", ledger];
     let (code, said, errors) =
         beside_gold_linux(&script, &[&judge[..], &["--extended", "--order", order]].concat());
     assert_eq!(code, Some(0), "{said}{errors}");

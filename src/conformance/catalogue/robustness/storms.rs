@@ -21,6 +21,9 @@ pub(super) static TESTS: &[Test] = &[
         |t| Box::pin(storms(t))).last(),
 ];
 
+/// Frames after which what has come is taken, and how long that takes.
+const BEFORE_READING: usize = 20;
+const GLANCE: Duration = Duration::from_millis(1);
 /// How long a device may need to get up again, on an idle line.
 const RECOVERY: Duration = Duration::from_secs(2);
 
@@ -50,9 +53,12 @@ async fn storm(
     count: usize,
     mut frame: impl FnMut(&mut Trial) -> Vec<u8>,
 ) -> Flow {
-    for _ in 0..count {
+    for n in 0..count {
         let frame = frame(t);
         t.send(&frame).await?;
+        if n % BEFORE_READING == 0 {
+            t.listen(GLANCE).await?; // or the answers would overflow on our side
+        }
     }
     let ended = Instant::now();
     let is_there = t.ping_within(RECOVERY).await?;
