@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
         };
         let conversation = self.conversation(&packet.via);
         let theirs = port.or(conversation.theirs).unwrap_or(default);
-        let (ours, _) = (conversation.ours, ());
+        let ours = conversation.ours;
         (draft.udp.source, draft.udp.destination) = (ours, theirs);
         (draft.tcp.source, draft.tcp.destination) = (ours, theirs);
         for (field, setting) in &packet.settings {
@@ -400,7 +400,6 @@ impl<'a> Run<'a> {
         if let (Some((set, clear)), Some(tcp)) = (pattern.flags, frame.tcp())
             && (tcp.flags & set != set || tcp.flags & clear != 0)
         {
-            let letters = |flags| letters(flags);
             let (expected, received) = (letters(set), letters(tcp.flags));
             fields.push(Mismatch { field: "tcp.flags", expected, received });
         }
