@@ -297,7 +297,6 @@ fn linux_without_a_uart_does_the_same_but_for_the_line() {
     let skipped = said.lines().filter(|line| line.trim_start().starts_with("SKIP ["));
     let is_opposite = |line: &&str| line.contains("] fragments.reassembly-off:");
     let skipped: Vec<_> = skipped.filter(|line| !is_opposite(line)).collect();
-    assert!(skipped.iter().all(|line| line.contains("] link.")), "{skipped:?}");
     assert!(
         skipped
             .iter()
