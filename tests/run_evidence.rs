@@ -103,7 +103,8 @@ fn a_run_in_a_run_knows_its_own_device_only() {
         sh -c 'env | grep ^UARTTOOL_ | cut -d= -f1 | sort'"#;
     let (code, stdout, stderr) = place.run(&with(&SIM, inner));
     assert_eq!(code, 0, "{stderr}");
-    let lines: Vec<_> = stdout.lines().filter(|line| *line != "UARTTOOL_GUARD").collect();
+    let ours = |line: &&str| !matches!(*line, "UARTTOOL_GUARD" | "UARTTOOL_CACHE");
+    let lines: Vec<_> = stdout.lines().filter(ours).collect();
     assert_eq!(lines, ["UARTTOOL_DEVICE", "UARTTOOL_PCAP", "UARTTOOL_PORT_7", "UARTTOOL_URL"]);
     let udp = r#""$UARTTOOL" run -q -d sim --keep never -- sh -c 'echo "<$UARTTOOL_URL>"'"#;
     assert_eq!(place.run(&with(&SIM, udp)).1, "<>\n");
