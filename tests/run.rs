@@ -259,6 +259,7 @@ fn a_signal_is_passed_on_and_nothing_is_left() {
         let launch = firmware("");
         let run = place.start(&with(&["--forward", "0:80", "--launch", &launch], FAMILY));
         run.out.wait_for(0, "up\n");
+        place.wait_until_runs(&["sleep", "1003"]);
         run.signal(signal);
         assert_eq!(run.wait(SOON).code(), Some(code), "{}", run.stderr());
         assert_eq!(place.processes(), Vec::<i32>::new(), "{signal:?}");
@@ -310,9 +311,9 @@ fn what_the_command_leaves_behind_ends_with_it() {
     assert_eq!(place.processes(), Vec::<i32>::new());
 }
 
-/// `script` gives a run a terminal, on which `typed` is typed.
+/// `script` gives a run a terminal, on which `typed` is typed; no shell of its own is left to hear Ctrl-C.
 fn on_a_terminal(place: &Place, script: &str, typed: &str) -> Output {
-    let quoted = format!("'{}' run -q -d sim --keep never -- sh -c '{script}'", binary());
+    let quoted = format!("exec '{}' run -q -d sim --keep never -- sh -c '{script}'", binary());
     let mut command = Command::new("sh");
     command.env("XDG_RUNTIME_DIR", support::runtime_folder()).env("TMPDIR", place.0.path());
     command.args(["-c", r#"(eval "$1") | script -qec "$2" /dev/null"#, "sh", typed, &quoted]);

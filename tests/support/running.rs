@@ -62,6 +62,19 @@ impl Place {
         pids.filter(has_mark).collect()
     }
 
+    /// Waits for the process with these arguments: a shell that is about to become it may lose a signal.
+    pub fn wait_until_runs(&self, arguments: &[&str]) {
+        let wanted: Vec<u8> =
+            arguments.iter().flat_map(|a| [a.as_bytes(), b"\0"].concat()).collect();
+        let deadline = Instant::now() + Duration::from_secs(8);
+        let runs =
+            |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|is| is == wanted);
+        while !self.processes().iter().any(runs) {
+            assert!(Instant::now() < deadline, "{arguments:?} does not run");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub fn wait_until_nothing_runs(&self) {
         let deadline = Instant::now() + Duration::from_secs(8);
         while !self.processes().is_empty() {
