@@ -19,7 +19,7 @@ const STILL: Duration = Duration::from_secs(10);
 /// How long connections may take to end in order.
 const ENDING: Duration = Duration::from_secs(1);
 /// How often to look at what shows in no frame.
-const GLANCE: Duration = Duration::from_millis(5);
+pub(super) const GLANCE: Duration = Duration::from_millis(5);
 /// Bytes that connections may have on their way, in both directions together.
 pub(super) const AHEAD: usize = 8192;
 
@@ -115,6 +115,7 @@ impl Trial {
     /// Sends a frame of a request's connection.
     pub(super) async fn send_for_web(&mut self, frame: Bytes) -> Flow {
         self.rig.invariants.sent(&frame);
+        self.passed.sent(&frame);
         let seen = Seen { time: Timestamp::default(), bytes: frame.clone() };
         let time = self.rig.probe.send(frame.into()).await?;
         self.wires.sent(time, &seen);
