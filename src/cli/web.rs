@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
-use crate::conformance::web::{Asking, Delimiter, Ends, Exchange, PORTS, Request, WINDOW, Web};
+use crate::conformance::web::{Asking, Delimiter, Ends, Exchange, PORTS, Request, Web};
 use crate::endpoint::Pending;
 use crate::event::Events;
 use crate::gateway::{Gateway, Outcome, Settings};
@@ -30,6 +30,8 @@ use crate::tap::host::Station;
 
 /// Bytes between client and connection.
 const PIPE: usize = 16 * 1024;
+/// Bytes of a connection that may be on their way.
+const WINDOW: usize = 32 * 1024;
 /// How long a device may take to accept.
 const ACCEPT: Duration = Duration::from_secs(60);
 /// Bytes of the headers of a segment without options.

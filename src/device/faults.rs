@@ -635,7 +635,7 @@ pub static ALL: &[Info] = &[
     info(Fault::PingsHushWeb, "X164", "pings-hush-web", Layer::Device,
         "the web server sends nothing for 45 ms behind an echo reply"),
     info(Fault::WebStarvesPings, "X165", "web-starves-pings", Layer::Device,
-        "while the web server sends, echo replies come a second late"),
+        "while the web server sends, echo replies come 300 ms late"),
     info(Fault::WebTires, "X166", "web-tires", Layer::Device,
         "after half a minute the web server slows down"),
     info(Fault::RefusesNowAndThen, "X167", "refuses-now-and-then", Layer::Device,

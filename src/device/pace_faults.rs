@@ -19,8 +19,8 @@ const LATE_ACK: Duration = Duration::from_millis(300);
 /// How long the web server says nothing behind an echo reply.
 const HUSH: Duration = Duration::from_millis(45);
 /// How late echo replies are while the web server speaks, and for how long it counts as speaking.
-const STARVED: Duration = Duration::from_secs(1);
-const SPEAKS: Duration = Duration::from_secs(2);
+const STARVED: Duration = Duration::from_millis(300);
+const SPEAKS: Duration = Duration::from_millis(100);
 /// How long the web server keeps its pace, and from one segment to the next behind that.
 const FRESH: Duration = Duration::from_secs(30);
 const TIRED: Duration = Duration::from_millis(60);

@@ -137,11 +137,12 @@ impl Trial {
         while self.has_web_traffic() && Instant::now() < end {
             self.step((Instant::now() + GLANCE).min(end), std::future::pending::<()>()).await?;
         }
-        let left = self.rig.web.as_ref().map(|web| web.open()).unwrap_or_default();
+        // Those that were broken off may be over for their client, and still be open for the device.
+        let left = self.wires.open();
         self.forget_requests();
         for ours in left {
             let wire = self.wires.at(ours).copied().unwrap_or_default();
-            let Some(seq) = wire.acknowledged.filter(|_| !wire.is_reset) else { continue };
+            let Some(seq) = wire.acknowledged else { continue };
             let mut reset = self.segment_from(ours, wire.port);
             reset.tcp = Tcp { seq, flags: tcp::RST, window: 0, ..reset.tcp };
             self.send(&reset.frame()).await?;

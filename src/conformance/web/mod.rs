@@ -24,8 +24,6 @@ pub use wire::{Side, Wire};
 
 /// The ports of ours that requests come from; no test uses them otherwise.
 pub const PORTS: RangeInclusive<u16> = 60_000..=u16::MAX;
-/// Bytes that a client lets a device have on their way to it, at most.
-pub const WINDOW: usize = 32 * 1024;
 /// Bytes of a body that are kept; its length and hash count all of them.
 pub const KEPT: usize = 64 * 1024;
 /// What comes within so short a time of the body is one step of its progress.

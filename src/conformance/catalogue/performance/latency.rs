@@ -37,7 +37,7 @@ pub(super) static TESTS: &[Test] = &[
 /// The data of a usual ping.
 pub(super) const USUAL: usize = 56;
 /// What half of the pings may take beyond the line's time, and what 95 % may.
-const HALF: Duration = Duration::from_millis(8);
+pub(super) const HALF: Duration = Duration::from_millis(8);
 const MOST: Duration = Duration::from_millis(20);
 
 /// From one ping to the next: `base`, or so that the line is idle between them.

@@ -12,13 +12,13 @@ use super::super::super::model::{Flow, Halt, Test};
 use super::super::super::peer::{Attempt, Opening, Peer};
 use super::super::super::rig::Capability::Http;
 use super::super::super::trial::Trial;
-use super::super::super::web::{Exchange, Request, WINDOW};
+use super::super::super::web::{Exchange, Request};
 use super::super::row;
 use super::goodput::{rate, weight};
-use super::latency::{USUAL, interval, none_is_lost};
+use super::latency::{HALF, USUAL, interval, none_is_lost};
 use super::pages::{Load, Page};
 use super::pinger::Pinger;
-use super::{Line, floor, ms, percent, percentile};
+use super::{Line, allowance, floor, ms, percent, percentile};
 
 /// The tests.
 #[rustfmt::skip]
@@ -82,7 +82,7 @@ async fn latency_under_load(t: &mut Trial) -> Flow {
     let (from, passed) = (Instant::now(), t.passed());
     load.run(t, Some(&mut busy), from + TIME).await?;
     let on_line = rate(t.passed().back - passed.back, from.elapsed());
-    load.stop(t).await?;
+    let window = usize::from(load.stop(t).await?.window);
     busy.end(t).await?;
     let at = |pinger: &Pinger, percent| percentile(&pinger.times(), percent);
     let (idle_most, busy_most) = (at(&idle, 95), at(&busy, 95));
@@ -93,9 +93,9 @@ async fn latency_under_load(t: &mut Trial) -> Flow {
     let line = Line::of(t);
     let slowest = if line.is_known { line } else { Line { rate: on_line.max(line.rate), ..line } };
     // The device may have as much on its way as we let it.
-    let limit = idle_most + slowest.time(WINDOW + t.max_frame() + 2);
+    let limit = idle_most + slowest.time(window + t.max_frame() + 2) + allowance(t, HALF);
     let expected = format!(
-        "95 % of the pings beside a download within {:.1} ms: {:.1} ms as without it, and {WINDOW} bytes in front of them",
+        "95 % of the pings beside a download within {:.1} ms: {:.1} ms as without it, and {window} bytes in front of them",
         ms(limit),
         ms(idle_most)
     );

@@ -84,6 +84,8 @@ pub(super) struct Tally {
     pub(super) again: u64,
     /// The most data in one segment.
     pub(super) largest: u64,
+    /// The most that the device was let have on its way on one connection.
+    pub(super) window: u16,
     /// Whole pages.
     pub(super) pages: u32,
     /// Downloads that failed, and why the first did.
@@ -175,5 +177,6 @@ impl Tally {
         self.data += theirs.bytes;
         self.again += theirs.again;
         self.largest = self.largest.max(theirs.largest as u64);
+        self.window = self.window.max(exchange.wire.window);
     }
 }
