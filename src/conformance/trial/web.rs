@@ -142,10 +142,15 @@ impl Trial {
         self.forget_requests();
         for ours in left {
             let wire = self.wires.at(ours).copied().unwrap_or_default();
-            let Some(seq) = wire.acknowledged else { continue };
-            let mut reset = self.segment_from(ours, wire.port);
-            reset.tcp = Tcp { seq, flags: tcp::RST, window: 0, ..reset.tcp };
-            self.send(&reset.frame()).await?;
+            // What went last may not have been acknowledged yet: the device waits for what is behind one
+            // of the two, and passes over the other.
+            let mut numbers = vec![wire.acknowledged, wire.ours.end()];
+            numbers.dedup();
+            for seq in numbers.into_iter().flatten() {
+                let mut reset = self.segment_from(ours, wire.port);
+                reset.tcp = Tcp { seq, flags: tcp::RST, window: 0, ..reset.tcp };
+                self.send(&reset.frame()).await?;
+            }
         }
         Ok(())
     }

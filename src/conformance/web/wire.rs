@@ -30,6 +30,11 @@ pub struct Side {
 }
 
 impl Side {
+    /// The sequence number behind everything that it has said, its FIN included.
+    pub fn end(&self) -> Option<u32> {
+        Some(self.next?.wrapping_add(u32::from(self.has_ended)))
+    }
+
     fn passed(&mut self, time: Timestamp, segment: &TcpView<'_>) {
         self.has_ended |= segment.has(tcp::FIN);
         let start = segment.seq.wrapping_add(u32::from(segment.has(tcp::SYN)));
@@ -199,6 +204,8 @@ mod tests {
                 }
             }
             assert_eq!(wires.open(), expected);
+            let ours = wires.at(60_001).expect("a connection").ours;
+            assert_eq!(ours.end(), Some(10 + u32::from(ours.has_ended)));
         }
     }
 }

@@ -74,6 +74,7 @@ async fn latency_under_load(t: &mut Trial) -> Flow {
     let page = Page::lasting(t, PAGE).await?;
     let size = t.capped(USUAL);
     let every = interval(t, Duration::from_millis(50));
+    t.settle().await?;
     let mut idle = Pinger::new(&[size], every);
     idle.run(t, COUNT).await?;
     let mut load = Load::new(page);

@@ -29,6 +29,8 @@ pub static PERFORMANCE: Group = Group {
 
 /// Bytes a second of the documented line: 115200 baud (docs/line.md).
 const DOCUMENTED: f64 = 11_520.0;
+/// A time of a byte below this is that of a machine and not of a line: 2 Mbaud. Faster lines are to be declared.
+const LEAST_BYTE_TIME: Duration = Duration::from_micros(5);
 /// Bytes of a segment around its data, with the length in front of the frame: TCP, IPv4, Ethernet, length.
 const AROUND: u64 = 56;
 /// Bytes of an echo request around its data, with the length in front of the frame.
@@ -48,7 +50,7 @@ impl Line {
         let byte_time = t.rig.pace.byte_time;
         match t.rig.target.line_rate {
             Some(baud) => Line { rate: f64::from(baud) / 10.0, is_known: true },
-            None if byte_time.is_zero() => Line { rate: DOCUMENTED, is_known: false },
+            None if byte_time < LEAST_BYTE_TIME => Line { rate: DOCUMENTED, is_known: false },
             None => Line { rate: 1.0 / byte_time.as_secs_f64(), is_known: true },
         }
     }
