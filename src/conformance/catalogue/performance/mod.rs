@@ -29,8 +29,8 @@ pub static PERFORMANCE: Group = Group {
 
 /// Bytes a second of the documented line: 115200 baud (docs/line.md).
 const DOCUMENTED: f64 = 11_520.0;
-/// A time of a byte below this is that of a machine and not of a line: 2 Mbaud. Faster lines are to be declared.
-const LEAST_BYTE_TIME: Duration = Duration::from_micros(5);
+/// A time of a byte below this is that of a machine and not of a line: 1 Mbaud. Faster lines are to be declared.
+const LEAST_BYTE_TIME: Duration = Duration::from_micros(10);
 /// Bytes of a segment around its data, with the length in front of the frame: TCP, IPv4, Ethernet, length.
 const AROUND: u64 = 56;
 /// Bytes of an echo request around its data, with the length in front of the frame.
