@@ -159,6 +159,8 @@ impl Trial {
             std::mem::replace(&mut self.checks, 0),
             self.flip.take(),
         );
+        // What the device says of an earlier test's fragments is none of this one's.
+        self.fragmented.clear();
         let flow = Box::pin(test.run(self)).await;
         if self.rig.probe.ended().is_none() {
             self.close_connections().await?;
@@ -168,6 +170,7 @@ impl Trial {
         (self.failures, self.remarks, self.measures, self.severity, self.checks, self.flip) = own;
         self.survives().await?;
         self.take_seen();
+        self.fragmented.clear();
         Ok(match flow {
             Err(Halt::Error(error)) => return Err(Halt::Error(error)),
             _ if is_failed => Outcome::without(Verdict::Fail, severity, why),

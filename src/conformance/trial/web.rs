@@ -134,8 +134,11 @@ impl Trial {
         let Some(web) = &mut self.rig.web else { return Ok(()) };
         web.close();
         let end = Instant::now() + self.unhurried(ENDING);
-        while self.has_web_traffic() && Instant::now() < end {
-            self.step((Instant::now() + GLANCE).min(end), std::future::pending::<()>()).await?;
+        let mut was_still = false; // the last frames of a connection go when it is over
+        while (self.has_web_traffic() || !was_still) && Instant::now() < end {
+            let glance = (Instant::now() + GLANCE).min(end);
+            let step = self.step(glance, std::future::pending::<()>()).await?;
+            was_still = matches!(step, Step::Nothing);
         }
         // Those that were broken off may be over for their client, and still be open for the device.
         let left = self.wires.open();
