@@ -46,7 +46,7 @@ fn the_built_in_device_passes_within_seconds() {
     let (code, stdout) = judge(&["-d", "sim", "--order", "1"]);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!((code, bad_lines(&stdout)), (0, vec![]), "{stdout}");
-    assert!(stdout.contains("virtual time] 144 results: 143 passed, 1 skipped"), "{stdout}");
+    assert!(stdout.contains("virtual time] 152 results: 151 passed, 1 skipped"), "{stdout}");
     assert_eq!(stdout, judge(&["-d", "sim", "--order", "1"]).1, "the same seed, the same run");
 }
 
@@ -126,14 +126,14 @@ fn tests_are_listed_and_chosen() {
         stdout.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(lines(&["--long"]).len(), catalogue::all().count());
-    assert_eq!(lines(&[]).len(), 134);
+    assert_eq!(lines(&[]).len(), 142);
     assert!(lines(&["arp", "--smoke"]).iter().all(|line| line.contains(" arp.")));
     assert_eq!(lines(&["LNK-01", "icmp.echo-basic"]).len(), 2);
     let musts = lines(&["-E", "group:ipv4 and severity:must"]);
     assert!(!musts.is_empty() && musts.iter().all(|line| line.contains(" must ")), "{musts:?}");
     let shards: Vec<_> =
         ["1/3", "2/3", "3/3"].iter().flat_map(|n| lines(&["--shard", n])).collect();
-    assert_eq!(shards.len(), 134);
+    assert_eq!(shards.len(), 142);
     let (code, stdout) = judge(&["-d", "sim", "icmp.echo-basic", "-q"]);
     assert_eq!((code, bad_lines(&stdout)), (0, vec![]));
     assert!(!stdout.contains("icmp.echo-basic") && stdout.contains("11 results: 11 passed"));
@@ -233,7 +233,7 @@ fn a_junit_report_is_well_formed_whatever_the_device_says() {
                   print(r.tag, len(r.findall('testsuite')), len(r.findall('.//testcase')))";
     let output = Command::new("python3").args(["-c", script]).arg(&path).output();
     let Ok(output) = output else { return eprintln!("skipped: python3 is not here") };
-    assert_eq!(text(&output).0.trim(), "testsuites 11 144", "{}", text(&output).1);
+    assert_eq!(text(&output).0.trim(), "testsuites 12 152", "{}", text(&output).1);
 }
 
 #[test]
@@ -524,4 +524,42 @@ fn what_is_wrong_with_a_suite_ends_it_with_2() {
     let output = run(["conformance", "show", "tcpp"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).1.contains("there is no test, id or group 'tcpp'; did you mean 'tcp'?"));
+}
+
+#[test]
+fn what_was_measured_is_reported_and_compared_with_an_earlier_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("before.json");
+    let (json, before) = (format!("json={}", path.display()), path.display().to_string());
+    let ask = ["performance.goodput-get", "performance.ping-rtt", "--order", "1"];
+    let (code, stdout) = judge(&[&["-d", "sim"], &ask[..], &["--report", &json]].concat());
+    assert_eq!(code, 0, "{stdout}");
+    let measured = stdout.split("\nmeasured\n").nth(1).expect("a section of its own");
+    assert!(measured.contains("performance.goodput-get") && measured.contains(" KB/s"), "{stdout}");
+    let report = std::fs::read_to_string(&path).expect("a report");
+    let lines = report.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let goodput = lines.map(|line| line["measures"]["goodput"].clone()).find(Value::is_object);
+    let goodput = goodput.expect("a value");
+    assert!(goodput["value"].as_f64().is_some_and(|value| value > 50_000.0), "{goodput}");
+    assert_eq!(goodput["unit"], "B/s");
+    let baseline = ["--baseline", before.as_str()];
+    assert_eq!(judge(&[&["-d", "sim"], &ask[..], &baseline].concat()).0, 0, "as before");
+    let (code, stdout) = judge(&[&["-d", "sim,line-rate=460800"], &ask[..], &baseline].concat());
+    assert_eq!(code, 1, "{stdout}");
+    let half = "actual goodput is 4";
+    assert!(stdout.contains(half) && stdout.contains("KB/s, and was 8"), "{stdout}");
+    assert!(stdout.contains(&format!("KB/s in {before}")), "{stdout}");
+    for (name, text) in [("empty.json", ""), ("other.json", "{\"hello\":1}\n")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        let other = path.to_str().expect("a plain path");
+        let output = run(["conformance", "-d", "sim", "--baseline", other]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(text_of(&output).contains(&format!("bad baseline {other}: ")), "{name}");
+    }
+}
+
+/// What a command has said on stderr.
+fn text_of(output: &Output) -> String {
+    text(output).1
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::artifacts::Artifacts;
+use super::baseline::Baseline;
 use super::catalogue;
 use super::event::{Event, Finished, Habit, Opening, Standing, Summary};
 use super::invariants::Violation;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub fail_fast: bool,
     /// Known deviations.
     pub ledger: Ledger,
+    /// Values of an earlier run.
+    pub baseline: Option<Baseline>,
     /// What the recognised stack is known for.
     pub habits: Option<stack::Known>,
     /// Where evidence goes.
@@ -289,6 +292,9 @@ impl Engine<'_> {
                 rig.reboots.push(test.about.name);
             }
             note_reboot(&mut outcome, reboot);
+        }
+        if let Some(baseline) = &self.plan.baseline {
+            baseline.judge(&test.about, &mut outcome);
         }
         (outcome, rig)
     }

@@ -22,6 +22,27 @@ const LEAST_TTL: u8 = 32;
 /// Echo requests and TCP bytes that are remembered.
 const MEMORY: usize = 100_000;
 
+/// A stretch of a TCP stream from the device.
+#[derive(Debug)]
+struct Stretch {
+    /// Our address and port, and the device's port.
+    flow: (Ipv4Addr, u16, u16),
+    seq: u32,
+    bytes: Bytes,
+}
+
+impl Stretch {
+    /// The sequence number of the first byte that is another in `data`, which begins at `seq`.
+    fn difference(&self, seq: u32, data: &[u8]) -> Option<u32> {
+        let ahead = seq.wrapping_sub(self.seq).cast_signed();
+        let skipped = ahead.unsigned_abs() as usize;
+        let (own, other) = if ahead < 0 { (0, skipped) } else { (skipped, 0) };
+        let (own, other_data) = (self.bytes.get(own..)?, data.get(other..)?);
+        let at = own.iter().zip(other_data).position(|(a, b)| a != b)?;
+        Some(seq.wrapping_add((other + at) as u32))
+    }
+}
+
 /// One invariant: a test that runs itself.
 const fn rule(
     id: &'static str,
@@ -89,9 +110,9 @@ pub struct Invariants {
     claimed: HashSet<Ipv4Addr>,
     /// Echo requests that were sent, and replies that came.
     echoes: HashMap<[u8; 4], (u32, u32)>,
-    /// Bytes of TCP streams, by flow and sequence number, the oldest first.
-    data: HashMap<(Ipv4Addr, u16, u16, u32), u8>,
-    order: VecDeque<(Ipv4Addr, u16, u16, u32)>,
+    /// What came of TCP streams last, the oldest first, and how many bytes that is.
+    data: VecDeque<Stretch>,
+    remembered: usize,
     violations: [Option<Violation>; 10],
     /// Frames that were checked.
     pub checked: u64,
@@ -118,8 +139,8 @@ impl Invariants {
             used: HashSet::from([identity.host_ip]),
             claimed: HashSet::new(),
             echoes: HashMap::new(),
-            data: HashMap::new(),
-            order: VecDeque::new(),
+            data: VecDeque::new(),
+            remembered: 0,
             violations: Default::default(),
             checked: 0,
             is_fresh: true,
@@ -254,31 +275,23 @@ impl Invariants {
     fn check_data(&mut self, seen: &Seen) {
         let (Some(ip), Some(tcp)) = (seen.ip(), seen.tcp()) else { return };
         const SYN: u8 = 2;
+        let flow = (ip.destination, tcp.destination, tcp.source);
         if tcp.flags & SYN != 0 {
-            let same = |key: &(Ipv4Addr, u16, u16, u32)| {
-                (key.0, key.1, key.2) == (ip.destination, tcp.destination, tcp.source)
-            };
-            self.data.retain(|key, _| !same(key));
-            self.order.retain(|key| !same(key));
+            self.data.retain(|old| old.flow != flow);
+            self.remembered = self.data.iter().map(|old| old.bytes.len()).sum();
             return;
         }
-        let mut changed = None;
-        for (at, byte) in tcp.data.iter().enumerate() {
-            let seq = tcp.seq.wrapping_add(at as u32);
-            let key = (ip.destination, tcp.destination, tcp.source, seq);
-            match self.data.get(&key) {
-                Some(before) if before != byte => changed = changed.or(Some(seq)),
-                Some(_) => {}
-                None => {
-                    self.data.insert(key, *byte);
-                    self.order.push_back(key);
-                }
-            }
+        if tcp.data.is_empty() {
+            return;
         }
-        while self.order.len() > MEMORY {
-            if let Some(oldest) = self.order.pop_front() {
-                self.data.remove(&oldest);
-            }
+        let before = self.data.iter().filter(|old| old.flow == flow);
+        let changed = before.filter_map(|old| old.difference(tcp.seq, tcp.data)).next();
+        self.remembered += tcp.data.len();
+        self.data.push_back(Stretch { flow, seq: tcp.seq, bytes: seen.bytes.slice_ref(tcp.data) });
+        while self.remembered > MEMORY
+            && let Some(oldest) = self.data.pop_front()
+        {
+            self.remembered -= oldest.bytes.len();
         }
         if let Some(seq) = changed {
             self.violated(8, Some(seen), || format!("another byte at {seq}: {}", said(seen)));

@@ -10,6 +10,7 @@
 //! The judge shares no service code with the judged: it never imports the reference device.
 
 pub mod artifacts;
+pub mod baseline;
 pub mod catalogue;
 pub mod document;
 pub mod engine;
@@ -17,6 +18,7 @@ pub mod event;
 pub mod explore;
 pub mod invariants;
 pub mod ledger;
+pub mod measure;
 pub mod model;
 pub mod peer;
 pub mod report;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
+use super::measure::Measure;
 use super::rig::Capability;
 use super::script::Script;
 use super::trial::Trial;
@@ -324,6 +325,8 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// Values and observations worth telling.
     pub remarks: Vec<String>,
+    /// Values that were measured.
+    pub measures: Vec<Measure>,
     /// How many comparisons were made.
     pub checks: u32,
     /// The device has crashed, started anew, or does not answer any more.
@@ -339,6 +342,7 @@ impl Outcome {
             failures: Vec::new(),
             reason: None,
             remarks: Vec::new(),
+            measures: Vec::new(),
             checks: 0,
             is_fatal: false,
         }

@@ -8,6 +8,7 @@
 
 mod checks;
 mod connections;
+mod load;
 mod web;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::measure::Measure;
 use super::model::{Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
 use super::rig::{Capability, Rig, connect_within};
 use super::seen::Seen;
@@ -29,6 +31,7 @@ use crate::proto::{MacAddr, icmp};
 use crate::record::{Body, FramingError, Record};
 pub use checks::{compare, is_reaction, said};
 use connections::Connections;
+pub use load::Passed;
 
 /// How long an answer may take on an idle line.
 pub const ANSWER: Duration = Duration::from_secs(1);
@@ -54,6 +57,7 @@ pub struct Trial {
     pub framing_errors: Vec<FramingError>,
     failures: Vec<Failure>,
     remarks: Vec<String>,
+    measures: Vec<Measure>,
     severity: Severity,
     checks: u32,
     flip: Option<u32>,
@@ -73,6 +77,9 @@ pub struct Trial {
     wires: Wires,
     /// What was sent last may have ended within a frame: nothing of our own goes between.
     is_mid_frame: bool,
+    passed: Passed,
+    /// When the last frame of the test's own went.
+    last_sent: Timestamp,
 }
 
 /// What ended a wait.
@@ -99,6 +106,7 @@ impl Trial {
             framing_errors: Vec::new(),
             failures: Vec::new(),
             remarks: Vec::new(),
+            measures: Vec::new(),
             severity,
             checks: 0,
             flip,
@@ -111,6 +119,8 @@ impl Trial {
             fragmented: HashSet::new(),
             wires: Wires::default(),
             is_mid_frame: false,
+            passed: Passed::default(),
+            last_sent: Timestamp::default(),
         }
     }
 
@@ -134,6 +144,7 @@ impl Trial {
             (Ok(()), None) => Outcome::new(Verdict::Pass, self.severity),
         };
         outcome.remarks = self.remarks;
+        outcome.measures = self.measures;
         outcome.checks = self.checks;
         (outcome, self.rig)
     }
@@ -143,19 +154,23 @@ impl Trial {
         let own = (
             std::mem::take(&mut self.failures),
             std::mem::take(&mut self.remarks),
+            std::mem::take(&mut self.measures),
             std::mem::replace(&mut self.severity, test.about.severity),
             std::mem::replace(&mut self.checks, 0),
             self.flip.take(),
         );
+        // What the device says of an earlier test's fragments is none of this one's.
+        self.fragmented.clear();
         let flow = Box::pin(test.run(self)).await;
         if self.rig.probe.ended().is_none() {
             self.close_connections().await?;
         }
         let is_failed = !self.failures.is_empty();
         let (severity, why) = (self.severity, String::new());
-        (self.failures, self.remarks, self.severity, self.checks, self.flip) = own;
+        (self.failures, self.remarks, self.measures, self.severity, self.checks, self.flip) = own;
         self.survives().await?;
         self.take_seen();
+        self.fragmented.clear();
         Ok(match flow {
             Err(Halt::Error(error)) => return Err(Halt::Error(error)),
             _ if is_failed => Outcome::without(Verdict::Fail, severity, why),
@@ -238,13 +253,14 @@ impl Trial {
         self.queued += frame.len() + 2;
         self.rig.invariants.sent(frame);
         let bytes = Bytes::copy_from_slice(frame);
+        self.passed.sent(&bytes);
         let sent = Seen { time: Timestamp::default(), bytes };
         self.connections.sent(&sent);
         if let (true, Some(ip)) = (sent.is_fragment(), sent.ip()) {
             self.fragmented.insert(ip.id);
             self.rig.fragmented.insert(ip.id);
         }
-        self.rig.probe.send(frame.to_vec()).await?;
+        self.last_sent = self.rig.probe.send(frame.to_vec()).await?;
         Ok(())
     }
 
@@ -334,6 +350,7 @@ impl Trial {
         match record.body {
             Body::Frame(bytes) => {
                 let time = record.time.map(|span| span.last).unwrap_or_default();
+                self.passed.received(&bytes);
                 let seen = Seen { time, bytes };
                 self.rig.invariants.received(&seen);
                 if self.rig.web.as_mut().is_some_and(|web| web.take(&seen.bytes)) {

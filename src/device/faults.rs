@@ -221,6 +221,22 @@ pub enum Fault {
     LongHeadSilent,
     OneAtATime,
     // Performance: X160 to X179.
+    /// `hiccups`.
+    Hiccups,
+    /// `web-trickles`.
+    WebTrickles,
+    /// `sends-again`.
+    SendsAgain,
+    /// `acks-late`.
+    AcksLate,
+    /// `pings-hush-web`.
+    PingsHushWeb,
+    /// `web-starves-pings`.
+    WebStarvesPings,
+    /// `web-tires`.
+    WebTires,
+    /// `refuses-now-and-then`.
+    RefusesNowAndThen,
     // Robustness: X180 to X199.
     /// `long-ipv6-kills`.
     LongIpv6Kills,
@@ -608,6 +624,22 @@ pub static ALL: &[Info] = &[
     info(Fault::OneAtATime, "X154", "one-at-a-time", Layer::Device,
         "while one connection is open, the web server reads no other"),
     // Performance.
+    info(Fault::Hiccups, "X160", "hiccups", Layer::Device,
+        "one echo reply of 20 comes 400 ms late"),
+    info(Fault::WebTrickles, "X161", "web-trickles", Layer::Device,
+        "the web server sends four segments a second"),
+    info(Fault::SendsAgain, "X162", "sends-again", Layer::Device,
+        "one segment of the web server in 20 goes twice"),
+    info(Fault::AcksLate, "X163", "acks-late", Layer::Device,
+        "acknowledgments without data go 300 ms late"),
+    info(Fault::PingsHushWeb, "X164", "pings-hush-web", Layer::Device,
+        "the web server sends nothing for 45 ms behind an echo reply"),
+    info(Fault::WebStarvesPings, "X165", "web-starves-pings", Layer::Device,
+        "while the web server sends, echo replies come 300 ms late"),
+    info(Fault::WebTires, "X166", "web-tires", Layer::Device,
+        "after half a minute the web server slows down"),
+    info(Fault::RefusesNowAndThen, "X167", "refuses-now-and-then", Layer::Device,
+        "the web server refuses one connection of 25"),
     // Robustness.
     info(Fault::LongIpv6Kills, "X180", "long-ipv6-kills", Layer::Device,
         "dies on an IPv6 packet that claims more than its frame holds"),
@@ -675,7 +707,7 @@ mod tests {
         }
         let harmless = ALL.iter().filter(|info| info.layer == Layer::Harmless).count();
         let own = ALL.iter().filter(|info| info.id.starts_with('X')).count();
-        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 126));
+        assert_eq!((ALL.len() - harmless - own, harmless, own), (43, 6, 134));
         assert!(by_name("nonsense").is_err());
     }
 }

@@ -23,6 +23,7 @@ mod mends;
 pub mod model;
 mod neighbours;
 mod own_faults;
+mod pace_faults;
 mod packet;
 mod reassembly;
 mod receiver;
@@ -56,6 +57,7 @@ use mends::Mends;
 use model::{Model, Overrun, Policy};
 use neighbours::{Neighbours, Taken};
 use own_faults::{Fate, OwnFaults};
+use pace_faults::PaceFaults;
 use packet::Flow;
 use reassembly::{Joined, Reassembly};
 use segment_faults::SegmentFaults;
@@ -110,6 +112,7 @@ pub struct Device {
     flow_faults: FlowFaults,
     mends: Mends,
     own_faults: OwnFaults,
+    pace_faults: PaceFaults,
     segment_faults: SegmentFaults,
     neighbours: Neighbours,
     reassembly: Reassembly,
@@ -150,6 +153,7 @@ impl Device {
             flow_faults: FlowFaults::new(settings.faults),
             mends: Mends::default(),
             own_faults: OwnFaults::new(settings.faults),
+            pace_faults: PaceFaults::new(settings.faults),
             segment_faults: SegmentFaults::new(settings.faults),
             neighbours,
             reassembly: Reassembly::new(settings.faults),
@@ -367,7 +371,11 @@ impl Device {
             if !self.segment_faults.sent(&mut frame) {
                 continue;
             }
-            self.driver.put_on_line(now, &frame, delay, &mut self.counters);
+            let going = self.pace_faults.sent(now, &mut frame);
+            let delay = delay + going.delay;
+            for _ in 0..=u8::from(going.twice) {
+                self.driver.put_on_line(now, &frame, delay, &mut self.counters);
+            }
         }
     }
 

@@ -155,6 +155,10 @@ pub(super) struct OutputArgs {
     /// '--launch' have said
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,
+    /// The JSON report of an earlier run: throughput that is a tenth lower now and latency that is a
+    /// quarter higher fail
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
 }
 
 /// The order of the tests.
@@ -240,6 +244,7 @@ impl ConformanceArgs {
         let (addresses, run, launch) = (&self.addresses, &self.run, &self.launch);
         let framing = self.tunnel.framing.map(|framing| framing.name.to_owned());
         let script = launch.launch_file.as_ref().map(|path| path.display().to_string());
+        let baseline = self.output.baseline.as_ref().map(|path| path.display().to_string());
         let text = |value: &dyn ToString| value.to_string();
         let flags = [
             ("--launch", launch.launch.clone()),
@@ -258,6 +263,7 @@ impl ConformanceArgs {
             ("--time-scale", Some(run.time_scale).filter(|n| *n != 1.0).map(|n| text(&n))),
             ("--restart-cmd", run.restart_cmd.clone()),
             ("--console", run.console.clone()),
+            ("--baseline", baseline),
         ];
         let profiles = run.profile.iter().map(|profile| ("--profile", Some(profile.clone())));
         let given = flags.into_iter().chain(profiles);

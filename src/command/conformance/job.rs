@@ -16,6 +16,7 @@ use crate::cli::target::{self, Tunnel};
 use crate::cli::web::Forwarded;
 use crate::cli::{self, Verdict, terminal};
 use crate::conformance::artifacts::Artifacts;
+use crate::conformance::baseline::Baseline;
 use crate::conformance::engine::{self, Plan, Surroundings};
 use crate::conformance::event::{Standing, Summary};
 use crate::conformance::ledger::Ledger;
@@ -36,6 +37,7 @@ pub struct Job {
     tunnel: Tunnel,
     target: Target,
     ledger: Ledger,
+    baseline: Option<Baseline>,
     named: Named,
 }
 
@@ -79,6 +81,7 @@ impl Job {
         // Another stack behind the built-in driver has its own time.
         let is_virtual = is_sim && !tunnel.spec.options.own.iter().any(|(name, _)| name == "stack");
         let ledger = args.ledger(is_virtual)?;
+        let baseline = args.output.baseline.as_deref().map(Baseline::open).transpose()?;
         let target = Target {
             identity,
             max_frame: tunnel.spec.options.max_frame,
@@ -87,7 +90,7 @@ impl Job {
             ports: args.ports(),
             declared: ledger.declared.clone(),
         };
-        Ok(Job { is_virtual, args, tests, tunnel, target, ledger, named })
+        Ok(Job { is_virtual, args, tests, tunnel, target, ledger, baseline, named })
     }
 
     /// Judges the device, which `program` is if it was started for this.
@@ -174,6 +177,7 @@ impl Job {
             retries: run.retries,
             fail_fast: run.fail_fast,
             ledger: self.ledger.clone(),
+            baseline: self.baseline.clone(),
             artifacts: artifacts.map(|folder| Artifacts::new(folder, source, clock)).transpose()?,
             target: self.named.target.clone(),
             rerun: format!("{} --order {seed}", self.named.again),

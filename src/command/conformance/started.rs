@@ -8,6 +8,7 @@ use crate::cli::config::Config;
 use crate::cli::launch::{Launch, Launched, named};
 use crate::cli::{Verdict, signals, terminal};
 use crate::conformance::artifacts;
+use crate::conformance::baseline::Baseline;
 use crate::conformance::model::Test;
 use crate::conformance::rig::Restart;
 use crate::endpoint::{Pending, Spec};
@@ -49,11 +50,12 @@ pub async fn run(
     ended.map(|()| verdict)
 }
 
-/// Whether the profile, and endpoints in which only the places of sockets are missing, make sense.
+/// Whether profile and baseline, and endpoints in which only the places of sockets are missing, make sense.
 fn check(args: &ConformanceArgs) -> Result<()> {
     for text in args.tunnel.device.iter().chain(&args.run.console) {
         Spec::parse(&text.replace("{port}", "1"))?;
     }
+    args.output.baseline.as_deref().map(Baseline::open).transpose()?;
     args.ledger(false).map(|_| ())
 }
 

@@ -1,8 +1,9 @@
 //! JSON lines for programs: one a test, one at the end; `"v":1` in each.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::event::{Finished, Standing, Summary};
+use super::super::measure::Measure;
 use super::super::model::Failure;
 
 /// The report.
@@ -58,9 +59,15 @@ fn test(finished: &Finished) -> Value {
         "duration": finished.duration.as_secs_f64(),
         "attempts": finished.attempts,
         "remarks": finished.outcome.remarks,
+        "measures": finished.outcome.measures.iter().map(measure).collect::<Map<_, _>>(),
         "failures": finished.outcome.failures.iter().map(failure).collect::<Vec<_>>(),
         "evidence": finished.evidence,
     })
+}
+
+fn measure(measure: &Measure) -> (String, Value) {
+    let value = json!({ "value": measure.rounded(), "unit": measure.unit.name() });
+    (measure.name.to_owned(), value)
 }
 
 fn failure(failure: &Failure) -> Value {

@@ -39,6 +39,10 @@ fn case(finished: &Finished) -> TestCase {
     case.add_property(Property::new("id", finished.about.id));
     case.add_property(Property::new("reference", finished.about.reference));
     case.add_property(Property::new("severity", finished.outcome.severity.name()));
+    for measure in &finished.outcome.measures {
+        let value = format!("{} {}", measure.rounded(), measure.unit.name());
+        case.add_property(Property::new(measure.name, value.as_str()));
+    }
     let mut notes: Vec<String> = finished.outcome.remarks.clone();
     match &finished.standing {
         Standing::Known(reason) => notes.push(format!("known deviation: {reason}")),

@@ -122,6 +122,9 @@ impl Text {
             self.owner(&mut text, summary, owner);
         }
         self.unexpected(&mut text, summary);
+        if !self.style.quiet {
+            measured(&mut text, summary);
+        }
         text
     }
 
@@ -225,6 +228,29 @@ impl Text {
             let head = self.paint(Color::Yellow, "PASS", 12);
             let _ = writeln!(text, "{head} {name}: {reason}");
         }
+    }
+}
+
+/// Every value that was measured, aligned.
+fn measured(text: &mut String, summary: &Summary) {
+    let rows: Vec<_> = summary
+        .finished
+        .iter()
+        .flat_map(|f| f.outcome.measures.iter().map(|m| (f.about.name, m.name, m.said())))
+        .collect();
+    let Some(test_width) = rows.iter().map(|(test, ..)| test.len()).max() else { return };
+    let name_width = rows.iter().map(|(_, name, _)| name.len()).max().unwrap_or_default();
+    let value_width = rows.iter().map(|(.., value)| value.len()).max().unwrap_or_default();
+    text.push_str("\nmeasured\n");
+    let mut before = "";
+    for (test, name, value) in rows {
+        let shown = if test == before { "" } else { test };
+        let _ = writeln!(
+            text,
+            "{:>12} {shown:<test_width$}  {name:<name_width$}  {value:>value_width$}",
+            ""
+        );
+        before = test;
     }
 }
 

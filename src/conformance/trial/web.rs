@@ -19,7 +19,7 @@ const STILL: Duration = Duration::from_secs(10);
 /// How long connections may take to end in order.
 const ENDING: Duration = Duration::from_secs(1);
 /// How often to look at what shows in no frame.
-const GLANCE: Duration = Duration::from_millis(5);
+pub(super) const GLANCE: Duration = Duration::from_millis(5);
 /// Bytes that connections may have on their way, in both directions together.
 pub(super) const AHEAD: usize = 8192;
 
@@ -115,6 +115,7 @@ impl Trial {
     /// Sends a frame of a request's connection.
     pub(super) async fn send_for_web(&mut self, frame: Bytes) -> Flow {
         self.rig.invariants.sent(&frame);
+        self.passed.sent(&frame);
         let seen = Seen { time: Timestamp::default(), bytes: frame.clone() };
         let time = self.rig.probe.send(frame.into()).await?;
         self.wires.sent(time, &seen);
@@ -139,14 +140,20 @@ impl Trial {
             let step = self.step(glance, std::future::pending::<()>()).await?;
             was_still = matches!(step, Step::Nothing);
         }
-        let left = self.rig.web.as_ref().map(|web| web.open()).unwrap_or_default();
+        // Those that were broken off may be over for their client, and still be open for the device.
+        let left = self.wires.open();
         self.forget_requests();
         for ours in left {
             let wire = self.wires.at(ours).copied().unwrap_or_default();
-            let Some(seq) = wire.acknowledged.filter(|_| !wire.is_reset) else { continue };
-            let mut reset = self.segment_from(ours, wire.port);
-            reset.tcp = Tcp { seq, flags: tcp::RST, window: 0, ..reset.tcp };
-            self.send(&reset.frame()).await?;
+            // What went last may not have been acknowledged yet: the device waits for what is behind one
+            // of the two, and passes over the other.
+            let mut numbers = vec![wire.acknowledged, wire.ours.end()];
+            numbers.dedup();
+            for seq in numbers.into_iter().flatten() {
+                let mut reset = self.segment_from(ours, wire.port);
+                reset.tcp = Tcp { seq, flags: tcp::RST, window: 0, ..reset.tcp };
+                self.send(&reset.frame()).await?;
+            }
         }
         Ok(())
     }

@@ -30,6 +30,11 @@ pub struct Side {
 }
 
 impl Side {
+    /// The sequence number behind everything that it has said, its FIN included.
+    pub fn end(&self) -> Option<u32> {
+        Some(self.next?.wrapping_add(u32::from(self.has_ended)))
+    }
+
     fn passed(&mut self, time: Timestamp, segment: &TcpView<'_>) {
         self.has_ended |= segment.has(tcp::FIN);
         let start = segment.seq.wrapping_add(u32::from(segment.has(tcp::SYN)));
@@ -69,6 +74,10 @@ pub struct Wire {
     pub is_reset: bool,
     /// The device's port.
     pub port: u16,
+    /// We have reset it.
+    pub is_cut: bool,
+    /// The largest window that we have announced.
+    pub window: u16,
     /// What the device has acknowledged last.
     pub acknowledged: Option<u32>,
 }
@@ -89,6 +98,8 @@ impl Wires {
             }
         }
         if let Some(wire) = self.0.get_mut(&segment.source) {
+            wire.is_cut |= segment.has(tcp::RST);
+            wire.window = wire.window.max(segment.window);
             wire.ours.passed(time, &segment);
         }
     }
@@ -108,6 +119,17 @@ impl Wires {
             wire.acknowledged = Some(segment.ack);
         }
         wire.theirs.passed(frame.time, &segment);
+    }
+
+    /// Our ports of connections that the device may take for open: neither has reset it, nor have both
+    /// ended it.
+    pub(in crate::conformance) fn open(&self) -> Vec<u16> {
+        let is_open = |wire: &Wire| {
+            let has_ended = wire.ours.has_ended && wire.theirs.has_ended;
+            wire.accepted.is_some() && !wire.is_reset && !wire.is_cut && !has_ended
+        };
+        let open = self.0.iter().filter(|(_, wire)| is_open(wire));
+        open.map(|(port, _)| *port).collect()
     }
 
     /// The connection at that port of ours.
@@ -158,5 +180,32 @@ mod tests {
         assert_eq!(wire.acknowledged, Some(5));
         wires.received(&segment(40, true, (isn, tcp::RST), b""));
         assert!(wires.at(60_001).expect("a connection").is_reset);
+    }
+
+    #[test]
+    fn a_connection_is_open_until_both_have_ended_it_or_one_has_cut_it() {
+        for (ends, expected) in [
+            (vec![], vec![60_001]),
+            (vec![(false, tcp::FIN)], vec![60_001]),
+            (vec![(false, tcp::FIN), (true, tcp::FIN)], vec![]),
+            (vec![(false, tcp::RST)], vec![]),
+            (vec![(true, tcp::RST)], vec![]),
+        ] {
+            let mut wires = Wires::default();
+            let syn = segment(0, false, (9, tcp::SYN), b"");
+            wires.sent(syn.time, &syn);
+            assert!(wires.open().is_empty(), "not accepted yet");
+            wires.received(&segment(1, true, (5, tcp::SYN | tcp::ACK), b""));
+            for (from_device, flag) in ends {
+                let end = segment(2, from_device, (10, flag | tcp::ACK), b"");
+                match from_device {
+                    true => wires.received(&end),
+                    false => wires.sent(end.time, &end),
+                }
+            }
+            assert_eq!(wires.open(), expected);
+            let ours = wires.at(60_001).expect("a connection").ours;
+            assert_eq!(ours.end(), Some(10 + u32::from(ours.has_ended)));
+        }
     }
 }

@@ -17,6 +17,8 @@ mod segments;
 mod signals;
 mod windows;
 
+pub(super) use queued::difference;
+
 use super::super::model::Group;
 
 /// The group.

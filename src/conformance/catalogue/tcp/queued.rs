@@ -241,7 +241,7 @@ async fn judge(t: &mut Trial, peer: &mut Peer, way: Way, body: &[u8]) -> Flow<Op
 }
 
 /// What the answer of `/upload` says otherwise than `body` is.
-fn difference(answer: &[u8], body: &[u8]) -> Option<String> {
+pub(in crate::conformance::catalogue) fn difference(answer: &[u8], body: &[u8]) -> Option<String> {
     let Ok(answer) = serde_json::from_slice::<serde_json::Value>(answer) else {
         return Some("the answer of /upload is no JSON".to_owned());
     };
