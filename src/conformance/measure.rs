@@ -47,7 +47,8 @@ impl Unit {
             Unit::BytesPerSecond => format!("{value:.0} B/s"),
             Unit::PerSecond => format!("{value:.1} a second"),
             Unit::Milliseconds => format!("{value:.1} ms"),
-            Unit::Seconds => format!("{value:.3} s"),
+            Unit::Seconds if value < 1.0 => format!("{:.1} ms", value * 1000.0),
+            Unit::Seconds => format!("{value:.1} s"),
             Unit::MicrosecondsPerByte => format!("{value:.1} us/B"),
             Unit::Percent => format!("{value:.1} %"),
             Unit::Ratio => format!("{value:.2}"),
@@ -98,6 +99,8 @@ mod tests {
         assert_eq!(said(11_090.4), "11.09 KB/s");
         assert_eq!(said(2_500_000.0), "2.50 MB/s");
         assert_eq!(Measure::new("rtt", 7.64, Unit::Milliseconds).said(), "7.6 ms");
+        let said = |value| Measure::new("stall", value, Unit::Seconds).said();
+        assert_eq!([said(0.0051), said(2.04)], ["5.1 ms", "2.0 s"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const SAMPLE: (&str, u64) = ("/blob/1000", 1000);
 const LONG: u64 = 10_000;
 /// The length of a page where nothing paces the line.
 const UNPACED: u64 = 1_000_000;
-/// Bytes that are downloaded at most: a line without any pace is no reason to fill the memory.
+/// Bytes that are enough for one stretch, however early: on a line without any pace, more tell no more.
 const MOST: u64 = 32 * 1024 * 1024;
 /// How long to wait behind a download that failed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -107,19 +107,24 @@ impl Load {
     }
 
     /// Whether there is nothing more to be had of it.
-    pub(super) fn is_over(&self) -> bool {
-        self.tally.failed >= ENOUGH || self.bytes() >= MOST
+    fn has_failed(&self) -> bool {
+        self.tally.failed >= ENOUGH
     }
 
-    /// Goes on until `end`, or until it is over; `pinger` sends its requests beside it.
+    /// Goes on until `end`, until enough has come, or until nothing is to be had any more: whether it was before
+    /// the end. `pinger` sends its requests beside it.
     pub(super) async fn run(
         &mut self,
         t: &mut Trial,
         mut pinger: Option<&mut Pinger>,
         end: Instant,
-    ) -> Flow {
+    ) -> Flow<bool> {
         self.moved = (self.bytes(), Instant::now());
-        while Instant::now() < end && !self.is_over() {
+        let enough = self.bytes() + MOST;
+        while Instant::now() < end {
+            if self.has_failed() || self.bytes() >= enough {
+                return Ok(true);
+            }
             let mut next = end.min(Instant::now() + LOOK);
             if let Some(pinger) = pinger.as_deref_mut() {
                 pinger.beat(t).await?;
@@ -135,7 +140,7 @@ impl Load {
                 t.take_seen(); // what else comes is no matter of it
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Goes on until `next`, or until a download has ended.
