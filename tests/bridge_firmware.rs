@@ -148,8 +148,8 @@ fn others_wait_for_little_during_a_download_side_by_side() {
     println!(
         "ping: {idle:.2} ms idle, {loaded:.2} ms during a download of {rate:.0} bytes a second"
     );
-    // Without a bound on what is on its way it is more than twenty times as long.
-    assert!(loaded <= 12.0 * idle.max(1.0), "{loaded} ms, {idle} ms without");
+    // Three times is what it is made for; without a bound on what is on its way, more than twenty.
+    assert!(loaded <= 4.0 * idle.max(1.0), "{loaded} ms, {idle} ms without");
 }
 
 #[test]

@@ -198,6 +198,9 @@ impl Gateway {
         }
         (packet.destination == ip).then_some(())?;
         let route = Ethernet { destination: source_mac, source: mac, kind: IPV4 };
+        if packet.protocol != TCP {
+            self.0.company.note(self.0.clock.now());
+        }
         match packet.protocol {
             TCP => self.take_segment(frame, &packet, &route),
             UDP => self.take_datagram(&packet, &route),

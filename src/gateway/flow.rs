@@ -20,7 +20,7 @@ use tokio_util::sync::PollSender;
 
 use super::client::Stream;
 use super::door::{Door, Turn};
-use super::pace::{LEAST, Pace, Window};
+use super::pace::{FROM_DEVICE, Pace, TO_DEVICE, Window};
 use super::patience::Patience;
 use super::resets::{Resets, Verdict};
 use super::stack::Stack;
@@ -120,8 +120,8 @@ impl<'a> Flow<'a> {
             packets,
             lane: PollSender::new(gateway.0.lane.clone()),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            to_device: Pace::new(settings.window),
-            from_device: Pace::new(settings.window),
+            to_device: Pace::new(TO_DEVICE, settings.window),
+            from_device: Pace::new(FROM_DEVICE, settings.window),
             window: Window::default(),
             resets: Resets::default(),
             turn: Some(turn),
@@ -154,7 +154,7 @@ impl<'a> Flow<'a> {
             has_moved |= self.exchange(cx, stream);
             has_moved |= self.mind(stream, now);
             has_moved |= self.stack.poll(now);
-            has_moved |= match self.send_packets(cx) {
+            has_moved |= match self.send_packets(cx, now) {
                 Some(has_moved) => has_moved,
                 None => return Poll::Ready(Outcome::Reset), // there is no gateway any more
             };
@@ -202,7 +202,7 @@ impl<'a> Flow<'a> {
         if has_moved {
             // A device that may send no more waits for us.
             let left = self.resets.expected().map_or(usize::MAX, |seq| self.window.left(seq));
-            let delay = if left < LEAST / 2 { Duration::ZERO } else { ACK_DELAY };
+            let delay = if left < FROM_DEVICE { Duration::ZERO } else { ACK_DELAY };
             self.stack.socket().set_ack_delay(Some(delay.into()));
         }
         has_moved
@@ -244,7 +244,9 @@ impl<'a> Flow<'a> {
     }
 
     /// Puts packets into the lane; `None` when there is none.
-    fn send_packets(&mut self, cx: &mut Context<'_>) -> Option<bool> {
+    fn send_packets(&mut self, cx: &mut Context<'_>, now: Timestamp) -> Option<bool> {
+        let company = self.gateway.0.company.is_here(now);
+        let bound = self.from_device.bound(company, self.resets.longest());
         let mut has_moved = false;
         while !self.stack.queues.outgoing.is_empty() {
             match self.lane.poll_reserve(cx) {
@@ -253,7 +255,7 @@ impl<'a> Flow<'a> {
                 Poll::Ready(Ok(())) => {}
             }
             let mut packet = self.stack.queues.outgoing.pop_front().unwrap_or_default();
-            self.window.lower(&mut packet, self.from_device.bound());
+            self.window.lower(&mut packet, bound);
             self.resets.sent(&packet);
             has_moved = true;
             // What a device would have got that is away is sent again when it is back.
@@ -315,50 +317,46 @@ impl<'a> Flow<'a> {
     }
 
     fn drain_stream(&mut self, cx: &mut Context<'_>, stream: &mut impl Stream) -> bool {
-        let mut has_moved = false;
         let now = self.gateway.0.clock.now();
         let waiting = self.stack.socket().send_queue();
         self.to_device.count(self.unacknowledged.saturating_sub(waiting), now);
         self.unacknowledged = waiting;
         self.is_reading = false;
-        while !self.has_ended.0 && self.stack.socket().can_send() {
-            let bound = self.to_device.bound();
-            let free = bound.saturating_sub(self.unacknowledged);
-            if free == 0 {
-                break; // acknowledgements make room
-            }
-            let read = self.stack.socket().send(|room| {
-                // Two segments are on their way by turns, and a receiver acknowledges every second one.
-                let most = room.len().min(free).min(bound / 2);
-                let mut room = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
-                let read = Pin::new(&mut *stream).poll_read(cx, &mut room);
-                let n = room.filled().len();
-                (n, read.map_ok(|()| n))
-            });
-            match read {
-                Ok(Poll::Ready(Ok(0))) => {
-                    self.has_ended.0 = true;
-                    self.stack.socket().close();
-                    return true;
-                }
-                Ok(Poll::Ready(Ok(n))) => {
-                    count(&self.gateway.0.counters.to_device, n);
-                    self.unacknowledged += n;
-                    self.patience.moved();
-                    has_moved = true;
-                }
-                Ok(Poll::Ready(Err(_))) => {
-                    self.break_off(Outcome::Reset);
-                    return true;
-                }
-                Ok(Poll::Pending) => {
-                    self.is_reading = true;
-                    break;
-                }
-                Err(_) => break,
-            }
+        let bound = self.to_device.bound(self.gateway.0.company.is_here(now), 0);
+        let free = bound.saturating_sub(self.unacknowledged); // acknowledgements make room
+        if free < (bound / 2).min(TO_DEVICE / 2)
+            || self.has_ended.0
+            || !self.stack.socket().can_send()
+        {
+            return false;
         }
-        has_moved
+        let read = self.stack.socket().send(|room| {
+            // Two segments are on their way by turns, and a receiver acknowledges every second one: what is
+            // read now is sent before more is read, or both would go as one.
+            let most = room.len().min(free).min(bound / 2);
+            let mut room = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
+            let read = Pin::new(&mut *stream).poll_read(cx, &mut room);
+            let n = room.filled().len();
+            (n, read.map_ok(|()| n))
+        });
+        match read {
+            Ok(Poll::Ready(Ok(0))) => {
+                self.has_ended.0 = true;
+                self.stack.socket().close();
+            }
+            Ok(Poll::Ready(Ok(n))) => {
+                count(&self.gateway.0.counters.to_device, n);
+                self.unacknowledged += n;
+                self.patience.moved();
+            }
+            Ok(Poll::Ready(Err(_))) => self.break_off(Outcome::Reset),
+            Ok(Poll::Pending) => {
+                self.is_reading = true;
+                return false;
+            }
+            Err(_) => return false,
+        }
+        true
     }
 
     /// Nothing more is to be said: the device is told by a reset.

@@ -13,6 +13,7 @@
 mod answer;
 mod arrival;
 mod client;
+mod company;
 pub mod control;
 mod datagrams;
 mod dial;
@@ -53,6 +54,7 @@ use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
 pub use client::Stream;
+use company::Company;
 use door::Doors;
 pub use flow::Outcome;
 pub use forwards::{Forwards, Opened};
@@ -150,6 +152,7 @@ struct Inner {
     doors: Doors,
     fragments: Mutex<Fragments>,
     state: Mutex<State>,
+    company: Company,
     answers: mpsc::Sender<Bytes>,
     lane: mpsc::Sender<Bytes>,
     /// What [`Station::next`] takes from.
@@ -227,6 +230,7 @@ impl Gateway {
             events,
             counters: Counters::default(),
             state: Mutex::new(state),
+            company: Company::default(),
             answers,
             lane,
             outgoing: tokio::sync::Mutex::new(Outgoing {
@@ -387,6 +391,7 @@ impl Station for Gateway {
     }
 
     fn overhear(&self, frame: &Bytes) {
+        self.0.company.note(self.0.clock.now());
         let (ip, _) = self.host();
         if let Some((protocol, port)) = answer::sent_from(frame, ip) {
             self.state().others.note(protocol, port);

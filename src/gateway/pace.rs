@@ -1,12 +1,16 @@
 //! How much of a connection may be on its way: little on a slow line, so that whoever else is on it waits
 //! for little; more where the line is fast.
 //!
-//! The rule: as much as went in the last [`DELAY`], but the longest segment at least, since one that is longer
-//! than the window would have to wait for the sender's persist timer. A bulk transfer then keeps the line
-//! busy (two halves of such a segment are on their way by turns), and the queue that it builds in front of
-//! others stays that short. Towards the device we send no more before it is acknowledged; from the device we get
-//! no more, since the window that our segments announce is lowered to that, but never below what was
-//! announced before (RFC 9293 section 3.8.6).
+//! The rule: as much as went in the last [`DELAY`], but a least part always, two halves of which are on their way by
+//! turns. A bulk transfer then keeps the line busy, and the queue that it builds in front of others stays
+//! that short. Towards the device we send no more before it is acknowledged; from the device we get no more,
+//! since the window that our segments announce is lowered to that, but never below what was announced
+//! before (RFC 9293 section 3.8.6).
+//!
+//! Where others are on a slow line as well (`company`) it is half of the least. A device then has one segment on its
+//! way, since senders cut them after half of the largest window that they have seen, and others wait for the rest
+//! of that one. What a device cuts in another way it may still send whole, or it would have to wait for its
+//! persist timer.
 
 use std::time::Duration;
 
@@ -18,16 +22,21 @@ use crate::proto::{be16, be32};
 const DELAY: Duration = Duration::from_millis(5);
 /// The rate is measured over at least so long.
 const MEASURE: Duration = Duration::from_millis(2);
-/// The least that may be on its way, in bytes: the longest segment of an Ethernet line.
-pub(super) const LEAST: usize = 1446;
-/// A line on which less goes in [`DELAY`] is slow.
-const FAST: usize = 4 * LEAST;
-/// What may be on its way as long as nothing is known.
-const FIRST: usize = LEAST;
+/// The least window for the device, in bytes: segments of 361, an eighth of which is headers. Longer ones bring
+/// little more, and make others wait.
+pub(super) const FROM_DEVICE: usize = 723;
+/// The least that is on its way to the device, in bytes: a quarter of a small device's window, which it
+/// acknowledges at once.
+pub(super) const TO_DEVICE: usize = 1446;
+/// A line on which less than so many times the least goes in [`DELAY`] is slow.
+const FAST: usize = 4;
+/// No segment on an Ethernet line has more data, in bytes.
+const LONGEST: usize = 1460;
 
 /// The bound for one direction of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
+    least: usize,
     most: usize,
     bound: usize,
     bytes: usize,
@@ -35,15 +44,20 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Never more than `most` bytes.
-    pub(super) fn new(most: usize) -> Pace {
-        let most = most.max(LEAST);
-        Pace { most, bound: FIRST.min(most), bytes: 0, since: None }
+    /// From `least` bytes, as long as nothing is known, to `most`.
+    pub(super) fn new(least: usize, most: usize) -> Pace {
+        Pace { least, most: most.max(least), bound: least, bytes: 0, since: None }
     }
 
-    /// So many bytes may be on their way.
-    pub(super) fn bound(&self) -> usize {
-        self.bound
+    /// So many bytes may be on their way; `segment` is the longest segment that was seen: one of them, if there is
+    /// `company`, and otherwise two, as far as the longest one goes.
+    pub(super) fn bound(&self, company: bool, segment: usize) -> usize {
+        let segment = segment.min(LONGEST);
+        match (self.bound == self.least, company) {
+            (false, _) => self.bound,
+            (true, true) => segment.max(self.least / 2),
+            (true, false) => (2 * segment).min(LONGEST).max(self.least),
+        }
     }
 
     /// `n` bytes have gone all the way.
@@ -62,7 +76,7 @@ impl Pace {
         let bound = (gone as usize).max(self.bound / 2);
         // A sender cuts its segments after the largest window that it has seen: on a slow line that stays
         // the least one, or it would have one long segment on its way and nothing behind it.
-        self.bound = if bound < FAST { LEAST } else { bound.min(self.most) };
+        self.bound = if bound < FAST * self.least { self.least } else { bound.min(self.most) };
         (self.since, self.bytes) = (Some(now), 0);
     }
 }
@@ -119,20 +133,24 @@ mod tests {
 
     #[test]
     fn a_slow_line_gets_one_segment_and_a_fast_one_all() {
-        let mut slow = Pace::new(32_768);
-        assert_eq!(slow.bound(), FIRST);
+        let mut slow = Pace::new(1446, 32_768);
+        assert_eq!(slow.bound(false, 0), 1446);
         (0..100).for_each(|n| slow.count(723, at(n * 7_800))); // 92 kB a second
-        assert_eq!(slow.bound(), LEAST);
-        let mut fast = Pace::new(32_768);
+        assert_eq!((slow.bound(false, 0), slow.bound(false, 1460)), (1446, 1460));
+        let beside = [0, 723, 1000, 9000].map(|segment| slow.bound(true, segment));
+        assert_eq!(beside, [723, 723, 1000, 1460]);
+        let alone = [0, 723, 725, 9000].map(|segment| slow.bound(false, segment));
+        assert_eq!(alone, [1446, 1446, 1450, 1460]);
+        let mut fast = Pace::new(1446, 32_768);
         (0..100).for_each(|n| fast.count(2892, at(n * 100))); // 29 MB a second
-        assert_eq!(fast.bound(), 32_768);
-        let mut between = Pace::new(32_768);
+        assert_eq!((fast.bound(false, 0), fast.bound(true, 723)), (32_768, 32_768));
+        let mut between = Pace::new(1446, 32_768);
         (0..100).for_each(|n| between.count(1000, at(n * 1000))); // 1 MB a second
-        assert_eq!(between.bound(), LEAST);
+        assert_eq!(between.bound(false, 0), 1446);
         (100..200).for_each(|n| between.count(3000, at(n * 1000))); // 3 MB a second
-        assert_eq!(between.bound(), 15_000);
+        assert_eq!(between.bound(false, 0), 15_000);
         between.count(1, at(1_000_000)); // one pause
-        assert_eq!(between.bound(), 7500);
+        assert_eq!(between.bound(false, 0), 7500);
     }
 
     /// A segment of 20 + 20 bytes in a packet, with a right checksum.

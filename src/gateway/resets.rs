@@ -37,6 +37,8 @@ pub(super) struct Resets {
     next: u32,
     /// The window that we announced last.
     window: u32,
+    /// The most data of the device in one segment, in bytes.
+    longest: u32,
     challenged: Option<Timestamp>,
 }
 
@@ -73,6 +75,11 @@ impl Resets {
         self.expected
     }
 
+    /// The most data that the device has sent in one segment, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.longest as usize
+    }
+
     /// We send this packet.
     pub(super) fn sent(&mut self, packet: &[u8]) -> Option<()> {
         let segment = Segment::of(packet)?;
@@ -90,6 +97,7 @@ impl Resets {
             return Verdict::Take; // it answers our first segment
         };
         if segment.flags & RST == 0 {
+            self.longest = self.longest.max(segment.length);
             let is_next = segment.seq == expected && segment.length > 0;
             if is_next && segment.is_sound() == Some(true) {
                 self.expected = Some(expected.wrapping_add(segment.length));
