@@ -121,7 +121,10 @@ impl<'a> Leg<'a> {
     }
 
     fn publish(&mut self) {
-        let is_frame = |record: &Record| matches!(record.body, Body::Frame(_));
+        let is_frame = |record: &Record| {
+            let is_ours = record.origin.direction == Direction::ToDevice;
+            !is_ours && matches!(record.body, Body::Frame(_))
+        };
         if self.records.iter().any(is_frame)
             && let Some(ear) = self.ear.take()
         {

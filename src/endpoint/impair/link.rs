@@ -1,0 +1,390 @@
+//! A link whose two directions go through lanes.
+//!
+//! The sending half puts frames into its lane and sends what is out at once; what has to wait is sent by a
+//! task of its own, which ends with the half: what is on its way then is lost, as in a cable that is pulled.
+//! The receiving half frames what comes, since lanes carry frames, and waits for whatever is first: more of
+//! it, something that comes out of its lane, or news of the other one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::journal::{self, Journal};
+use super::lane::{Lane, Load, Passed};
+use crate::clock::{Clock, Timestamp};
+use crate::endpoint::{Link, Options, Pending, Receive, Received, Transmit};
+use crate::error::{Error, Result};
+use crate::framing::{Decoder, Framing};
+use crate::record::{Body, Direction, Origin, Record, Span};
+
+/// When the decoder is told that nothing came, so that it decides with what it has.
+const QUIET: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(1050)];
+/// Bytes that are handed on at once.
+const BATCH: usize = 64 * 1024;
+
+/// `link`, with these lanes in its way.
+pub(super) fn impaired(link: Link, options: &Options, to: Lane, from: Lane) -> Link {
+    let start = Start(Instant::now());
+    let journal = Arc::new(Journal::default());
+    let endpoint = link.about.endpoint.clone();
+    let way = Arc::new(Way {
+        has_waiting: to.has_waiting(),
+        lane: Mutex::new(to),
+        tx: tokio::sync::Mutex::new(link.tx),
+        news: Notify::new(),
+        journal: journal.clone(),
+        failed: Mutex::default(),
+        start,
+        endpoint,
+    });
+    let carrier = way.has_waiting.then(|| tokio::spawn(carry(way.clone())));
+    let origin = Origin::new(Direction::FromDevice);
+    let rx = ImpairedReceiver {
+        inner: link.rx,
+        decoder: (options.framing.decoder)(origin, options.max_frame),
+        decoded: Vec::new(),
+        lane: from,
+        journal,
+        options: options.clone(),
+        reader: None,
+        ended: None,
+        last: start.0,
+        quiet: QUIET.len(),
+        start,
+    };
+    let tx = ImpairedSender { way, framing: options.framing, carrier };
+    Link { rx: Box::new(rx), tx: Box::new(tx), about: link.about }
+}
+
+/// When the link began: its lanes count from there.
+#[derive(Clone, Copy, Debug)]
+struct Start(Instant);
+
+impl Start {
+    fn now(self) -> Timestamp {
+        Timestamp::default() + self.0.elapsed()
+    }
+
+    fn instant(self, at: Timestamp) -> Instant {
+        self.0 + at.since_epoch()
+    }
+}
+
+/// The way to the device.
+struct Way {
+    lane: Mutex<Lane>,
+    has_waiting: bool,
+    tx: tokio::sync::Mutex<Box<dyn Transmit>>,
+    /// There is something new in the lane.
+    news: Notify,
+    journal: Arc<Journal>,
+    /// Why what waited could not be sent.
+    failed: Mutex<Option<Error>>,
+    start: Start,
+    endpoint: String,
+}
+
+impl Way {
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what is out of the lane by now.
+    async fn flush(&self) -> Result<()> {
+        let mut tx = self.tx.lock().await;
+        loop {
+            let out: Vec<Passed> = {
+                let (mut lane, now) = (self.lane(), self.start.now());
+                std::iter::from_fn(|| lane.next(now)).collect()
+            };
+            if out.is_empty() {
+                return Ok(());
+            }
+            send(&mut **tx, &out).await?;
+            self.journal.write(out);
+        }
+    }
+
+    /// Waits until the lane takes more.
+    async fn wait_for_room(&self) -> Result<()> {
+        loop {
+            if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return Err(error);
+            }
+            let busy = self.lane().busy(self.start.now());
+            match busy {
+                None => return Ok(()),
+                Some(until) => tokio::time::sleep_until(self.start.instant(until)).await,
+            }
+        }
+    }
+
+    fn cannot_send(&self, frame: &Bytes, framing: &Framing) -> Result<()> {
+        let mut line = Vec::new();
+        framing
+            .encode(frame, &mut line)
+            .map_err(|error| Error::usage(format!("cannot send to {}", self.endpoint)).caused_by(error))
+    }
+}
+
+/// Sends what came out of a lane: frames beside each other in one write.
+async fn send(tx: &mut dyn Transmit, out: &[Passed]) -> Result<()> {
+    let mut frames = Vec::new();
+    for passed in out.iter().filter(|passed| !passed.is_lost) {
+        match &passed.load {
+            Load::Frame(frame) => frames.push(frame.clone()),
+            Load::Raw(bytes) => {
+                if !frames.is_empty() {
+                    tx.send(&std::mem::take(&mut frames)).await?;
+                }
+                tx.send_raw(bytes).await?;
+            }
+            Load::Error(_) => {} // received ones go the other way
+        }
+    }
+    match frames.is_empty() {
+        true => Ok(()),
+        false => tx.send(&frames).await,
+    }
+}
+
+/// Sends what has waited, whenever something has.
+async fn carry(way: Arc<Way>) {
+    loop {
+        let due = way.lane().due();
+        let news = way.news.notified();
+        match due {
+            None => news.await,
+            Some(at) => tokio::select! {
+                () = tokio::time::sleep_until(way.start.instant(at)) => {
+                    if let Err(error) = way.flush().await {
+                        *way.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return;
+                    }
+                }
+                () = news => {}
+            },
+        }
+    }
+}
+
+struct ImpairedSender {
+    way: Arc<Way>,
+    framing: &'static Framing,
+    carrier: Option<JoinHandle<()>>,
+}
+
+impl Drop for ImpairedSender {
+    fn drop(&mut self) {
+        if let Some(carrier) = &self.carrier {
+            carrier.abort();
+        }
+    }
+}
+
+impl ImpairedSender {
+    /// What is out is sent; what is not will be.
+    async fn go(&self) -> Result<()> {
+        self.way.news.notify_one();
+        self.way.flush().await
+    }
+}
+
+impl Transmit for ImpairedSender {
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            for frame in frames {
+                self.way.cannot_send(frame, self.framing)?;
+                self.way.wait_for_room().await?;
+                let now = self.way.start.now();
+                self.way.lane().frame(now, frame.clone(), None, Duration::ZERO);
+                if self.way.has_waiting {
+                    self.go().await?; // or the line would stand still while we wait for room
+                }
+            }
+            self.go().await
+        })
+    }
+
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            self.way.wait_for_room().await?;
+            let load = Load::Raw(Bytes::copy_from_slice(bytes));
+            self.way.lane().other(self.way.start.now(), load, None, Duration::ZERO);
+            self.go().await
+        })
+    }
+
+    /// Waits for what is on its way.
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        Box::pin(async move {
+            loop {
+                self.way.flush().await?;
+                let due = self.way.lane().due();
+                match due {
+                    None => break,
+                    Some(at) => tokio::time::sleep_until(self.way.start.instant(at)).await,
+                }
+            }
+            self.way.tx.lock().await.close().await
+        })
+    }
+}
+
+struct ImpairedReceiver {
+    inner: Box<dyn Receive>,
+    decoder: Box<dyn Decoder>,
+    decoded: Vec<Record>,
+    lane: Lane,
+    journal: Arc<Journal>,
+    options: Options,
+    /// Who wants records, in the times of which clock.
+    reader: Option<(Clock, Origin)>,
+    /// How the link ended.
+    ended: Option<String>,
+    /// When something came last.
+    last: Instant,
+    /// How many of [`QUIET`] have passed since.
+    quiet: usize,
+    start: Start,
+}
+
+impl ImpairedReceiver {
+    /// Puts what was decoded into the lane, with the times at which it arrived.
+    fn queue(&mut self) {
+        for record in self.decoded.drain(..) {
+            let span = record.time.unwrap_or(Span::at(self.start.now()));
+            let lasted = span.last.since(span.first);
+            match record.body {
+                Body::Frame(frame) => self.lane.frame(span.last, frame, record.offset, lasted),
+                Body::FramingError(error) => {
+                    self.lane.other(span.last, Load::Error(error), record.offset, lasted);
+                }
+                _ => {} // decoders yield nothing else
+            }
+        }
+    }
+
+    fn take(&mut self, received: Received) {
+        match received {
+            Received::Bytes(bytes) => {
+                self.decoder.push(self.start.now(), &bytes, &mut self.decoded);
+                self.last = Instant::now();
+                self.quiet = if self.decoder.is_empty() { QUIET.len() } else { 0 };
+            }
+            Received::Records(_) => {} // shared links are not impaired
+            Received::End(how) => {
+                self.decoder.finish(self.start.now(), &mut self.decoded);
+                self.ended = Some(how);
+                self.quiet = QUIET.len();
+            }
+        }
+        self.queue();
+    }
+
+    /// Nothing came: the decoder decides.
+    fn be_quiet(&mut self) {
+        let due = self.quiet_at();
+        if due.is_some_and(|at| at <= Instant::now()) {
+            self.quiet += 1;
+            self.decoder.idle(self.start.now(), &mut self.decoded);
+            self.queue();
+        }
+    }
+
+    fn quiet_at(&self) -> Option<Instant> {
+        QUIET.get(self.quiet).map(|after| self.last + *after)
+    }
+
+    /// What has come out of the lane by now, or has gone the other way.
+    fn come_out(&mut self) -> Option<Received> {
+        if let Some(records) = self.journal.read() {
+            return Some(Received::Records(records));
+        }
+        let now = self.start.now();
+        let (mut records, mut bytes) = (Vec::new(), Vec::new());
+        while bytes.len() < BATCH
+            && records.len() < BATCH / 64
+            && let Some(passed) = self.lane.next(now)
+        {
+            match &self.reader {
+                Some((clock, origin)) => {
+                    // So late are we; the clock's times are not the lane's.
+                    let late = now.since(passed.at);
+                    let time = earlier(clock.now(), late);
+                    let span = Span { first: earlier(time, passed.lasted), last: time };
+                    records.extend(journal::records(passed, *origin, span));
+                }
+                None => self.on_the_line(&passed, &mut bytes),
+            }
+        }
+        match (records.is_empty(), bytes.is_empty()) {
+            (false, _) => Some(Received::Records(records)),
+            (true, false) => Some(Received::Bytes(bytes.into())),
+            (true, true) => None,
+        }
+    }
+
+    /// Appends it as it was on the line.
+    fn on_the_line(&self, passed: &Passed, bytes: &mut Vec<u8>) {
+        match &passed.load {
+            _ if passed.is_lost => {}
+            // It was on the line before, and is not longer now.
+            Load::Frame(frame) => drop(self.options.framing.encode(frame, bytes)),
+            Load::Raw(raw) => bytes.extend_from_slice(raw),
+            Load::Error(error) => bytes.extend_from_slice(&error.bytes),
+        }
+    }
+}
+
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    Timestamp(time.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+}
+
+impl Receive for ImpairedReceiver {
+    fn receive(&mut self) -> Pending<'_, Result<Received>> {
+        Box::pin(async move {
+            loop {
+                if let Some(received) = self.come_out() {
+                    return Ok(received);
+                }
+                if let (Some(how), true) = (&self.ended, self.lane.is_empty()) {
+                    return Ok(Received::End(how.clone()));
+                }
+                let busy = self.lane.busy(self.start.now());
+                let times = [self.lane.due(), busy].into_iter().flatten();
+                let times = times.map(|at| self.start.instant(at));
+                let due = times.chain(self.quiet_at()).chain(self.journal.due()).min();
+                let is_open = busy.is_none() && self.ended.is_none();
+                tokio::select! {
+                    biased;
+                    () = self.journal.news() => {}
+                    received = self.inner.receive(), if is_open => {
+                        let received = received?;
+                        self.take(received);
+                    }
+                    () = until(due) => self.be_quiet(),
+                }
+            }
+        })
+    }
+
+    fn speak_in_records(&mut self, clock: &Clock, connection: u32) -> bool {
+        let origin = Origin { tap: 0, connection, direction: Direction::FromDevice };
+        self.reader = Some((clock.clone(), origin));
+        self.journal.open(clock, connection, &self.options);
+        true
+    }
+}
+
+/// Waits until then; without a time, for ever.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
