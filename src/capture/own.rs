@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::record::{
-    Body, Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Record, Recovery,
-    Span,
+    Body, Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Record,
+    Recovery, Span,
 };
 
 /// The enterprise number in front of the value: the one that RFC 5612 sets aside for examples, since

@@ -150,7 +150,7 @@ async fn serve(
     let events = terminal::events();
     // We are the device: what we send is what comes from it.
     let mut spec = spec;
-    spec.options.impair = spec.options.impair.from_the_other_side();
+    spec.options.impair.is_device_side = true;
     let listener = spec.open(&events, None);
     let listens = listener.prepare().await?;
     let settings = options.settings();

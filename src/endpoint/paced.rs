@@ -50,13 +50,15 @@ impl Pacer {
         }
         let baud = u128::from(self.baud);
         let work = bytes as u128 * u128::from(BITS) * 1_000_000_000 + u128::from(self.rest);
-        self.free = self.free + Duration::from_nanos(u64::try_from(work / baud).unwrap_or(u64::MAX));
+        self.free =
+            self.free + Duration::from_nanos(u64::try_from(work / baud).unwrap_or(u64::MAX));
         self.rest = (work % baud) as u64;
     }
 
     /// How many bytes go without waiting on a line that is idle: what is cut into pieces is cut so.
     pub fn piece(&self) -> usize {
-        let bytes = self.ahead.as_nanos() * u128::from(self.baud) / u128::from(BITS) / 1_000_000_000;
+        let bytes =
+            self.ahead.as_nanos() * u128::from(self.baud) / u128::from(BITS) / 1_000_000_000;
         usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
     }
 }
@@ -176,5 +178,73 @@ impl Transmit for Paced {
 
     fn close(&mut self) -> Pending<'_, Result<()>> {
         self.inner.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::{Received, memory};
+    use crate::framing;
+
+    #[test]
+    fn a_line_is_never_given_more_than_it_carries_and_a_little() {
+        for baud in [300, 115_200, 921_600, 3_000_000] {
+            let mut pacer = Pacer::new(baud);
+            let (mut now, mut given) = (Timestamp(7_000_000_000), 0u64);
+            let start = now;
+            for n in 0..10_000u64 {
+                now = pacer.ready(now) + Duration::from_micros(n % 1500); // timers are late
+                let bytes = (n % 1500 + 1) as usize;
+                let carried = now.since(start).as_secs_f64() * f64::from(baud) / 10.0;
+                let ahead = given as f64 - carried;
+                assert!(ahead <= f64::from(baud) / 10.0 * 0.005 + 1.0, "{ahead} bytes ahead");
+                pacer.go(now, bytes);
+                given += bytes as u64;
+            }
+        }
+    }
+
+    #[test]
+    fn late_timers_cost_nothing_while_the_line_has_work() {
+        let mut pacer = Pacer::new(115_200);
+        let mut now = Timestamp(0);
+        for _ in 0..10_000 {
+            now = pacer.ready(now) + Duration::from_millis(1);
+            pacer.go(now, 100);
+        }
+        let line_time = 10_000.0 * 100.0 * 10.0 / 115_200.0;
+        assert!((now.0 as f64 / 1e9 - line_time).abs() < 0.02, "{} s", now.0 as f64 / 1e9);
+        // What an idle line has not carried is not made up for.
+        let idle = now + Duration::from_secs(60);
+        assert_eq!(pacer.ready(idle), idle);
+        pacer.go(idle, 1152);
+        assert_eq!(pacer.ready(idle), idle + Duration::from_millis(95));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_and_raw_bytes_go_as_fast_as_the_line() {
+        let (near, mut far) = memory::pair("test:", "far", framing::ALL[0]);
+        let mut tx = paced(near.tx, 115_200, framing::ALL[0]);
+        let started = Instant::now();
+        let frames = vec![Bytes::from(vec![9; 98]); 50];
+        let sending = async {
+            tx.send(&frames).await.expect("it goes");
+            tx.send_raw(&[7; 5000]).await.expect("it goes");
+        };
+        let mut got = Vec::new();
+        let receiving = async {
+            while got.len() < 10_000 {
+                let Ok(Received::Bytes(bytes)) = far.rx.receive().await else { break };
+                got.extend(bytes);
+                let carried = started.elapsed().as_secs_f64() * 11_520.0;
+                assert!(got.len() as f64 <= carried + 58.0 + 100.0, "{} at {carried}", got.len());
+            }
+        };
+        tokio::join!(sending, receiving);
+        let took = started.elapsed().as_secs_f64() / (10_000.0 / 11_520.0);
+        assert!((0.98..1.02).contains(&took), "{took}");
+        assert_eq!(got[..2], [0, 98]);
+        assert_eq!(got[5000..], [7; 5000]);
     }
 }

@@ -168,8 +168,7 @@ impl Options {
                 let own: String = own.map(|own| format!(", {own}")).collect();
                 return Err(format!(
                     "there is no option '{name}'; there are framing, max-frame, reconnect, \
-                     line-rate, quickack{own}; {}",
-                    impairments()
+                     line-rate, quickack{own}, and the impairments"
                 ));
             }
         }
@@ -270,7 +269,8 @@ pub fn forms() -> String {
 
 /// The impairments, for errors and help.
 fn impairments() -> String {
-    let all: Vec<String> = rules::NAMES.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let all: Vec<String> =
+        rules::NAMES.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!(
         "impairments: {}, each also as to-device.drop= or from-device.drop=, and seed=7",
         all.join(", ")

@@ -27,7 +27,7 @@ pub(super) const AT_REST: Duration = Duration::from_millis(1100);
 /// Why others may not.
 const MID_FRAME: &str = "the proxy's client has been in the middle of a frame all the time";
 
-/// A link that yields records cannot be passed on as bytes.
+/// A client that yields records cannot be passed on as bytes.
 fn not_a_stream() -> Error {
     Error::new(Category::Internal, "the proxy was attached to another uarttool")
 }
@@ -46,6 +46,8 @@ pub(super) struct Leg<'a> {
     ear: Option<Ear>,
     /// Who takes the frames, and a sign that there was one.
     station: Option<(&'a dyn Station, watch::Sender<bool>)>,
+    /// Whole frames are passed on, and what goes comes back from the line.
+    by_frames: bool,
 }
 
 /// How passing on ended.
@@ -78,7 +80,14 @@ impl<'a> Leg<'a> {
             quiet: QUIET.len(),
             ear: None,
             station: None,
+            by_frames: false,
         }
+    }
+
+    /// Passes on whole frames; the line itself tells what became of them, and nothing is published here.
+    pub(super) fn by_frames(mut self, by_frames: bool) -> Self {
+        self.by_frames = by_frames;
+        self
     }
 
     /// Hands what the device sends to `station`; what comes back turns true with the first frame.
@@ -104,6 +113,9 @@ impl<'a> Leg<'a> {
                     Err(_) => {
                         self.quiet += 1;
                         self.decoder.idle(self.tap.clock.now(), &mut self.records);
+                        if self.by_frames && !self.records.is_empty() {
+                            return Ok(Received::Records(std::mem::take(&mut self.records)));
+                        }
                         self.publish();
                         continue;
                     }
@@ -121,6 +133,9 @@ impl<'a> Leg<'a> {
     }
 
     fn publish(&mut self) {
+        if self.by_frames {
+            self.records.clear();
+        }
         let is_frame = |record: &Record| {
             let is_ours = record.origin.direction == Direction::ToDevice;
             !is_ours && matches!(record.body, Body::Frame(_))
@@ -189,7 +204,16 @@ impl<'a> Leg<'a> {
             let bytes = match self.receive(rx).await? {
                 Received::End(how) => return Ok(Ended::Source(how)),
                 Received::Bytes(bytes) => bytes,
-                Received::Records(_) => return Err(not_a_stream()),
+                Received::Records(mut records) => {
+                    let bytes = self.on_the_line(&records);
+                    self.records.append(&mut records);
+                    let sent = tx.send_raw(&bytes).await;
+                    self.publish();
+                    match sent {
+                        Ok(()) => continue,
+                        Err(error) => return Ok(Ended::Sink(error)),
+                    }
+                }
             };
             let sent = match joining {
                 Joining::Bytes => {
@@ -221,6 +245,9 @@ impl<'a> Leg<'a> {
         tx: &mut dyn Transmit,
         senders: &mut Senders<'_>,
     ) -> Result<Ended> {
+        if self.by_frames {
+            return self.forward_frames(rx, tx, senders).await;
+        }
         loop {
             let since = senders.waiting_since();
             if since.is_some() && self.is_at_rest() {
@@ -251,6 +278,68 @@ impl<'a> Leg<'a> {
                 }
             }
         }
+    }
+
+    /// The same, frame by frame: whatever is sent in between is never in the middle of one.
+    async fn forward_frames(
+        &mut self,
+        rx: &mut dyn Receive,
+        tx: &mut dyn Transmit,
+        senders: &mut Senders<'_>,
+    ) -> Result<Ended> {
+        loop {
+            let received = tokio::select! {
+                received = self.receive(rx) => Some(received?),
+                () = senders.fetch() => None,
+            };
+            let sent = match received {
+                None => senders.deliver(tx).await,
+                Some(Received::End(how)) => return Ok(Ended::Source(how)),
+                Some(Received::Bytes(bytes)) => {
+                    self.frame(self.tap.clock.now(), &bytes);
+                    self.pass_frames(tx).await
+                }
+                Some(Received::Records(mut records)) => {
+                    self.records.append(&mut records);
+                    self.pass_frames(tx).await
+                }
+            };
+            if let Err(error) = sent {
+                return Ok(Ended::Sink(error));
+            }
+        }
+    }
+
+    /// Sends what was framed: frames as frames, and what is none as it is.
+    async fn pass_frames(&mut self, tx: &mut dyn Transmit) -> Result<()> {
+        let mut frames = Vec::new();
+        for record in std::mem::take(&mut self.records) {
+            match record.body {
+                Body::Frame(frame) if !frame.is_empty() => frames.push(frame),
+                Body::FramingError(error) => {
+                    if !frames.is_empty() {
+                        tx.send(&std::mem::take(&mut frames)).await?;
+                    }
+                    tx.send_raw(&error.bytes).await?;
+                }
+                _ => {}
+            }
+        }
+        if frames.is_empty() { Ok(()) } else { tx.send(&frames).await }
+    }
+
+    /// What came from the device, as it was on the line.
+    fn on_the_line(&self, records: &[Record]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for record in records.iter().filter(|r| r.origin.direction == Direction::FromDevice) {
+            match &record.body {
+                // It came over such a line.
+                Body::Frame(frame) => drop(self.tap.options.framing.encode(frame, &mut bytes)),
+                Body::FramingError(error) => bytes.extend_from_slice(&error.bytes),
+                _ => {}
+            }
+        }
+        bytes
     }
 
     /// Passes `bytes` on; if somebody waits for it, stops at the next boundary inside them.
@@ -296,7 +385,7 @@ impl<'a> Leg<'a> {
 
     /// Whether the line is between two frames.
     pub(super) fn is_between_frames(&self) -> bool {
-        self.in_flight.is_none() && self.decoder.is_empty()
+        self.by_frames || (self.in_flight.is_none() && self.decoder.is_empty())
     }
 
     /// The connection is over: everything that is left comes out.

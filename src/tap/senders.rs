@@ -67,6 +67,11 @@ impl<'a> Senders<'a> {
         self
     }
 
+    /// Whether what is sent comes back.
+    pub(super) fn is_echoed(&self) -> bool {
+        self.is_echoed
+    }
+
     /// Has `station` hear what is sent.
     pub(super) fn overheard_by(&mut self, station: &'a dyn Station) {
         self.station = Some(station);

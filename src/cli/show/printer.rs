@@ -148,7 +148,13 @@ impl Printer {
         // That it is late, its time says.
         let impaired = aside.remark.filter(|remark| remark.starts_with("impaired: "));
         if let Some(what) = impaired.filter(|remark| !remark.starts_with("impaired: delayed")) {
-            self.line.text("  ").tint(Tint::Wrong).text("(").escaped(what.as_bytes()).text(")").plain();
+            self.line
+                .text("  ")
+                .tint(Tint::Wrong)
+                .text("(")
+                .escaped(what.as_bytes())
+                .text(")")
+                .plain();
         }
         self.line.text("\n");
         if self.style.form == Form::Tree {

@@ -91,7 +91,7 @@ impl Journal {
         self.news.notify_one();
     }
 
-    /// What was written since it was read last; nothing comes of nothing.
+    /// What was written since it was read last, if anything was.
     pub fn read(&self) -> Option<Vec<Record>> {
         let mut pages = self.pages();
         let pages = pages.as_mut()?;

@@ -187,7 +187,7 @@ impl Lane {
             let mut bytes = BytesMut::from(&frame[..]);
             for bit in &fate.corrupt {
                 if let Some(byte) = bytes.get_mut(bit / 8) {
-                    *byte ^= 0x80 >> (bit % 8);
+                    *byte ^= 1 << (bit % 8);
                 }
             }
             *frame = bytes.freeze();
@@ -280,7 +280,8 @@ impl Lane {
 
     /// The next thing that is out by `now`.
     pub fn next(&mut self, now: Timestamp) -> Option<Passed> {
-        if let Some(until) = self.held.as_ref().map(|held| held.until).filter(|until| *until <= now) {
+        if let Some(until) = self.held.as_ref().map(|held| held.until).filter(|until| *until <= now)
+        {
             self.let_go(until);
         }
         if let Some(lost) = self.lost.pop_front() {

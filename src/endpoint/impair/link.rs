@@ -125,9 +125,9 @@ impl Way {
 
     fn cannot_send(&self, frame: &Bytes, framing: &Framing) -> Result<()> {
         let mut line = Vec::new();
-        framing
-            .encode(frame, &mut line)
-            .map_err(|error| Error::usage(format!("cannot send to {}", self.endpoint)).caused_by(error))
+        framing.encode(frame, &mut line).map_err(|error| {
+            Error::usage(format!("cannot send to {}", self.endpoint)).caused_by(error)
+        })
     }
 }
 
@@ -302,11 +302,9 @@ impl ImpairedReceiver {
 
     /// What has come out of the lane by now, or has gone the other way.
     fn come_out(&mut self) -> Option<Received> {
-        if let Some(records) = self.journal.read() {
-            return Some(Received::Records(records));
-        }
         let now = self.start.now();
-        let (mut records, mut bytes) = (Vec::new(), Vec::new());
+        let (mut records, mut bytes) = (self.journal.read().unwrap_or_default(), Vec::new());
+        let is_mixed = !records.is_empty();
         while bytes.len() < BATCH
             && records.len() < BATCH / 64
             && let Some(passed) = self.lane.next(now)
@@ -321,6 +319,10 @@ impl ImpairedReceiver {
                 }
                 None => self.on_the_line(&passed, &mut bytes),
             }
+        }
+        if is_mixed {
+            // In the order of their times; a note stays in front of its frame.
+            records.sort_by_key(|record| record.time.map(|span| span.last));
         }
         match (records.is_empty(), bytes.is_empty()) {
             (false, _) => Some(Received::Records(records)),
@@ -388,3 +390,6 @@ async fn until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

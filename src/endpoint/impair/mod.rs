@@ -109,9 +109,12 @@ impl Connector for Impaired {
             }
             self.announce();
             let number = self.connections.fetch_add(1, Ordering::Relaxed);
-            let to_device = self.lane(Direction::ToDevice, number);
-            let from_device = self.lane(Direction::FromDevice, number);
-            Ok(link::impaired(link, &self.spec.options, to_device, from_device))
+            let (sent, received) = match self.rules.is_device_side {
+                false => (Direction::ToDevice, Direction::FromDevice),
+                true => (Direction::FromDevice, Direction::ToDevice),
+            };
+            let (sent, received) = (self.lane(sent, number), self.lane(received, number));
+            Ok(link::impaired(link, &self.spec.options, sent, received))
         })
     }
 

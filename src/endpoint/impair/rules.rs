@@ -36,6 +36,8 @@ pub struct Impairments {
     pub from_device: Rules,
     /// What decides chance; without one, it is chosen.
     pub seed: Option<u64>,
+    /// We are the device: what we send comes from it.
+    pub is_device_side: bool,
 }
 
 /// What is done to one direction.
@@ -128,12 +130,6 @@ impl Impairments {
         }
         Ok(())
     }
-
-    /// The same, seen from the device's side of the line.
-    #[must_use]
-    pub fn from_the_other_side(self) -> Impairments {
-        Impairments { to_device: self.from_device, from_device: self.to_device, ..self }
-    }
 }
 
 /// The direction in front of an option, if it has one, and the rest.
@@ -195,7 +191,8 @@ impl Rules {
 
 fn parse_bits(value: &str, bits: &str) -> Result<usize, String> {
     let number = bits.parse().ok().filter(|bits| (1..=MAX_BITS).contains(bits));
-    number.ok_or_else(|| format!("corrupt '{value}' does not end with a number of bits as 1%:8 does"))
+    number
+        .ok_or_else(|| format!("corrupt '{value}' does not end with a number of bits as 1%:8 does"))
 }
 
 fn bounded(rule: &str, time: Duration) -> Result<Duration, String> {
@@ -208,8 +205,10 @@ fn bounded(rule: &str, time: Duration) -> Result<Duration, String> {
 /// What is not nothing, one after the other.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chance = |name: &str, chance: Chance| (!chance.is_never()).then(|| format!("{name} {chance}"));
-        let time = |name: &str, time: Duration| (!time.is_zero()).then(|| format!("{name} {time:?}"));
+        let chance =
+            |name: &str, chance: Chance| (!chance.is_never()).then(|| format!("{name} {chance}"));
+        let time =
+            |name: &str, time: Duration| (!time.is_zero()).then(|| format!("{name} {time:?}"));
         let bits = if self.bits > 1 { format!(" ({} bits)", self.bits) } else { String::new() };
         let parts = [
             chance("drop", self.drop),

@@ -71,7 +71,8 @@ impl Tally {
             }
         }
         if !rules.stall.is_never() {
-            text += &format!(", stalled {} times", self.stalls.get());
+            let stalls = self.stalls.get();
+            text += &format!(", {stalls} stall{}", if stalls == 1 { "" } else { "s" });
         }
         let arrived = self.arrived.get();
         if rules.has_waiting() && arrived > 0 {

@@ -3,8 +3,8 @@
 use super::{Fields, Malformed, put_bytes, put_text};
 use crate::clock::Timestamp;
 use crate::record::{
-    Body, Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Record, Recovery,
-    Span,
+    Body, Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Record,
+    Recovery, Span,
 };
 
 /// Bits that say which optional parts of a record follow.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::record::{
-    Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Recovery, Span,
+    Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Recovery,
+    Span,
 };
 use proptest::prelude::*;
 use std::collections::VecDeque;
