@@ -49,7 +49,7 @@ fn without_a_seed_one_is_chosen_and_said() {
 fn what_cannot_be_is_said_in_a_sentence() {
     for (endpoint, part) in [
         ("sim,drop=5", "drop '5' is not a share of the frames such as 1% or 0.01"),
-        ("sim,to-device.delay=soon", "'soon' is not a duration"),
+        ("sim,to-device.delay=soon", "delay 'soon' has no unit of time"),
         ("tcp:h:1,stall=1s", "stall '1s' does not say how often"),
         ("unix:a,seed=x", "seed 'x' is not a number"),
         ("unix:a,drops=1%", "there is no option 'drops'"),

@@ -168,8 +168,8 @@ impl Rules {
             }
             "truncate" => self.truncate = Chance::parse(rule, value)?,
             "reorder" => self.reorder = Chance::parse(rule, value)?,
-            "delay" => self.delay = bounded(rule, parse_duration(value)?)?,
-            "jitter" => self.jitter = bounded(rule, parse_duration(value)?)?,
+            "delay" => self.delay = bounded(rule, parse_duration(value))?,
+            "jitter" => self.jitter = bounded(rule, parse_duration(value))?,
             "rate" => {
                 let rate = parse_line_rate(value).map_err(|what| what.replacen("line-", "", 1))?;
                 self.rate = Some(rate).filter(|rate| *rate > 0);
@@ -181,7 +181,7 @@ impl Rules {
                     ));
                 };
                 self.stall = Chance::parse(rule, chance)?;
-                self.stall_for = bounded(rule, parse_positive(time)?)?;
+                self.stall_for = bounded(rule, parse_positive(time))?;
             }
             _ => return Err(format!("there is no impairment '{rule}'")),
         }
@@ -195,10 +195,11 @@ fn parse_bits(value: &str, bits: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("corrupt '{value}' does not end with a number of bits as 1%:8 does"))
 }
 
-fn bounded(rule: &str, time: Duration) -> Result<Duration, String> {
-    match time <= LONGEST {
-        true => Ok(time),
-        false => Err(format!("{rule} '{time:?}' is more than a minute")),
+fn bounded(rule: &str, time: Result<Duration, String>) -> Result<Duration, String> {
+    match time {
+        Ok(time) if time > LONGEST => Err(format!("{rule} '{time:?}' is more than a minute")),
+        Ok(time) => Ok(time),
+        Err(what) => Err(format!("{rule} {what}")),
     }
 }
 

@@ -121,7 +121,7 @@ fn what_is_not_hit_is_not_touched_and_nothing_else_is_lost() {
     assert_eq!(arrived(&run(&mut lane, MANY, MS)).len(), MANY);
     assert!(!lane.has_waiting() && tally.dropped.get() == 0);
     let (mut lane, _) = self::lane("drop=100%");
-    assert_eq!(arrived(&run(&mut lane, MANY, MS)), []);
+    assert!(arrived(&run(&mut lane, MANY, MS)).is_empty());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_seed_is_a_fate_whatever_the_times_and_whatever_else_is_done() {
 fn the_fates_of_a_seed_stay_what_they_are() {
     let out = run(&mut lane("drop=20%").0, 50, MS);
     let lost: Vec<usize> = out.iter().filter(|p| p.is_lost).map(number).collect();
-    insta::assert_snapshot!(format!("{lost:?}"), @"");
+    insta::assert_snapshot!(format!("{lost:?}"), @"[1, 7, 12, 19, 23, 24, 25, 28, 29, 32, 38]");
 }
 
 #[test]
@@ -170,7 +170,8 @@ fn as_many_bits_are_turned_as_were_asked_for_anywhere_in_the_frame() {
         let mut places = [0u32; 60];
         for (n, passed) in run(&mut lane, 10_000, MS).iter().enumerate() {
             let Load::Frame(got) = &passed.load else { panic!("a frame") };
-            let wrong = got.iter().zip(frame(n).iter()).map(|(a, b)| (a ^ b).count_ones());
+            let sent = frame(n);
+            let wrong = got.iter().zip(sent.iter()).map(|(a, b)| (a ^ b).count_ones());
             wrong.clone().zip(&mut places).for_each(|(wrong, place)| *place += wrong);
             assert_eq!((wrong.sum::<u32>(), got.len()), (bits, 60), "{text}");
         }
@@ -234,8 +235,9 @@ fn delays_are_spread_evenly_and_keep_the_order() {
     assert!(arrived(&out).is_sorted());
     assert!(out.windows(2).all(|pair| pair[0].at <= pair[1].at));
     let (mut lane, _) = self::lane("jitter=5ms");
-    let most = run(&mut lane, MANY, 10 * MS).iter().map(|p| p.what.clone()).max();
-    assert!(most.is_some_and(|most| most.starts_with("delayed 4.9")));
+    let out = run(&mut lane, MANY, 10 * MS);
+    let most = out.iter().map(|passed| passed.at.0 % 10_000_000).max();
+    assert!(most.is_some_and(|most| (4_990_000..=5_000_000).contains(&most)), "{most:?}");
 }
 
 #[test]
@@ -340,11 +342,11 @@ fn rules_are_read_and_said() {
         ("corrupt", "1%:0", "corrupt '1%:0' does not end with a number of bits"),
         ("truncate", "NaN", "truncate 'NaN'"),
         ("reorder", "", "reorder ''"),
-        ("delay", "soon", "'soon' is not a duration"),
+        ("delay", "soon", "delay 'soon' has no unit of time"),
         ("jitter", "2h", "jitter '7200s' is more than a minute"),
         ("rate", "fast", "rate 'fast' is not a rate in baud"),
         ("stall", "500ms", "stall '500ms' does not say how often"),
-        ("stall", "1%:0", "'0' is no time at all"),
+        ("stall", "1%:0", "stall '0' is no time at all"),
         ("seed", "x", "seed 'x' is not a number"),
     ] {
         let error = Impairments::default().set(name, value).expect_err(value);
