@@ -38,7 +38,7 @@ pub struct Options {
     /// bound otherwise.
     pub queue: Option<usize>,
     /// How much worse than it is the line is made.
-    pub impair: Impairments,
+    pub impair: Box<Impairments>,
     /// Options of the form's own, in order.
     pub own: Vec<(String, String)>,
 }
@@ -52,7 +52,7 @@ impl Default for Options {
             line_rate: None,
             quickack: true,
             queue: None,
-            impair: Impairments::default(),
+            impair: Box::default(),
             own: Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! One direction of a live connection: its decoder, and the bytes that are on their way.
 
+mod by_frames;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -278,68 +280,6 @@ impl<'a> Leg<'a> {
                 }
             }
         }
-    }
-
-    /// The same, frame by frame: whatever is sent in between is never in the middle of one.
-    async fn forward_frames(
-        &mut self,
-        rx: &mut dyn Receive,
-        tx: &mut dyn Transmit,
-        senders: &mut Senders<'_>,
-    ) -> Result<Ended> {
-        loop {
-            let received = tokio::select! {
-                received = self.receive(rx) => Some(received?),
-                () = senders.fetch() => None,
-            };
-            let sent = match received {
-                None => senders.deliver(tx).await,
-                Some(Received::End(how)) => return Ok(Ended::Source(how)),
-                Some(Received::Bytes(bytes)) => {
-                    self.frame(self.tap.clock.now(), &bytes);
-                    self.pass_frames(tx).await
-                }
-                Some(Received::Records(mut records)) => {
-                    self.records.append(&mut records);
-                    self.pass_frames(tx).await
-                }
-            };
-            if let Err(error) = sent {
-                return Ok(Ended::Sink(error));
-            }
-        }
-    }
-
-    /// Sends what was framed: frames as frames, and what is none as it is.
-    async fn pass_frames(&mut self, tx: &mut dyn Transmit) -> Result<()> {
-        let mut frames = Vec::new();
-        for record in std::mem::take(&mut self.records) {
-            match record.body {
-                Body::Frame(frame) if !frame.is_empty() => frames.push(frame),
-                Body::FramingError(error) => {
-                    if !frames.is_empty() {
-                        tx.send(&std::mem::take(&mut frames)).await?;
-                    }
-                    tx.send_raw(&error.bytes).await?;
-                }
-                _ => {}
-            }
-        }
-        if frames.is_empty() { Ok(()) } else { tx.send(&frames).await }
-    }
-
-    /// What came from the device, as it was on the line.
-    fn on_the_line(&self, records: &[Record]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for record in records.iter().filter(|r| r.origin.direction == Direction::FromDevice) {
-            match &record.body {
-                // It came over such a line.
-                Body::Frame(frame) => drop(self.tap.options.framing.encode(frame, &mut bytes)),
-                Body::FramingError(error) => bytes.extend_from_slice(&error.bytes),
-                _ => {}
-            }
-        }
-        bytes
     }
 
     /// Passes `bytes` on; if somebody waits for it, stops at the next boundary inside them.

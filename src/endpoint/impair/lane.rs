@@ -42,7 +42,8 @@ pub(super) enum Load {
 }
 
 impl Load {
-    fn bytes(&self) -> &Bytes {
+    /// All of it.
+    pub fn bytes(&self) -> &Bytes {
         match self {
             Load::Frame(bytes) | Load::Raw(bytes) => bytes,
             Load::Error(error) => &error.bytes,

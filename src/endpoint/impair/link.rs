@@ -13,16 +13,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::framer::Framer;
 use super::journal::{self, Journal};
 use super::lane::{Lane, Load, Passed};
 use crate::clock::{Clock, Timestamp};
 use crate::endpoint::{Link, Options, Pending, Receive, Received, Transmit};
 use crate::error::{Error, Result};
-use crate::framing::{Decoder, Framing};
-use crate::record::{Body, Direction, Origin, Record, Span};
+use crate::framing::Framing;
+use crate::record::{Direction, Origin, Span};
 
-/// When the decoder is told that nothing came, so that it decides with what it has.
-const QUIET: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(1050)];
 /// Bytes that are handed on at once.
 const BATCH: usize = 64 * 1024;
 
@@ -31,8 +30,11 @@ pub(super) fn impaired(link: Link, options: &Options, to: Lane, from: Lane) -> L
     let start = Start(Instant::now());
     let journal = Arc::new(Journal::default());
     let endpoint = link.about.endpoint.clone();
+    // A device writes frames in pieces, as its UART takes them.
+    let framer = options.impair.is_device_side.then(|| Mutex::new(Framer::new(options, start)));
     let way = Arc::new(Way {
         has_waiting: to.has_waiting(),
+        framer,
         lane: Mutex::new(to),
         tx: tokio::sync::Mutex::new(link.tx),
         news: Notify::new(),
@@ -41,19 +43,16 @@ pub(super) fn impaired(link: Link, options: &Options, to: Lane, from: Lane) -> L
         start,
         endpoint,
     });
-    let carrier = way.has_waiting.then(|| tokio::spawn(carry(way.clone())));
-    let origin = Origin::new(Direction::FromDevice);
+    let is_late = way.has_waiting || way.framer.is_some();
+    let carrier = is_late.then(|| tokio::spawn(carry(way.clone())));
     let rx = ImpairedReceiver {
         inner: link.rx,
-        decoder: (options.framing.decoder)(origin, options.max_frame),
-        decoded: Vec::new(),
+        framer: Framer::new(options, start),
         lane: from,
         journal,
         options: options.clone(),
         reader: None,
         ended: None,
-        last: start.0,
-        quiet: QUIET.len(),
         start,
     };
     let tx = ImpairedSender { way, framing: options.framing, carrier };
@@ -62,10 +61,10 @@ pub(super) fn impaired(link: Link, options: &Options, to: Lane, from: Lane) -> L
 
 /// When the link began: its lanes count from there.
 #[derive(Clone, Copy, Debug)]
-struct Start(Instant);
+pub(super) struct Start(Instant);
 
 impl Start {
-    fn now(self) -> Timestamp {
+    pub fn now(self) -> Timestamp {
         Timestamp::default() + self.0.elapsed()
     }
 
@@ -78,6 +77,8 @@ impl Start {
 struct Way {
     lane: Mutex<Lane>,
     has_waiting: bool,
+    /// For senders that write bytes: finds their frames.
+    framer: Option<Mutex<Framer>>,
     tx: tokio::sync::Mutex<Box<dyn Transmit>>,
     /// There is something new in the lane.
     news: Notify,
@@ -93,8 +94,31 @@ impl Way {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn framer(&self) -> Option<MutexGuard<'_, Framer>> {
+        Some(self.framer.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// When there is something to be done that nobody asks for.
+    fn due(&self) -> Option<Instant> {
+        let quiet = self.framer().and_then(|framer| framer.due());
+        let due = self.lane().due().map(|at| self.start.instant(at));
+        due.into_iter().chain(quiet).min()
+    }
+
+    /// Bytes that are sent as they are.
+    fn put(&self, bytes: &[u8]) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        match self.framer() {
+            Some(mut framer) => framer.take(&bytes, &mut self.lane()),
+            None => self.lane().other(self.start.now(), Load::Raw(bytes), None, Duration::ZERO),
+        }
+    }
+
     /// Sends what is out of the lane by now.
     async fn flush(&self) -> Result<()> {
+        if let Some(mut framer) = self.framer() {
+            framer.be_quiet(&mut self.lane());
+        }
         let mut tx = self.tx.lock().await;
         loop {
             let out: Vec<Passed> = {
@@ -137,13 +161,12 @@ async fn send(tx: &mut dyn Transmit, out: &[Passed]) -> Result<()> {
     for passed in out.iter().filter(|passed| !passed.is_lost) {
         match &passed.load {
             Load::Frame(frame) => frames.push(frame.clone()),
-            Load::Raw(bytes) => {
+            other => {
                 if !frames.is_empty() {
                     tx.send(&std::mem::take(&mut frames)).await?;
                 }
-                tx.send_raw(bytes).await?;
+                tx.send_raw(other.bytes()).await?;
             }
-            Load::Error(_) => {} // received ones go the other way
         }
     }
     match frames.is_empty() {
@@ -155,12 +178,12 @@ async fn send(tx: &mut dyn Transmit, out: &[Passed]) -> Result<()> {
 /// Sends what has waited, whenever something has.
 async fn carry(way: Arc<Way>) {
     loop {
-        let due = way.lane().due();
+        let due = way.due();
         let news = way.news.notified();
         match due {
             None => news.await,
             Some(at) => tokio::select! {
-                () = tokio::time::sleep_until(way.start.instant(at)) => {
+                () = tokio::time::sleep_until(at) => {
                     if let Err(error) = way.flush().await {
                         *way.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         return;
@@ -213,8 +236,7 @@ impl Transmit for ImpairedSender {
     fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
         Box::pin(async move {
             self.way.wait_for_room().await?;
-            let load = Load::Raw(Bytes::copy_from_slice(bytes));
-            self.way.lane().other(self.way.start.now(), load, None, Duration::ZERO);
+            self.way.put(bytes);
             self.go().await
         })
     }
@@ -224,10 +246,10 @@ impl Transmit for ImpairedSender {
         Box::pin(async move {
             loop {
                 self.way.flush().await?;
-                let due = self.way.lane().due();
+                let due = self.way.due();
                 match due {
                     None => break,
-                    Some(at) => tokio::time::sleep_until(self.way.start.instant(at)).await,
+                    Some(at) => tokio::time::sleep_until(at).await,
                 }
             }
             self.way.tx.lock().await.close().await
@@ -237,8 +259,7 @@ impl Transmit for ImpairedSender {
 
 struct ImpairedReceiver {
     inner: Box<dyn Receive>,
-    decoder: Box<dyn Decoder>,
-    decoded: Vec<Record>,
+    framer: Framer,
     lane: Lane,
     journal: Arc<Journal>,
     options: Options,
@@ -246,58 +267,19 @@ struct ImpairedReceiver {
     reader: Option<(Clock, Origin)>,
     /// How the link ended.
     ended: Option<String>,
-    /// When something came last.
-    last: Instant,
-    /// How many of [`QUIET`] have passed since.
-    quiet: usize,
     start: Start,
 }
 
 impl ImpairedReceiver {
-    /// Puts what was decoded into the lane, with the times at which it arrived.
-    fn queue(&mut self) {
-        for record in self.decoded.drain(..) {
-            let span = record.time.unwrap_or(Span::at(self.start.now()));
-            let lasted = span.last.since(span.first);
-            match record.body {
-                Body::Frame(frame) => self.lane.frame(span.last, frame, record.offset, lasted),
-                Body::FramingError(error) => {
-                    self.lane.other(span.last, Load::Error(error), record.offset, lasted);
-                }
-                _ => {} // decoders yield nothing else
-            }
-        }
-    }
-
     fn take(&mut self, received: Received) {
         match received {
-            Received::Bytes(bytes) => {
-                self.decoder.push(self.start.now(), &bytes, &mut self.decoded);
-                self.last = Instant::now();
-                self.quiet = if self.decoder.is_empty() { QUIET.len() } else { 0 };
-            }
+            Received::Bytes(bytes) => self.framer.take(&bytes, &mut self.lane),
             Received::Records(_) => {} // shared links are not impaired
             Received::End(how) => {
-                self.decoder.finish(self.start.now(), &mut self.decoded);
+                self.framer.finish(&mut self.lane);
                 self.ended = Some(how);
-                self.quiet = QUIET.len();
             }
         }
-        self.queue();
-    }
-
-    /// Nothing came: the decoder decides.
-    fn be_quiet(&mut self) {
-        let due = self.quiet_at();
-        if due.is_some_and(|at| at <= Instant::now()) {
-            self.quiet += 1;
-            self.decoder.idle(self.start.now(), &mut self.decoded);
-            self.queue();
-        }
-    }
-
-    fn quiet_at(&self) -> Option<Instant> {
-        QUIET.get(self.quiet).map(|after| self.last + *after)
     }
 
     /// What has come out of the lane by now, or has gone the other way.
@@ -337,8 +319,7 @@ impl ImpairedReceiver {
             _ if passed.is_lost => {}
             // It was on the line before, and is not longer now.
             Load::Frame(frame) => drop(self.options.framing.encode(frame, bytes)),
-            Load::Raw(raw) => bytes.extend_from_slice(raw),
-            Load::Error(error) => bytes.extend_from_slice(&error.bytes),
+            other => bytes.extend_from_slice(other.bytes()),
         }
     }
 }
@@ -360,7 +341,7 @@ impl Receive for ImpairedReceiver {
                 let busy = self.lane.busy(self.start.now());
                 let times = [self.lane.due(), busy].into_iter().flatten();
                 let times = times.map(|at| self.start.instant(at));
-                let due = times.chain(self.quiet_at()).chain(self.journal.due()).min();
+                let due = times.chain(self.framer.due()).chain(self.journal.due()).min();
                 let is_open = busy.is_none() && self.ended.is_none();
                 tokio::select! {
                     biased;
@@ -369,7 +350,7 @@ impl Receive for ImpairedReceiver {
                         let received = received?;
                         self.take(received);
                     }
-                    () = until(due) => self.be_quiet(),
+                    () = until(due) => self.framer.be_quiet(&mut self.lane),
                 }
             }
         })

@@ -10,6 +10,7 @@
 //! carried them, with [`crate::record::Impaired`] beside what was touched. docs/impairments.md has the exact meanings.
 
 mod dice;
+mod framer;
 mod journal;
 mod lane;
 mod link;
@@ -38,7 +39,7 @@ pub(super) fn around(
     connector: Box<dyn Connector>,
     events: &Events,
 ) -> Box<dyn Connector> {
-    let rules = spec.options.impair;
+    let rules = *spec.options.impair;
     if rules.is_nothing() {
         return connector;
     }

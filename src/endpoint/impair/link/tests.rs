@@ -5,7 +5,7 @@ use super::super::*;
 use super::*;
 use crate::endpoint::memory;
 use crate::framing;
-use crate::record::Impaired;
+use crate::record::{Body, Impaired};
 
 const MS: Duration = Duration::from_millis(1);
 
