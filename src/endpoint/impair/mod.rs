@@ -1,9 +1,9 @@
 //! A line that is worse than it is: frames are lost, doubled, damaged or late, as the user asked for.
 //!
 //! `drop=1%`, `delay=20ms` and the like behind an endpoint wrap its connector; each link that it
-//! makes is a link again, with a [`lane::Lane`] for each direction. A lane is pure: frames and times go in,
+//! makes is a link again, with a `Lane` for each direction. A lane is pure: frames and times go in,
 //! frames and notes of what was done come out. What is no frame passes unchanged and in order, so that
-//! an impairment never puts a stream out of step. Chance comes from [`dice::Dice`], seeded: the same
+//! an impairment never puts a stream out of step. Chance comes from `Dice`, seeded: the same
 //! frames meet the same fates, whatever the timing.
 //!
 //! Whoever wants records ([`super::Receive::speak_in_records`]) gets them for both directions, as the line
