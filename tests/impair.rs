@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use support::{Process, lines_with, run, text, uarttool};
 
@@ -192,4 +194,20 @@ fn what_was_read_back_is_what_was_shown() {
     let (stdout, _) = text(&run(["decode", hidden]));
     assert_eq!(lines_with(&stdout, "impaired: dropped").len(), lost.len(), "{stdout}");
     assert!(!stdout.contains("192.168.100"), "{stdout}");
+}
+
+#[test]
+fn what_is_sent_is_paced_to_the_line_that_the_user_knows() {
+    let (_device, endpoint) = sim("");
+    let ping = |endpoint: &str| {
+        let started = Instant::now();
+        let output =
+            run(["ping", "-d", endpoint, "-c", "4", "-i", "1ms", "-s", "500", "--no-attach"]);
+        assert!(output.status.success(), "{}", text(&output).1);
+        started.elapsed()
+    };
+    // Three frames of 542 bytes and their lengths go before the fourth, all but 5 ms of them.
+    let line_time = Duration::from_secs_f64(3.0 * 544.0 * 10.0 / 9600.0) - Duration::from_millis(5);
+    assert!(ping(&endpoint) < line_time);
+    assert!(ping(&format!("{endpoint},line-rate=9600")) >= line_time);
 }
