@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
@@ -195,6 +196,7 @@ fn size(record: &Record) -> usize {
         Body::Frame(bytes) | Body::Console(bytes) => bytes.len(),
         Body::Packet(packet) => packet.bytes.len(),
         Body::FramingError(error) => error.bytes.len(),
+        Body::Impaired(impaired) => impaired.lost.as_ref().map_or(0, Bytes::len),
         Body::Gap { .. } | Body::Link(_) => 0,
     }
 }
@@ -310,7 +312,6 @@ impl Watcher {
 mod tests {
     use super::*;
     use crate::record::Direction;
-    use bytes::Bytes;
 
     fn frame(n: u64, length: usize) -> Record {
         Record {

@@ -4,12 +4,14 @@
 //! the bytes it is about, and what a tap had to leave out travels as a [`Body::Gap`] that says
 //! how much it was.
 
+mod impaired;
 mod link_type;
 
 use bytes::Bytes;
 use std::fmt;
 
 use crate::clock::Timestamp;
+pub use impaired::Impaired;
 pub use link_type::LinkType;
 
 /// Which way a record went.
@@ -102,6 +104,8 @@ pub enum Body {
     Link(LinkChange),
     /// A line of the device's console, without its line end, as the device wrote it.
     Console(Bytes),
+    /// What we have done to a frame on purpose.
+    Impaired(Impaired),
 }
 
 /// A frame as a capture file may have it: of any link type, or cut to a snap length.

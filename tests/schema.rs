@@ -63,7 +63,7 @@ fn schema() -> Value {
         "required": ["v", "type", "number", "direction", "tap", "connection"],
         "properties": {
             "v": { "const": 1 },
-            "type": { "enum": ["frame", "framing_error", "gap", "link", "console"] },
+            "type": { "enum": ["frame", "framing_error", "gap", "link", "console", "impaired"] },
             "number": { "type": "integer", "minimum": 1, "description": "counts the lines" },
             "time": { "type": "string", "description": "of the last byte; RFC 3339, UTC" },
             "seconds": { "type": "number", "description": "the same, since 1970" },

@@ -36,7 +36,7 @@ use self::names::Names;
 use self::sheet::Sheet;
 use crate::dissect::Dissector;
 use crate::proto::{Layer, NoteKind, Stack};
-use crate::record::{Body, FramingError, LinkChange, LinkType, Packet, Record};
+use crate::record::{Body, FramingError, Impaired, LinkChange, LinkType, Packet, Record};
 
 /// What names and text are replaced by.
 pub const TEXT: u8 = b'x';
@@ -99,6 +99,10 @@ impl Anonymizer {
             Body::Console(line) => Body::Console(text(line.len())),
             Body::Link(LinkChange::Connected(_)) => Body::Link(LinkChange::Connected(hidden())),
             Body::Link(LinkChange::Lost(_)) => Body::Link(LinkChange::Lost(hidden())),
+            Body::Impaired(Impaired { what, lost }) => {
+                let frame = |lost: &Bytes| self.frame(LinkType::ETHERNET, lost, lost.len());
+                Body::Impaired(Impaired { what: what.clone(), lost: lost.as_ref().map(frame) })
+            }
             Body::Link(LinkChange::Reset) | Body::Gap { .. } => record.body.clone(),
         };
         let Record { time, origin, offset, .. } = *record;

@@ -180,7 +180,8 @@ impl Stalls {
             | Body::FramingError(_)
             | Body::Packet(_)
             | Body::Gap { .. }
-            | Body::Console(_) => {}
+            | Body::Console(_)
+            | Body::Impaired(_) => {}
         }
     }
 

@@ -69,6 +69,10 @@ impl Format for Hex {
                 self.start(record, "**");
                 self.line.text("link ").escaped(change.to_string().as_bytes()).text("\n");
             }
+            Body::Impaired(impaired) => {
+                self.start(record, "!!");
+                self.line.escaped(impaired.to_string().as_bytes()).text("\n");
+            }
             Body::Console(text) => {
                 self.start(record, "::");
                 self.line.escaped(text).text("\n");

@@ -49,8 +49,13 @@ pub(super) fn encode(record: &Record, name: &str, remark: Option<&str>, out: &mu
         Direction::FromDevice => field(out, DIRECTION, FROM_DEVICE.as_bytes()),
         Direction::Unknown => {}
     }
-    if let Body::Console(line) = &record.body {
-        field(out, BYTES, hex(line).as_bytes());
+    let bytes = match &record.body {
+        Body::Console(line) => Some(line),
+        Body::Impaired(impaired) => impaired.lost.as_ref(),
+        _ => None,
+    };
+    if let Some(bytes) = bytes {
+        field(out, BYTES, hex(bytes).as_bytes());
     }
     if let Some(remark) = remark {
         field(out, REMARK, remark.as_bytes());

@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::record::{
-    Body, Direction, FramingError, LinkChange, LinkType, Origin, Packet, Problem, Record, Recovery,
-    Span,
+    Body, Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Record,
+    Recovery, Span,
 };
 
 /// The enterprise number in front of the value: the one that RFC 5612 sets aside for examples, since
@@ -53,6 +53,8 @@ mod kind {
     pub const RESET: u8 = 5;
     pub const CONSOLE: u8 = 6;
     pub const PACKET: u8 = 7;
+    pub const IMPAIRED: u8 = 8;
+    pub const LOST_ON_PURPOSE: u8 = 9;
 }
 
 /// What a packet block says by itself.
@@ -160,6 +162,8 @@ fn kind_of(body: &Body) -> u8 {
         Body::Link(LinkChange::Lost(_)) => kind::LOST,
         Body::Link(LinkChange::Reset) => kind::RESET,
         Body::Console(_) => kind::CONSOLE,
+        Body::Impaired(Impaired { lost: None, .. }) => kind::IMPAIRED,
+        Body::Impaired(Impaired { lost: Some(_), .. }) => kind::LOST_ON_PURPOSE,
     }
 }
 
@@ -174,6 +178,7 @@ fn encode_body(body: &Body, out: &mut Vec<u8>) {
         Body::Link(LinkChange::Connected(text) | LinkChange::Lost(text)) => {
             out.extend(cut(text, MAX_TEXT).as_bytes());
         }
+        Body::Impaired(impaired) => out.extend(cut(&impaired.what, MAX_TEXT).as_bytes()),
         Body::FramingError(error) => {
             let (problem, [a, b]) = error.problem.to_numbers();
             out.push(problem);
@@ -268,6 +273,10 @@ fn body(kind: u8, mut rest: &[u8], plain: &Plain) -> Option<Body> {
         kind::LOST => Body::Link(LinkChange::Lost(text(rest))),
         kind::RESET => Body::Link(LinkChange::Reset),
         kind::CONSOLE => Body::Console(plain.bytes.clone()),
+        kind::IMPAIRED => Body::Impaired(Impaired { what: text(rest), lost: None }),
+        kind::LOST_ON_PURPOSE => {
+            Body::Impaired(Impaired { what: text(rest), lost: Some(plain.bytes.clone()) })
+        }
         _ => return None,
     })
 }
@@ -301,6 +310,7 @@ pub(super) fn sentence(record: &Record) -> Option<String> {
         Body::Gap { bytes, .. } => Some(format!("gap: {bytes} bytes were seen but not kept")),
         Body::Link(change) => Some(format!("link: {change}")),
         Body::Console(line) => Some(format!("console: {}", crate::escape::terminal(line))),
+        Body::Impaired(impaired) => Some(impaired.to_string()),
     }
 }
 

@@ -69,7 +69,11 @@ impl Format for Pcap {
         let (link, bytes, length) = match &record.body {
             Body::Frame(frame) => (LinkType::ETHERNET, frame, frame.len()),
             Body::Packet(packet) => (packet.link, &packet.bytes, packet.length as usize),
-            Body::FramingError(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => {
+            Body::FramingError(_)
+            | Body::Gap { .. }
+            | Body::Link(_)
+            | Body::Console(_)
+            | Body::Impaired(_) => {
                 return Ok(false);
             }
         };

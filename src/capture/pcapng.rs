@@ -233,7 +233,9 @@ impl Format for Pcapng {
             Body::FramingError(FramingError { bytes, .. }) => {
                 self.packet(What::Errors, record, (bytes, whole(bytes)?), remark, out)
             }
-            Body::Gap { .. } | Body::Link(_) | Body::Console(_) => self.entry(record, remark, out),
+            Body::Gap { .. } | Body::Link(_) | Body::Console(_) | Body::Impaired(_) => {
+                self.entry(record, remark, out)
+            }
         }
     }
 

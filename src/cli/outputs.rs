@@ -18,7 +18,7 @@ use crate::dissect::Dissector;
 use crate::dissect::filter::{Filter, Other, Seen};
 use crate::error::{Error, Result};
 use crate::framing::DEFAULT_MAX_FRAME;
-use crate::record::{Body, Direction, LinkType, Record};
+use crate::record::{Body, Direction, Impaired, LinkType, Record};
 
 /// What is to be done with records.
 #[derive(Debug)]
@@ -182,6 +182,8 @@ pub(super) struct Outputs {
     dissector: Dissector,
     replies: Replies,
     flows: Flows,
+    /// A note on the record that comes next.
+    note: Option<Record>,
     pub(super) totals: Totals,
 }
 
@@ -196,12 +198,33 @@ impl Outputs {
             dissector: Dissector::default(),
             replies: Replies::default(),
             flows: Flows::default(),
+            note: None,
             totals: Totals::default(),
         }
     }
 
     /// Takes one record, and what somebody has remarked on it.
     pub(super) fn take(&mut self, record: &Record, remark: Option<&str>) -> Result<(), Ending> {
+        let note = match self.note.take() {
+            Some(note) if is_about(&note, record) => Some(said(&note)),
+            Some(note) => {
+                self.take_one(&note, None)?; // its frame was dropped on the way to us
+                None
+            }
+            None => None,
+        };
+        if matches!(record.body, Body::Impaired(Impaired { lost: None, .. })) && remark.is_none() {
+            self.note = Some(record.clone());
+            return Ok(());
+        }
+        let both = note.map(|note| match remark {
+            Some(remark) => format!("{note}\n{remark}"),
+            None => note,
+        });
+        self.take_one(record, both.as_deref().or(remark))
+    }
+
+    fn take_one(&mut self, record: &Record, remark: Option<&str>) -> Result<(), Ending> {
         let now = match self.plan.is_live {
             true => self.plan.clock.now(),
             false => record.time.map_or(Timestamp::default(), |span| span.last),
@@ -249,6 +272,9 @@ impl Outputs {
         let (link, frame, length) = match &record.body {
             Body::Frame(frame) => (LinkType::ETHERNET, frame, frame.len()),
             Body::Packet(packet) => (packet.link, &packet.bytes, packet.length as usize),
+            Body::Impaired(Impaired { lost: Some(frame), .. }) => {
+                (LinkType::ETHERNET, frame, frame.len())
+            }
             body => return kind_of(body).is_none_or(|what| filter.passes_other(what, direction)),
         };
         let seen = Seen { frame, length, direction, link };
@@ -335,6 +361,14 @@ impl Outputs {
 
     /// Judges and shows what is no frame; whether it passes the filter.
     fn other(&mut self, record: &Record, remark: Option<&str>) -> Result<bool, Ending> {
+        if let Body::Impaired(impaired @ Impaired { lost: Some(frame), .. }) = &record.body {
+            let passes = self.is_wanted(record);
+            if let (true, Some(printer)) = (passes, &mut self.printer) {
+                let stack = self.dissector.dissect_as(LinkType::ETHERNET, frame, frame.len());
+                printer.lost(record, impaired, &stack)?;
+            }
+            return Ok(passes);
+        }
         let Some(what) = kind_of(&record.body) else { return Ok(true) };
         let filter = self.plan.filter.as_ref();
         let passes = filter.is_none_or(|f| f.passes_other(what, record.origin.direction));
@@ -398,6 +432,9 @@ impl Outputs {
     /// Writes what comes last.
     pub(super) fn finish(&mut self, dropped: u64) -> Result<(), Ending> {
         self.totals.dropped = dropped;
+        if let Some(note) = self.note.take() {
+            self.take_one(&note, None)?;
+        }
         if let Some(capture) = &mut self.capture {
             let is_stdout = capture.is_stdout();
             let done = capture.finish(self.plan.clock.now(), Counts { dropped });
@@ -409,12 +446,26 @@ impl Outputs {
     }
 }
 
+/// Whether `note` speaks of the frame in `record`.
+fn is_about(note: &Record, record: &Record) -> bool {
+    note.origin == record.origin && matches!(record.body, Body::Frame(_))
+}
+
+/// What a note says.
+fn said(note: &Record) -> String {
+    match &note.body {
+        Body::Impaired(impaired) => impaired.to_string(),
+        _ => String::new(),
+    }
+}
+
 /// What it is if it is no frame; frames are judged by their bytes.
 fn kind_of(body: &Body) -> Option<Other> {
     match body {
         Body::FramingError(_) => Some(Other::FramingError),
         Body::Gap { .. } => Some(Other::Gap),
-        Body::Link(_) => Some(Other::Link),
+        // A note without its frame is news of the line.
+        Body::Link(_) | Body::Impaired(_) => Some(Other::Link),
         Body::Console(_) => Some(Other::Console),
         Body::Frame(_) | Body::Packet(_) => None,
     }

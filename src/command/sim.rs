@@ -148,6 +148,9 @@ async fn serve(
         });
     }
     let events = terminal::events();
+    // We are the device: what we send is what comes from it.
+    let mut spec = spec;
+    spec.options.impair.is_device_side = true;
     let listener = spec.open(&events, None);
     let listens = listener.prepare().await?;
     let settings = options.settings();

@@ -206,6 +206,10 @@ struct Lines {
 fn parse_listener(text: &str) -> Result<Spec> {
     let spec = Spec::parse(text)?;
     if matches!(spec.form.name, "tcp-listen" | "unix-listen") {
+        if !spec.options.impair.is_nothing() {
+            return Err(Error::usage(format!("'--proxy {text}' cannot be impaired"))
+                .with_help("impair the line itself: '-d ENDPOINT,drop=1%'"));
+        }
         let misplaced = ["framing=", "max-frame=", "reconnect="];
         return match misplaced.iter().find(|option| text.contains(&format!(",{option}"))) {
             None => Ok(spec),

@@ -371,7 +371,11 @@ impl Trial {
                 }
                 None
             }
-            Body::Packet(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
+            Body::Packet(_)
+            | Body::Gap { .. }
+            | Body::Link(_)
+            | Body::Console(_)
+            | Body::Impaired(_) => None,
         }
     }
 

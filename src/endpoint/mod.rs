@@ -8,7 +8,9 @@
 mod attach;
 mod file;
 mod held;
+pub mod impair;
 pub mod memory;
+pub mod paced;
 pub mod queue;
 pub mod reconnect;
 mod room;
@@ -26,7 +28,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::Events;
 use crate::record::Record;
@@ -132,6 +134,13 @@ pub enum Received {
 pub trait Receive: Send {
     /// Waits for something to arrive. Cancelling it loses nothing.
     fn receive(&mut self) -> Pending<'_, Result<Received>>;
+
+    /// Asks for records in place of bytes, of both directions, in the times of `clock` and as of
+    /// `connection`. True if they will come: what is sent then comes back when it has gone, and is to be
+    /// shown then. Links that carry what they are given as it is speak in bytes.
+    fn speak_in_records(&mut self, _clock: &Clock, _connection: u32) -> bool {
+        false
+    }
 }
 
 /// The sending half of a link.
@@ -170,8 +179,21 @@ impl Spec {
         self.persistent(connector, events)
     }
 
-    /// `connector`, with reconnecting around it when the user asked for that.
+    /// `connector`, paced and impaired as the user asked for.
+    pub fn impaired(&self, connector: Box<dyn Connector>, events: &Events) -> Box<dyn Connector> {
+        let options = &self.options;
+        // A form with a line of its own has its rate, too.
+        let rate = options.line_rate.filter(|_| !self.form.options.contains(&"line-rate"));
+        let connector = match rate {
+            Some(baud) => paced::around(connector, baud, options.framing),
+            None => connector,
+        };
+        impair::around(self, connector, events)
+    }
+
+    /// The same, with reconnecting around it when the user asked for that.
     pub fn persistent(&self, connector: Box<dyn Connector>, events: &Events) -> Box<dyn Connector> {
+        let connector = self.impaired(connector, events);
         match self.options.reconnect {
             Some(every) => Box::new(reconnect::Reconnect::new(connector, every, events.clone())),
             None => connector,

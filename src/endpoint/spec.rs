@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Connector;
+use super::impair::rules::{self, Impairments};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::framing::{self, DEFAULT_MAX_FRAME, Framing};
@@ -36,6 +37,8 @@ pub struct Options {
     /// Bytes that a program on this machine may have before it unread, where that can be told; no
     /// bound otherwise.
     pub queue: Option<usize>,
+    /// How much worse than it is the line is made.
+    pub impair: Box<Impairments>,
     /// Options of the form's own, in order.
     pub own: Vec<(String, String)>,
 }
@@ -49,6 +52,7 @@ impl Default for Options {
             line_rate: None,
             quickack: true,
             queue: None,
+            impair: Box::default(),
             own: Vec::new(),
         }
     }
@@ -147,15 +151,24 @@ impl Options {
                     self.own.push((name.to_owned(), value.to_owned()));
                 }
             }
+            _ if Impairments::has(name) => {
+                if form.name == super::file::FILE.name {
+                    return Err(format!("'{option}' impairs a line, and a recorded file is none"));
+                }
+                self.impair.set(name, value)?;
+                if form.options.contains(&name) {
+                    self.own.push((name.to_owned(), value.to_owned()));
+                }
+            }
             _ if form.options.contains(&name) => {
                 self.own.push((name.to_owned(), value.to_owned()));
             }
             _ => {
-                let own = form.options.iter().filter(|own| **own != "line-rate");
+                let own = form.options.iter().filter(|own| !["line-rate", "seed"].contains(own));
                 let own: String = own.map(|own| format!(", {own}")).collect();
                 return Err(format!(
                     "there is no option '{name}'; there are framing, max-frame, reconnect, \
-                     line-rate, quickack{own}"
+                     line-rate, quickack{own}, and the impairments"
                 ));
             }
         }
@@ -250,7 +263,18 @@ pub fn forms() -> String {
         "\nwith options behind commas: framing=len16be, max-frame=1514, reconnect=1s, \
          line-rate=115200, quickack=on|off",
     );
+    text.push_str(&format!("\n{}", impairments()));
     text
+}
+
+/// The impairments, for errors and help.
+fn impairments() -> String {
+    let all: Vec<String> =
+        rules::NAMES.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(
+        "impairments: {}, each also as to-device.drop= or from-device.drop=, and seed=7",
+        all.join(", ")
+    )
 }
 
 #[cfg(test)]

@@ -95,6 +95,8 @@ pub struct Probe {
     holds_answers: bool,
     sharing: Sharing,
     deliverer: Deliverer,
+    /// What we send comes back when it has gone, and is shown then.
+    is_echoed: bool,
 }
 
 /// What is to be sent.
@@ -131,6 +133,8 @@ impl Probe {
         watchers: Bus,
     ) -> Self {
         let origin = Origin::new(Direction::FromDevice);
+        let mut link = link;
+        let is_echoed = is_echoed(&mut link, &clock, origin.connection);
         let decoder =
             |direction| (options.framing.decoder)(Origin::new(direction), options.max_frame);
         Probe {
@@ -153,6 +157,7 @@ impl Probe {
             holds_answers: false,
             sharing: Sharing::none(),
             deliverer: Deliverer::new(origin.connection, options, &clock),
+            is_echoed,
             clock,
             link,
         }
@@ -205,7 +210,7 @@ impl Probe {
         if Instant::now() < until {
             tokio::time::sleep_until(until).await;
         }
-        if self.link.about.shared.is_none() {
+        if !self.is_echoed {
             let mut records = Vec::new();
             self.echo.push(now, &Bytes::copy_from_slice(bytes), &mut records);
             self.watchers.borrow_mut().publish(&mut records);
@@ -218,7 +223,7 @@ impl Probe {
         let frame = Bytes::from(frame);
         let now = self.clock.now();
         self.transmit(Load::Frame(&frame), Instant::now()).await?;
-        if self.link.about.shared.is_some() {
+        if self.is_echoed {
             return Ok(self.link.tx.sent_at().unwrap_or(now)); // it comes back, and is shown then
         }
         let mut records = Vec::new();
@@ -258,7 +263,7 @@ impl Probe {
                     self.arrived_bytes += bytes.len();
                     self.arrived.push((self.clock.now(), bytes));
                 }
-                // Framed already; a shared line bounds what waits.
+                // Framed already; whoever did that bounds what waits.
                 Received::Records(mut records) => self.decoded.append(&mut records),
             }
         }
@@ -286,6 +291,7 @@ impl Probe {
         (self.ended, self.last_arrival) = (None, None);
         self.may_send = link.about.standing == Standing::Served;
         self.link = link;
+        self.is_echoed = is_echoed(&mut self.link, &self.clock, self.connection);
     }
 
     /// Keeps the addresses as they are from now on, whatever the line shows.
@@ -313,6 +319,7 @@ impl Probe {
     pub fn cut(&mut self) {
         self.take_arrived();
         self.link = crate::endpoint::memory::nowhere(&self.link.about.endpoint);
+        self.is_echoed = false;
         self.ended = Some("we have left it".to_owned());
     }
 
@@ -412,7 +419,9 @@ impl Probe {
         let mut records = Vec::new();
         let delivered = self.deliverer.deliver(outgoing, &mut *self.link.tx, &mut records).await;
         self.last_arrival = Some(Instant::now());
-        self.watchers.borrow_mut().publish(&mut records);
+        if !self.is_echoed {
+            self.watchers.borrow_mut().publish(&mut records);
+        }
         delivered
     }
 
@@ -449,8 +458,11 @@ impl Probe {
                     );
                     return;
                 }
-                Ok(Ok(Received::Records(_))) => {} // what is in flight is the holder's affair
-                _ => return,                       // silence, or the end
+                Ok(Ok(Received::Records(mut records))) if Instant::now() < end => {
+                    self.decoded.append(&mut records);
+                    self.sort();
+                }
+                _ => return, // silence, or the end
             }
         }
     }
@@ -475,7 +487,8 @@ impl Probe {
     fn sort(&mut self) {
         self.watchers.borrow_mut().publish(&mut self.decoded.clone());
         for record in std::mem::take(&mut self.decoded) {
-            if record.origin.direction == Direction::ToDevice {
+            let is_note = matches!(record.body, Body::Impaired(_));
+            if record.origin.direction == Direction::ToDevice || is_note {
                 continue; // shown, and that is all
             }
             if let Body::Frame(frame) = &record.body {
@@ -561,6 +574,11 @@ impl Probe {
         self.may_send = true;
         Ok(())
     }
+}
+
+/// Has `link` tell what really goes over the line, if it can; whether what is sent comes back.
+fn is_echoed(link: &mut Link, clock: &Clock, connection: u32) -> bool {
+    link.rx.speak_in_records(clock, connection) || link.about.shared.is_some()
 }
 
 #[cfg(test)]

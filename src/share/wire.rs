@@ -20,7 +20,7 @@ mod records;
 /// Versions with different numbers here do not understand each other.
 pub const MAJOR: u16 = 1;
 /// Grows when something is added.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// The longest message, in bytes without its length; what a holder sends stays below it.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 /// The longest message that a holder accepts.

@@ -80,7 +80,8 @@ async fn listen(
     let origin = Origin { tap: 0, connection, direction: Direction::FromDevice };
     let mut leg = Leg::new(tap, bus, origin);
     leg.tell(sharing.ear());
-    let mut senders = Senders::new(tap, bus, sharing, connection);
+    let is_echoed = link.rx.speak_in_records(&tap.clock, connection);
+    let mut senders = Senders::new(tap, bus, sharing, connection).echoed(is_echoed);
     let mut refused = None;
     let mut ended = tokio::select! {
         ended = leg.observe(&mut *link.rx) => Some(ended),

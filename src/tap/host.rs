@@ -105,9 +105,11 @@ async fn speak(
     let mut leg = Leg::new(tap, bus, origin);
     leg.tell(sharing.ear());
     let heard = leg.hand_to(station);
-    let mut senders = Senders::new(tap, bus, sharing, connection);
+    let is_echoed = link.rx.speak_in_records(&tap.clock, connection);
+    let mut senders = Senders::new(tap, bus, sharing, connection).echoed(is_echoed);
     senders.overheard_by(station);
     let mut mouth = Mouth::new(tap, bus, &link.about, connection, heard, stop.clone());
+    mouth.publishes &= !is_echoed;
     let ended = tokio::select! {
         biased;
         ended = leg.observe(&mut *link.rx) => Some(ended),

@@ -1,5 +1,7 @@
 //! One direction of a live connection: its decoder, and the bytes that are on their way.
 
+mod by_frames;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ pub(super) const AT_REST: Duration = Duration::from_millis(1100);
 /// Why others may not.
 const MID_FRAME: &str = "the proxy's client has been in the middle of a frame all the time";
 
-/// A link that yields records cannot be passed on as bytes.
+/// A client that yields records cannot be passed on as bytes.
 fn not_a_stream() -> Error {
     Error::new(Category::Internal, "the proxy was attached to another uarttool")
 }
@@ -46,6 +48,8 @@ pub(super) struct Leg<'a> {
     ear: Option<Ear>,
     /// Who takes the frames, and a sign that there was one.
     station: Option<(&'a dyn Station, watch::Sender<bool>)>,
+    /// Whole frames are passed on, and what goes comes back from the line.
+    by_frames: bool,
 }
 
 /// How passing on ended.
@@ -78,7 +82,14 @@ impl<'a> Leg<'a> {
             quiet: QUIET.len(),
             ear: None,
             station: None,
+            by_frames: false,
         }
+    }
+
+    /// Passes on whole frames; the line itself tells what became of them, and nothing is published here.
+    pub(super) fn by_frames(mut self, by_frames: bool) -> Self {
+        self.by_frames = by_frames;
+        self
     }
 
     /// Hands what the device sends to `station`; what comes back turns true with the first frame.
@@ -104,6 +115,9 @@ impl<'a> Leg<'a> {
                     Err(_) => {
                         self.quiet += 1;
                         self.decoder.idle(self.tap.clock.now(), &mut self.records);
+                        if self.by_frames && !self.records.is_empty() {
+                            return Ok(Received::Records(std::mem::take(&mut self.records)));
+                        }
                         self.publish();
                         continue;
                     }
@@ -121,7 +135,13 @@ impl<'a> Leg<'a> {
     }
 
     fn publish(&mut self) {
-        let is_frame = |record: &Record| matches!(record.body, Body::Frame(_));
+        if self.by_frames {
+            self.records.clear();
+        }
+        let is_frame = |record: &Record| {
+            let is_ours = record.origin.direction == Direction::ToDevice;
+            !is_ours && matches!(record.body, Body::Frame(_))
+        };
         if self.records.iter().any(is_frame)
             && let Some(ear) = self.ear.take()
         {
@@ -186,7 +206,16 @@ impl<'a> Leg<'a> {
             let bytes = match self.receive(rx).await? {
                 Received::End(how) => return Ok(Ended::Source(how)),
                 Received::Bytes(bytes) => bytes,
-                Received::Records(_) => return Err(not_a_stream()),
+                Received::Records(mut records) => {
+                    let bytes = self.on_the_line(&records);
+                    self.records.append(&mut records);
+                    let sent = tx.send_raw(&bytes).await;
+                    self.publish();
+                    match sent {
+                        Ok(()) => continue,
+                        Err(error) => return Ok(Ended::Sink(error)),
+                    }
+                }
             };
             let sent = match joining {
                 Joining::Bytes => {
@@ -218,6 +247,9 @@ impl<'a> Leg<'a> {
         tx: &mut dyn Transmit,
         senders: &mut Senders<'_>,
     ) -> Result<Ended> {
+        if self.by_frames {
+            return self.forward_frames(rx, tx, senders).await;
+        }
         loop {
             let since = senders.waiting_since();
             if since.is_some() && self.is_at_rest() {
@@ -293,7 +325,7 @@ impl<'a> Leg<'a> {
 
     /// Whether the line is between two frames.
     pub(super) fn is_between_frames(&self) -> bool {
-        self.in_flight.is_none() && self.decoder.is_empty()
+        self.by_frames || (self.in_flight.is_none() && self.decoder.is_empty())
     }
 
     /// The connection is over: everything that is left comes out.

@@ -118,7 +118,9 @@ impl<'a> Proxy<'a> {
         let origin = Origin { tap: 0, connection: self.connection, direction };
         let mut from_device = Leg::new(self.tap, self.bus, origin);
         from_device.tell(sharing.ear());
-        let mut senders = Senders::new(self.tap, self.bus, sharing, self.connection);
+        let is_echoed = device.rx.speak_in_records(&self.tap.clock, self.connection);
+        let mut senders =
+            Senders::new(self.tap, self.bus, sharing, self.connection).echoed(is_echoed);
         let session = loop {
             let client = self.next_client(senders.pen(), senders.sharing.taken());
             let client = tokio::select! {
@@ -204,7 +206,7 @@ impl<'a> Proxy<'a> {
         stop: &mut Stop,
     ) -> Result<Stay> {
         let origin = Origin { tap: 0, connection: self.clients, direction: Direction::ToDevice };
-        let mut to_device = Leg::new(self.tap, self.bus, origin);
+        let mut to_device = Leg::new(self.tap, self.bus, origin).by_frames(senders.is_echoed());
         let joining = from_device.joining();
         let pen = senders.pen();
         let stay = {

@@ -36,6 +36,8 @@ pub(super) struct Senders<'a> {
     station: Option<&'a dyn Station>,
     /// Held during a write: whoever wants to cancel waits for it, or half a frame is on the line.
     pen: std::sync::Arc<Mutex<()>>,
+    /// What is sent comes back when it has gone, and is published then.
+    is_echoed: bool,
 }
 
 impl<'a> Senders<'a> {
@@ -55,7 +57,19 @@ impl<'a> Senders<'a> {
             not_before: None,
             station: None,
             pen: std::sync::Arc::default(),
+            is_echoed: false,
         }
+    }
+
+    /// What is sent comes back, or does not.
+    pub(super) fn echoed(mut self, is_echoed: bool) -> Self {
+        self.is_echoed = is_echoed;
+        self
+    }
+
+    /// Whether what is sent comes back.
+    pub(super) fn is_echoed(&self) -> bool {
+        self.is_echoed
     }
 
     /// Has `station` hear what is sent.
@@ -141,7 +155,9 @@ impl<'a> Senders<'a> {
                 }
             }
         }
-        if !self.records.is_empty() {
+        if self.is_echoed {
+            self.records.clear();
+        } else if !self.records.is_empty() {
             self.bus.borrow_mut().publish(&mut self.records);
         }
     }

@@ -90,7 +90,11 @@ impl Tally {
             Body::Frame(frame) => self.bad += frame.len(),
             Body::FramingError(_) if !self.has_begun => self.starts_out_of_step = true,
             Body::FramingError(error) => self.bad += error.bytes.len(),
-            Body::Packet(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => return,
+            Body::Packet(_)
+            | Body::Gap { .. }
+            | Body::Link(_)
+            | Body::Console(_)
+            | Body::Impaired(_) => return,
         }
         self.has_begun |= matches!(body, Body::Frame(_));
     }

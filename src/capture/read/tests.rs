@@ -7,7 +7,7 @@ use crate::capture::{Counts, Format as _, Source, pcap as pcap_out, pcapng as pc
 use crate::clock::Timestamp;
 use crate::proto::samples;
 use crate::record::{
-    Body, Direction, FramingError, LinkChange, Origin, Packet, Problem, Recovery, Span,
+    Body, Direction, FramingError, Impaired, LinkChange, Origin, Packet, Problem, Recovery, Span,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -135,6 +135,8 @@ fn any_body() -> impl Strategy<Value = Body> {
         any::<String>().prop_map(|how| Body::Link(LinkChange::Lost(how))),
         Just(Body::Link(LinkChange::Reset)),
         any_bytes().prop_map(Body::Console),
+        (any::<String>(), prop::option::of(any_bytes()))
+            .prop_map(|(what, lost)| Body::Impaired(Impaired { what, lost })),
         (any::<u16>(), any_bytes(), 0u32..300).prop_map(|(link, bytes, more)| {
             let length = bytes.len() as u32 + more;
             Body::Packet(Packet { link: LinkType(link), bytes, length })

@@ -41,6 +41,7 @@ fn kind(body: &Body) -> &'static str {
         Body::Gap { .. } => "gap",
         Body::Link(_) => "link",
         Body::Console(_) => "console",
+        Body::Impaired(_) => "impaired",
     }
 }
 
@@ -100,6 +101,14 @@ pub(super) fn other(record: &Record, line: &mut Line) {
             });
             line.text("\",\"summary\":");
             string(change.to_string().as_bytes(), line);
+        }
+        Body::Impaired(impaired) => {
+            line.text(",\"summary\":");
+            string(impaired.to_string().as_bytes(), line);
+            if let Some(frame) = &impaired.lost {
+                line.text(",\"length\":").dec(frame.len() as u64);
+                bytes(frame, line);
+            }
         }
         Body::Console(text) => {
             line.text(",\"text\":");

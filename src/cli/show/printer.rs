@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::proto::dump::dump;
 use crate::proto::line::{Line, Tint};
 use crate::proto::{Stack, ethernet};
-use crate::record::{Body, Direction, LinkChange, Record, Recovery};
+use crate::record::{Body, Direction, Impaired, LinkChange, Record, Recovery};
 
 /// Output is written when so much has collected, even if more is waiting.
 const BUFFER: usize = 64 * 1024;
@@ -98,6 +98,25 @@ impl Printer {
         self.flush_if_full()
     }
 
+    /// A frame that went no further, on purpose.
+    pub(in crate::cli) fn lost(
+        &mut self,
+        record: &Record,
+        impaired: &Impaired,
+        stack: &Stack<'_>,
+    ) -> Result<(), Ending> {
+        if self.style.form == Form::Json {
+            return self.other(record, None);
+        }
+        self.number += 1;
+        let line = self.start(record, "!!").tint(Tint::Wrong).text("impaired: ");
+        line.escaped(impaired.what.as_bytes()).plain().text(" ");
+        self.line.text(record.origin.direction.arrow()).text(" ");
+        line::summary(stack, &mut self.line);
+        self.line.text("\n");
+        self.flush_if_full()
+    }
+
     fn json_frame(&mut self, record: &Record, stack: &Stack<'_>, aside: Aside<'_>) {
         json::start(record, self.number, &mut self.line);
         self.aside.clear();
@@ -125,6 +144,17 @@ impl Printer {
             let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
             self.line.tint(Tint::Faint).text("  (").dec(micros / 1000).text(".");
             self.line.dec_padded((micros % 1000) as u32, 3).text(" ms)").plain();
+        }
+        // That it is late, its time says.
+        let impaired = aside.remark.filter(|remark| remark.starts_with("impaired: "));
+        if let Some(what) = impaired.filter(|remark| !remark.starts_with("impaired: delayed")) {
+            self.line
+                .text("  ")
+                .tint(Tint::Wrong)
+                .text("(")
+                .escaped(what.as_bytes())
+                .text(")")
+                .plain();
         }
         self.line.text("\n");
         if self.style.form == Form::Tree {
@@ -186,6 +216,11 @@ impl Printer {
             Body::Link(change) => {
                 let change = change.to_string();
                 self.start(record, "**").text("link ").escaped(change.as_bytes()).text("\n");
+            }
+            Body::Impaired(impaired) => {
+                let impaired = impaired.to_string();
+                let line = self.start(record, "!!").tint(Tint::Wrong);
+                line.escaped(impaired.as_bytes()).plain().text("\n");
             }
             Body::Console(text) => {
                 let finding = console::judge(text);

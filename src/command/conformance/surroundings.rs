@@ -28,7 +28,8 @@ type Way = (Box<dyn Connector>, Option<Box<dyn Restart>>);
 pub fn connector(tunnel: &Tunnel, args: &ConformanceArgs, events: &Events) -> Result<Way> {
     let patience = args.launch.wait;
     if let Some(sim) = connect::sim(&tunnel.spec, events)? {
-        return Ok((Box::new(sim.clone()), Some(Box::new(SimSwitch(sim)))));
+        let connector = tunnel.spec.impaired(Box::new(sim.clone()), events);
+        return Ok((connector, Some(Box::new(SimSwitch(sim)))));
     }
     let attach = tunnel
         .attach("conformance")

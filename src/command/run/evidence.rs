@@ -148,7 +148,11 @@ impl Witness {
                     Body::FramingError(_) => seen.errors += 1,
                     Body::Link(LinkChange::Connected(_)) => seen.was_up = true,
                     Body::Console(_) => seen.console.take(&record),
-                    Body::Frame(_) | Body::Packet(_) | Body::Gap { .. } | Body::Link(_) => {}
+                    Body::Frame(_)
+                    | Body::Packet(_)
+                    | Body::Gap { .. }
+                    | Body::Link(_)
+                    | Body::Impaired(_) => {}
                 }
             }
         });

@@ -328,7 +328,11 @@ impl Run<'_> {
             Body::FramingError(error) => {
                 tell(Outcome::Framing(error.describe(record.offset).to_string()));
             }
-            Body::Packet(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => {}
+            Body::Packet(_)
+            | Body::Gap { .. }
+            | Body::Link(_)
+            | Body::Console(_)
+            | Body::Impaired(_) => {}
         }
     }
 

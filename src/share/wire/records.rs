@@ -3,8 +3,8 @@
 use super::{Fields, Malformed, put_bytes, put_text};
 use crate::clock::Timestamp;
 use crate::record::{
-    Body, Direction, FramingError, LinkChange, LinkType, Origin, Packet, Problem, Record, Recovery,
-    Span,
+    Body, Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Record,
+    Recovery, Span,
 };
 
 /// Bits that say which optional parts of a record follow.
@@ -61,6 +61,15 @@ pub(super) fn put_record(record: &Record, out: &mut Vec<u8>) {
             out.extend(packet.length.to_be_bytes());
             put_bytes(&packet.bytes, out);
         }
+        Body::Impaired(Impaired { what, lost: None }) => {
+            out.push(9);
+            put_text(what, out);
+        }
+        Body::Impaired(Impaired { what, lost: Some(frame) }) => {
+            out.push(10);
+            put_text(what, out);
+            put_bytes(frame, out);
+        }
     }
 }
 
@@ -99,6 +108,8 @@ pub(super) fn take_record(fields: &mut Fields) -> Result<Record, Malformed> {
             let (link, length) = (LinkType(fields.u16()?), fields.u32()?);
             Body::Packet(Packet { link, bytes: fields.bytes()?, length })
         }
+        9 => Body::Impaired(Impaired { what: fields.text()?, lost: None }),
+        10 => Body::Impaired(Impaired { what: fields.text()?, lost: Some(fields.bytes()?) }),
         _ => return Err(Malformed::Nonsense),
     };
     Ok(Record { time, origin: Origin { tap, connection, direction }, offset, body })

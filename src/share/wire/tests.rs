@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::record::{
-    Direction, FramingError, LinkChange, LinkType, Origin, Packet, Problem, Recovery, Span,
+    Direction, FramingError, Impaired, LinkChange, LinkType, Origin, Packet, Problem, Recovery,
+    Span,
 };
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -35,6 +36,8 @@ fn any_body() -> impl Strategy<Value = Body> {
         any::<String>().prop_map(|how| Body::Link(LinkChange::Lost(how))),
         Just(Body::Link(LinkChange::Reset)),
         any_bytes().prop_map(Body::Console),
+        (any::<String>(), prop::option::of(any_bytes()))
+            .prop_map(|(what, lost)| Body::Impaired(Impaired { what, lost })),
         (any::<u16>(), any_bytes(), any::<u32>()).prop_map(|(link, bytes, length)| {
             Body::Packet(Packet { link: LinkType(link), bytes, length })
         }),

@@ -59,6 +59,7 @@ fn size(record: &Record) -> usize {
         Body::Frame(bytes) | Body::Console(bytes) => bytes.len(),
         Body::Packet(packet) => packet.bytes.len(),
         Body::FramingError(error) => error.bytes.len(),
+        Body::Impaired(impaired) => impaired.lost.as_ref().map_or(0, |frame| frame.len()),
         Body::Gap { .. } | Body::Link(_) => 0,
     }
 }

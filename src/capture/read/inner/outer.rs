@@ -42,7 +42,11 @@ pub(in super::super) fn packet(record: &Record) -> Option<(LinkType, &Bytes)> {
     match &record.body {
         Body::Frame(bytes) => Some((LinkType::ETHERNET, bytes)),
         Body::Packet(packet) => Some((packet.link, &packet.bytes)),
-        Body::FramingError(_) | Body::Gap { .. } | Body::Link(_) | Body::Console(_) => None,
+        Body::FramingError(_)
+        | Body::Gap { .. }
+        | Body::Link(_)
+        | Body::Console(_)
+        | Body::Impaired(_) => None,
     }
 }
 
