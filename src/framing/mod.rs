@@ -5,8 +5,13 @@
 //! chunks, the bodies and offsets of the records are the same, and every byte of the stream is in
 //! exactly one record. To add a framing, write its file and name it in [`ALL`].
 
+mod arrivals;
 mod len16be;
+mod len16le;
+mod len32be;
 mod plausible;
+mod prefix;
+mod prefixed;
 pub mod strict;
 
 use bytes::Bytes;
@@ -17,6 +22,17 @@ use crate::record::{Origin, Record};
 /// The largest frame that is accepted unless the user says otherwise, in bytes: an Ethernet
 /// header of 14 and an IP packet of 1500.
 pub const DEFAULT_MAX_FRAME: usize = 1514;
+/// The largest limit that can be asked for: QEMU disconnects whoever announces more.
+pub const LONGEST_MAX_FRAME: usize = 69632;
+
+/// What a line carries between its marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Ethernet frames.
+    Ethernet,
+    /// IPv4 and IPv6 packets alone; see [`ip`].
+    Ip,
+}
 
 /// One way to put frames on a line.
 #[derive(Debug)]
@@ -27,6 +43,8 @@ pub struct Framing {
     pub help: &'static str,
     /// The longest frame that it can carry, in bytes.
     pub longest: usize,
+    /// What it carries.
+    pub carries: Carries,
     /// A decoder for frames of up to so many bytes.
     pub decoder: fn(Origin, usize) -> Box<dyn Decoder>,
     /// Appends a frame as it goes on the line. Not called with an empty frame or one longer than
@@ -43,7 +61,7 @@ impl PartialEq for Framing {
 impl Eq for Framing {}
 
 /// Every framing there is.
-pub static ALL: &[&Framing] = &[&len16be::LEN16BE];
+pub static ALL: &[&Framing] = &[&len16be::LEN16BE, &len32be::LEN32BE, &len16le::LEN16LE];
 
 /// A frame that a framing cannot carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
