@@ -9,6 +9,7 @@ pub(super) static LEN16BE: Framing = Framing {
     name: "len16be",
     help: "2-byte big-endian length (ESP32 tunnel, VDE)",
     longest: 65535,
+    header: Some(2),
     carries: Carries::Ethernet,
     decoder: |origin, max| Box::new(Prefixed::<Be16>::new(origin, max)),
     append: append::<Be16>,

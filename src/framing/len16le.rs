@@ -9,6 +9,7 @@ pub(super) static LEN16LE: Framing = Framing {
     name: "len16le",
     help: "2-byte little-endian length (gvproxy's stdio, VPNKit behind its handshake)",
     longest: 65535,
+    header: Some(2),
     carries: Carries::Ethernet,
     decoder: |origin, max| Box::new(Prefixed::<Le16>::new(origin, max)),
     append: append::<Le16>,

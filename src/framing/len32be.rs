@@ -13,6 +13,7 @@ pub(super) static LEN32BE: Framing = Framing {
     name: "len32be",
     help: "4-byte big-endian length (QEMU -netdev stream, passt, socket_vmnet)",
     longest: super::LONGEST_MAX_FRAME,
+    header: Some(4),
     carries: Carries::Ethernet,
     decoder: |origin, max| Box::new(Prefixed::<Be32>::new(origin, max)),
     append: append::<Be32>,

@@ -11,7 +11,7 @@ use super::prefix::Prefix;
 use crate::checksum;
 
 /// The size of an Ethernet header in bytes.
-const ETHERNET: usize = 14;
+pub(super) const ETHERNET: usize = 14;
 
 /// How much the bytes look like a length header and a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

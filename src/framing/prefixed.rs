@@ -20,22 +20,19 @@
 //! there, so that the last frame before a silence is never withheld.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::Decoder;
 use super::arrivals::Arrivals;
 use super::plausible::{Verdict, judge};
 use super::prefix::Prefix;
+use super::{Decoder, STALL};
 use crate::clock::Timestamp;
 use crate::record::{Body, FramingError, Origin, Problem, Record, Recovery};
 use search::{Candidate, Inside, candidate, frame_inside, frames_at_end, settle};
 
 mod search;
 
-/// Silence in mid-frame after which the known receivers discard what they have.
-const STALL: Duration = Duration::from_secs(1);
 /// Passed-over bytes are handed out in records of at most this size.
 const CHUNK: usize = 64 * 1024;
 
@@ -270,7 +267,6 @@ impl<P: Prefix> Prefixed<P> {
         self.hurry = false;
         self.pending = pending;
     }
-
 }
 
 impl<P: Prefix> Decoder for Prefixed<P> {
@@ -322,7 +318,9 @@ impl<P: Prefix> Decoder for Prefixed<P> {
     fn until_boundary(&self) -> Option<usize> {
         match (self.state, self.pending.len()) {
             (_, 0) => Some(0),
-            (State::InStep, n) if n >= P::SIZE => Some(self.wanted()).filter(|missing| *missing > 0),
+            (State::InStep, n) if n >= P::SIZE => {
+                Some(self.wanted()).filter(|missing| *missing > 0)
+            }
             _ => None,
         }
     }

@@ -97,6 +97,9 @@ impl Gateway {
 
     /// The Ethernet address of `ip`; where it is not known, it is asked for.
     pub(super) fn mac_of(&self, ip: Ipv4Addr) -> Option<MacAddr> {
+        if let Some(known) = self.0.settings.mac_of_all() {
+            return Some(known);
+        }
         let is_device = ip == self.device_ip();
         let mac = if is_device { self.device_mac() } else { self.0.guests.mac(ip) };
         if mac.is_none() && self.0.guests.asks(ip) {

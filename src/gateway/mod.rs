@@ -49,6 +49,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::endpoint::Pending;
 use crate::event::Events;
+use crate::framing::{Carries, ip};
 use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
@@ -96,6 +97,8 @@ pub struct Settings {
     pub is_device_ip_fixed: bool,
     /// The device's Ethernet address, if the user gave it; otherwise ARP finds it.
     pub device_mac: Option<MacAddr>,
+    /// What the line carries: where that is IP alone nobody is asked for an Ethernet address.
+    pub carries: Carries,
     /// The longest IP packet in bytes.
     pub mtu: usize,
     /// Bytes of a connection that may be on their way, in each direction.
@@ -104,6 +107,13 @@ pub struct Settings {
     pub hold: Duration,
     /// The first port of connections that we make; all above it are ours as well.
     pub first_port: u16,
+}
+
+impl Settings {
+    /// The Ethernet address of everybody on the line, where nobody has one to tell.
+    fn mac_of_all(&self) -> Option<MacAddr> {
+        (self.carries == Carries::Ip).then(|| ip::DEVICE.into())
+    }
 }
 
 /// What a gateway has done.
@@ -285,6 +295,9 @@ impl Gateway {
     }
 
     fn ask_all(&self) {
+        if self.0.settings.mac_of_all().is_some() {
+            return;
+        }
         let (ip, mac) = self.host();
         for device in self.0.neighbour.candidates() {
             self.answer(neighbour::question(ip, mac, device));

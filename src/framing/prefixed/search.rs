@@ -27,12 +27,7 @@ pub(super) enum Candidate {
 /// Whether a frame begins inside what a header announced, which ends at `end`, when that is itself
 /// no plausible frame or a damaged one. Looks beyond `end` only to be sure of a start in front of it.
 /// In a `hurry` what is unclear counts as a no.
-pub(super) fn frame_inside<P: Prefix>(
-    bytes: &[u8],
-    end: usize,
-    max: usize,
-    hurry: bool,
-) -> Inside {
+pub(super) fn frame_inside<P: Prefix>(bytes: &[u8], end: usize, max: usize, hurry: bool) -> Inside {
     let claimed = &bytes[..end.min(bytes.len())];
     let is_good = judge::<P>(claimed, max) != Verdict::No
         && !(claimed.len() == end && is_damaged(&claimed[P::SIZE..]));

@@ -4,7 +4,7 @@ use super::super::len16be::LEN16BE;
 use super::super::prefix::Be16;
 use super::*;
 use crate::framing::DEFAULT_MAX_FRAME;
-use crate::record::Direction;
+use crate::record::{Direction, Span};
 use proptest::prelude::*;
 use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
 
