@@ -91,6 +91,7 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     {
         spec.options.max_frame = bytes;
     }
+    spec.options.check().map_err(Error::usage)?;
     Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
 }
 

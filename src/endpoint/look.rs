@@ -51,7 +51,7 @@ impl Look {
         if !link.about.is_stream || link.about.shared.is_some() {
             return link;
         }
-        let is_open = is_slip(self.options.framing);
+        let is_open = self.options.framing.is_open();
         let rx = Looking {
             inner: link.rx,
             seen: BytesMut::new(),
@@ -69,10 +69,6 @@ impl Look {
         };
         Link { rx: Box::new(rx), tx, about: link.about }
     }
-}
-
-fn is_slip(framing: &Framing) -> bool {
-    framing.name == "slip"
 }
 
 impl Connector for Look {
@@ -115,31 +111,35 @@ impl Looking {
         self.next = self.seen.len() + STEP.max(self.seen.len() / PART);
         let framing = self.options.framing;
         let seen = Bytes::copy_from_slice(&self.seen);
-        let right = match guess(framing, self.options.max_frame, &seen) {
-            Guess::Rather(other) => self.found(other),
-            Guess::Right => !is_slip(framing) || self.news.slip.get().is_some(),
-            Guess::Nothing => false,
-        };
-        if right || self.seen.len() >= ENOUGH {
+        let is_known = framing.is_open() && self.tell_slip();
+        let is_settled = is_known
+            || match guess(framing, self.options.max_frame, &seen) {
+                Guess::Rather(other) if framing.is_open() && other.header.is_none() => false,
+                Guess::Rather(other) => self.tell(other),
+                Guess::Right => !framing.is_open(),
+                Guess::Nothing => false,
+            };
+        if is_settled || self.seen.len() >= ENOUGH {
             self.is_over = true;
             self.seen = BytesMut::new();
         }
     }
 
-    /// The bytes look like `other`; whether that is all that is to be known.
-    fn found(&self, other: &'static Framing) -> bool {
-        let framing = self.options.framing;
-        if is_slip(framing) && (*other == SLIP_ETH || *other == SLIP_IP) {
-            let Some(which) = slip_of(&self.seen) else { return false };
-            if self.news.slip.set(which).is_ok() {
-                self.events.note(format!("the line speaks {}: {}", which.name, which.help));
-            }
-            return true;
+    /// Says which SLIP it is, if that is known; whether it is.
+    fn tell_slip(&self) -> bool {
+        let Some(which) = slip_of(&self.seen) else { return false };
+        if self.news.slip.set(which).is_ok() {
+            self.events.note(format!("the line speaks {}: {}", which.name, which.help));
         }
+        true
+    }
+
+    /// Says that the bytes look like `other`.
+    fn tell(&self, other: &Framing) -> bool {
         if !self.news.is_told.swap(true, Ordering::Relaxed) {
             self.events.warn(format!(
                 "these bytes look like {}, not like {}: try framing={}",
-                other.name, framing.name, other.name
+                other.name, self.options.framing.name, other.name
             ));
         }
         true

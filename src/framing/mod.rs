@@ -99,6 +99,9 @@ pub enum Unframeable {
         /// The longest that can be carried.
         longest: usize,
     },
+    /// A length of 0 is never recovered from.
+    #[error("a length of 0 is not sent in len32be: QEMU receives nothing more behind it, ever")]
+    Wedges,
     /// The line carries IP packets alone.
     #[error("a line of IP packets carries no such frame: it is neither IPv4 nor IPv6")]
     NoIp,
@@ -108,6 +111,20 @@ impl Framing {
     /// The framing with that name.
     pub fn by_name(name: &str) -> Option<&'static Framing> {
         ALL.iter().copied().find(|framing| framing.name == name)
+    }
+
+    /// Whether it is one of two and not said which: bytes can be read, but not told from the frames.
+    pub fn is_open(&self) -> bool {
+        *self == slip::SLIP
+    }
+
+    /// Refuses to put a header of that length in front of whatever follows, where the known receivers
+    /// never recover from it.
+    pub fn check_announced(&self, length: usize) -> Result<(), Unframeable> {
+        match length {
+            0 if *self == len32be::LEN32BE => Err(Unframeable::Wedges),
+            _ => Ok(()),
+        }
     }
 
     /// Appends `frame` to `out` as it goes on the line.
@@ -156,6 +173,25 @@ pub trait Decoder: Send {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_ip_carries_nothing_else_and_qemu_gets_no_length_of_zero() {
+        let framing = |name| Framing::by_name(name).expect("it is in the list");
+        let (mut arp, mut out) = (vec![2; 42], Vec::new());
+        arp[12..14].copy_from_slice(&[8, 6]);
+        assert_eq!(framing("slip-ip").encode(&arp, &mut out), Err(Unframeable::NoIp));
+        assert_eq!(framing("slip-ip").encode(&[], &mut out), Err(Unframeable::Empty));
+        arp[12..14].copy_from_slice(&[8, 0]);
+        assert_eq!(framing("slip-ip").encode(&arp[..14], &mut out), Err(Unframeable::Empty));
+        assert!(out.is_empty());
+        assert_eq!(framing("len32be").check_announced(0), Err(Unframeable::Wedges));
+        assert_eq!(framing("len32be").check_announced(1), Ok(()));
+        assert_eq!(framing("len16be").check_announced(0), Ok(()));
+        let whole = Framing { longest: 60, ..*framing("len32be") };
+        assert!(
+            whole.encode(&[0; 61], &mut out).is_err() && whole.encode(&[0; 60], &mut out).is_ok()
+        );
+    }
 
     #[test]
     fn what_cannot_be_framed_is_refused() {

@@ -327,4 +327,6 @@ impl<P: Prefix> Decoder for Prefixed<P> {
 }
 
 #[cfg(test)]
+mod others;
+#[cfg(test)]
 mod tests;

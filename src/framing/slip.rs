@@ -14,6 +14,8 @@
 //! A frame that a silence of a second has cut, and behind it one without an END in front, are told apart
 //! when the second is whole by what it says of its length.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 use super::arrivals::Arrivals;
@@ -85,16 +87,18 @@ struct Slip {
 }
 
 impl Inside {
-    /// The frame that `data` is.
-    fn frame(self, data: &[u8], whole: Bytes, origin: Origin) -> Option<Bytes> {
+    /// The frame that `data` is, for which `body` stands.
+    fn frame(self, data: Cow<'_, [u8]>, body: Bytes, origin: Origin) -> Option<Bytes> {
         let is_ip = match self {
             Inside::Ethernet => false,
             Inside::Ip => true,
-            Inside::Either => self.is_ip(data),
+            Inside::Either => self.is_ip(&data),
         };
-        match is_ip {
-            true => ip::frame(data, origin.direction),
-            false => (data.len() >= ETHERNET && !ip::is_text(data)).then_some(whole),
+        match data {
+            data if is_ip => ip::frame(&data, origin.direction),
+            data if data.len() < ETHERNET || ip::is_text(&data) => None,
+            Cow::Borrowed(_) => Some(body),
+            Cow::Owned(data) => Some(Bytes::from(data)),
         }
     }
 
@@ -191,11 +195,7 @@ impl Slip {
             let problem = Problem::TooLong { length: length as u32, limit: self.max as u32 };
             return self.error(line, problem, Recovery::Sure, out);
         }
-        let whole = match &data {
-            std::borrow::Cow::Borrowed(_) => body.clone(),
-            std::borrow::Cow::Owned(data) => Bytes::copy_from_slice(data),
-        };
-        match self.inside.frame(&data, whole, self.origin) {
+        match self.inside.frame(data, body.clone(), self.origin) {
             Some(frame) => self.emit(line.len(), Body::Frame(frame), out),
             None => self.error(line, Problem::NoFrame, Recovery::Sure, out),
         }

@@ -5,6 +5,8 @@
 pub mod firmware;
 pub mod host;
 pub mod judge;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod processes;
 pub mod running;
 
