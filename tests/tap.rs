@@ -172,7 +172,7 @@ fn an_interface_that_is_not_there_is_made_and_up_while_it_is_held() {
     let place = linux_as_device();
     let device = Process::start(&mut place.command(&binary(), &["sim", "--listen", "tap:new0"]));
     device.err.wait_for(0, "connected to tap:new0");
-    let shown = || Command::new("ip").args(["-n", &place.0, "link", "show", "new0"]).output();
+    let shown = || Command::new("ip").args(["-n", place.name(), "link", "show", "new0"]).output();
     let shown_now = shown().expect("iproute2 is there");
     assert!(text(&shown_now).0.contains(",UP"), "{}", text(&shown_now).0);
     assert!(device.interrupt().success());

@@ -37,6 +37,11 @@ impl Namespace {
         own
     }
 
+    /// As `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
     /// Runs `ip` in here.
     pub fn ip(&self, arguments: &[&str]) {
         ip_command(&[&["-n", &self.0], arguments].concat());
