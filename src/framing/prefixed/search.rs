@@ -34,7 +34,7 @@ pub(super) fn frame_inside<P: Prefix>(bytes: &[u8], end: usize, max: usize, hurr
     if is_good {
         return Inside::Nothing;
     }
-    for at in 1..(claimed.len() + 1).saturating_sub(P::SIZE) {
+    for at in 1..claimed.len() {
         match judge::<P>(&bytes[at..], max) {
             Verdict::Strong(_) => return Inside::Begins(at),
             Verdict::Short if !hurry => return Inside::Unclear,
