@@ -49,7 +49,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::endpoint::Pending;
 use crate::event::Events;
-use crate::framing::{Carries, ip};
+use crate::framing::Carries;
 use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
@@ -107,13 +107,6 @@ pub struct Settings {
     pub hold: Duration,
     /// The first port of connections that we make; all above it are ours as well.
     pub first_port: u16,
-}
-
-impl Settings {
-    /// The Ethernet address of everybody on the line, where nobody has one to tell.
-    fn mac_of_all(&self) -> Option<MacAddr> {
-        (self.carries == Carries::Ip).then(|| ip::DEVICE.into())
-    }
 }
 
 /// What a gateway has done.
