@@ -95,11 +95,22 @@ fn a_length_of_zero_is_one_error_and_the_frame_behind_it_is_found() {
 }
 
 #[test]
+fn an_odd_frame_comes_out_with_its_last_byte() {
+    for name in NAMES {
+        let mut decoder = (framing(name).decoder)(Origin::new(Direction::Unknown), 1514);
+        let mut records = Vec::new();
+        decoder.push(Timestamp(0), &Bytes::from(framed(name, &[0xcc; 1000])), &mut records);
+        assert!(records.len() == 1 && decoder.is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn a_sender_that_is_reset_in_mid_frame_costs_only_that_frame() {
     for name in NAMES {
         let cut = framed(name, &echo(400, 1));
         let behind: Vec<u8> = (2..7).flat_map(|mark| framed(name, &echo(90, mark))).collect();
-        for sent in 60..cut.len() {
+        let header = framing(name).header.expect("it has one");
+        for sent in 60..=cut.len() - header {
             let records = decode(name, [&cut[..sent], &behind]);
             let whole = frames(&records);
             let found = (2..7).filter(|mark| whole.contains(&echo(90, *mark).into())).count();

@@ -34,7 +34,8 @@ pub(super) fn frame_inside<P: Prefix>(bytes: &[u8], end: usize, max: usize, hurr
     if is_good {
         return Inside::Nothing;
     }
-    for at in 1..claimed.len() {
+    // One of which not even the length is whole is not waited for: odd frames would wait for the next.
+    for at in 1..(claimed.len() + 1).saturating_sub(P::SIZE) {
         match judge::<P>(&bytes[at..], max) {
             Verdict::Strong(_) => return Inside::Begins(at),
             Verdict::Short if !hurry => return Inside::Unclear,
