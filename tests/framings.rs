@@ -8,11 +8,11 @@ use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use support::namespace::Namespace;
-use support::{Process, SOON, run, text, uarttool};
+use support::{Process, SOON, text, uarttool};
 use uarttool::craft::{EchoRequest, Route};
 use uarttool::framing::{Framing, ip};
 
@@ -39,6 +39,11 @@ fn stream(framing: &str, count: u16) -> Vec<u8> {
         framing.encode(&echo(sequence), &mut out).expect("it fits");
     }
     out
+}
+
+/// Runs our binary to its end, with all of its output.
+fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
+    uarttool().args(arguments).stdin(Stdio::null()).output().expect("it runs")
 }
 
 /// A file with those bytes, in a folder that goes with the test.
@@ -125,6 +130,14 @@ fn what_does_not_go_together_is_refused_in_a_sentence() {
         (
             &["ping", "-d", "unix:/nowhere,framing=slip-ip", "--device-mac", "02:00:00:00:00:09"],
             "'--device-mac' says nothing on a line of slip-ip",
+        ),
+        (
+            &["conformance", "-d", "unix:/nowhere,framing=len32be"],
+            "conformance judges lines of len16be, not of len32be",
+        ),
+        (
+            &["sniff", "-d", "tap:none,framing=slip-eth"],
+            "an interface carries frames whole, not in slip-eth",
         ),
         (
             &["sniff", "-d", "unix:/nowhere,max-frame=69632"],
