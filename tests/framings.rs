@@ -175,6 +175,17 @@ fn assert_pings(arguments: &[&str]) -> String {
     stdout + &stderr
 }
 
+/// A process that went into the background; it ends with the test.
+struct Daemon(PathBuf);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(pid) = std::fs::read_to_string(&self.0) {
+            let _ = Command::new("kill").arg(pid.trim()).status(); // perhaps it is gone
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs root, /dev/net/tun, iproute2, vde2, socat: scripts/test"]
 fn linux_behind_a_vde_switch_is_pinged() {
@@ -186,16 +197,14 @@ fn linux_behind_a_vde_switch_is_pinged() {
     let pid_file = folder.path().join("pid");
     assert!(command.arg("-p").arg(&pid_file).status().expect("vde2 is there").success());
     wait_for(&pid_file);
+    let _switch = Daemon(pid_file);
     wait_for(&control.join("ctl"));
-    let plug = Process::start(
+    let _plug = Process::start(
         Command::new("socat")
             .args([format!("UNIX-LISTEN:{}", line.display()), format!("EXEC:vde_plug {shown}")]),
     );
     wait_for(&line);
-    let told = assert_pings(&["-d", &format!("unix:{}", line.display()), "-s", "1400"]);
-    drop(plug);
-    let pid = std::fs::read_to_string(&pid_file).expect("it is there");
-    assert!(Command::new("kill").arg(pid.trim()).status().expect("it runs").success(), "{told}");
+    assert_pings(&["-d", &format!("unix:{}", line.display()), "-s", "1400"]);
 }
 
 /// QEMU without a guest: its user network behind a socket.

@@ -247,7 +247,9 @@ mod tests {
     async fn take(link: &mut Link, bytes: usize) -> Vec<u8> {
         let mut all = Vec::new();
         while all.len() < bytes {
-            match link.rx.receive().await.expect("a pipe") {
+            let soon = std::time::Duration::from_secs(1);
+            let received = tokio::time::timeout(soon, link.rx.receive()).await;
+            match received.expect("so many bytes").expect("a pipe") {
                 Received::Bytes(bytes) => all.extend_from_slice(&bytes),
                 other => panic!("{other:?}"),
             }
@@ -255,7 +257,7 @@ mod tests {
         all
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn another_framing_is_told_once() {
         let (mut near, mut far, told) = line(&SLIP_ETH);
         let mut bytes = Vec::new();
@@ -271,7 +273,7 @@ mod tests {
         assert_eq!(*told, [text]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn until_it_is_known_which_slip_it_is_both_are_sent() {
         for which in [&SLIP_ETH, &SLIP_IP] {
             let slip = Framing::by_name("slip").expect("it is in the list");
