@@ -7,10 +7,9 @@ mod support;
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
+use support::far_ends::{Daemon, Slip, Slirp, wait_for};
 use support::namespace::Namespace;
 use support::{Process, SOON, text, uarttool};
 use uarttool::craft::{EchoRequest, Route};
@@ -155,15 +154,6 @@ fn what_does_not_go_together_is_refused_in_a_sentence() {
     }
 }
 
-/// Waits until somebody listens at `path`.
-fn wait_for(path: &Path) {
-    let deadline = std::time::Instant::now() + SOON;
-    while !path.exists() {
-        assert!(std::time::Instant::now() < deadline, "{} does not come", path.display());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Fails unless ping says that all three were answered.
 fn assert_pings(arguments: &[&str]) -> String {
     let output = run([&["ping", "-c", "3", "-i", "0.2"], arguments].concat());
@@ -173,17 +163,6 @@ fn assert_pings(arguments: &[&str]) -> String {
         "{arguments:?}: {stdout}{stderr}"
     );
     stdout + &stderr
-}
-
-/// A process that went into the background; it ends with the test.
-struct Daemon(PathBuf);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        if let Ok(pid) = std::fs::read_to_string(&self.0) {
-            let _ = Command::new("kill").arg(pid.trim()).status(); // perhaps it is gone
-        }
-    }
 }
 
 #[test]
@@ -205,41 +184,6 @@ fn linux_behind_a_vde_switch_is_pinged() {
     );
     wait_for(&line);
     assert_pings(&["-d", &format!("unix:{}", line.display()), "-s", "1400"]);
-}
-
-/// QEMU without a guest: its user network behind a socket.
-struct Slirp {
-    _qemu: Process,
-    folder: tempfile::TempDir,
-}
-
-impl Slirp {
-    fn start() -> Slirp {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("net");
-        let stream = format!("stream,id=s,server=on,addr.type=unix,addr.path={}", path.display());
-        let qemu = Process::start(Command::new("qemu-system-x86_64").args([
-            "-M",
-            "none",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-netdev",
-            "user,id=u",
-            "-netdev",
-            "hubport,id=h0,hubid=0,netdev=u",
-            "-netdev",
-            &stream,
-            "-netdev",
-            "hubport,id=h1,hubid=0,netdev=s",
-        ]));
-        wait_for(&path);
-        Slirp { _qemu: qemu, folder }
-    }
-
-    fn endpoint(&self) -> String {
-        format!("unix:{},framing=len32be", self.folder.path().join("net").display())
-    }
 }
 
 const GUEST: [&str; 4] = ["--host-ip", "10.0.2.15", "--device-ip", "10.0.2.2"];
@@ -313,38 +257,6 @@ fn discover() -> Vec<u8> {
     frame.extend([8, 0]);
     frame.extend(packet);
     frame
-}
-
-/// Linux behind SLIP, as tunslip6 puts it there.
-struct Slip {
-    stack: Namespace,
-    peer: Process,
-    line: PathBuf,
-}
-
-impl Slip {
-    /// `kind` is `ip` or `eth`; the stack has the addresses that end with `last`.
-    fn start(folder: &Path, kind: &str, manner: &str, last: u8) -> Slip {
-        let stack = Namespace::empty();
-        let line = folder.join(format!("line{last}"));
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/slip_peer.py");
-        let shown = line.display().to_string();
-        let arguments = [script, &shown, "slip0", kind, manner];
-        let peer = Process::start(&mut stack.command("python3", &arguments));
-        peer.out.wait_for(0, "listening");
-        let (four, six) = (format!("192.168.100.{last}/24"), format!("fd00::{last}/64"));
-        stack.ip(&["addr", "add", &four, "dev", "slip0"]);
-        stack.ip(&["addr", "add", &six, "dev", "slip0", "nodad"]);
-        if kind == "eth" {
-            stack.ip(&["link", "set", "slip0", "address", &format!("02:00:00:00:00:0{last}")]);
-        }
-        stack.ip(&["link", "set", "slip0", "up"]);
-        Slip { stack, peer, line }
-    }
-
-    fn endpoint(&self, framing: &str) -> String {
-        format!("unix:{},framing={framing}", self.line.display())
-    }
 }
 
 #[test]
