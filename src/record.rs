@@ -175,6 +175,15 @@ pub enum Problem {
     },
     /// Bytes that continue an error reported before.
     Continued,
+    /// An escape in front of a byte that it does not escape.
+    WrongEscape {
+        /// The byte.
+        byte: u8,
+    },
+    /// Between two marks stands what is no frame.
+    NoFrame,
+    /// A frame began, and its mark at the end is missing.
+    NoEnd,
 }
 
 /// How the search for the next frame ended.
@@ -202,6 +211,9 @@ impl Problem {
             Problem::Cut { length: Some(length) } => (3, [length, 0]),
             Problem::OutOfStep { length } => (4, [length, 0]),
             Problem::Continued => (5, [0, 0]),
+            Problem::WrongEscape { byte } => (6, [byte as u32, 0]),
+            Problem::NoFrame => (7, [0, 0]),
+            Problem::NoEnd => (8, [0, 0]),
         }
     }
 
@@ -214,6 +226,9 @@ impl Problem {
             3 => Problem::Cut { length: Some(length) },
             4 => Problem::OutOfStep { length },
             5 => Problem::Continued,
+            6 if length < 256 => Problem::WrongEscape { byte: length as u8 },
+            7 => Problem::NoFrame,
+            8 => Problem::NoEnd,
             _ => return None,
         })
     }
@@ -255,6 +270,9 @@ impl fmt::Display for Problem {
                 write!(f, "length {length}, but a frame begins inside it")
             }
             Problem::Continued => f.write_str("still out of step"),
+            Problem::WrongEscape { byte } => write!(f, "wrong escape db {byte:02x}"),
+            Problem::NoFrame => f.write_str("no frame between two ENDs"),
+            Problem::NoEnd => f.write_str("no END behind a frame"),
         }
     }
 }

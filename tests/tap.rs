@@ -6,94 +6,17 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use support::namespace::Namespace;
 use support::{Process, SOON, binary, text, uarttool};
 
 const HOST_MAC: &str = "02:00:00:00:00:01";
 const DEVICE_MAC: &str = "02:00:00:00:00:02";
-
-/// A network namespace with one TAP interface; both are gone with it.
-struct Namespace(String);
-
-impl Namespace {
-    /// `tap` has the address `ip`/24 and `mac`. It is down until somebody holds its other end.
-    fn new(tap: &str, ip: &str, mac: &str) -> Namespace {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        remove_stale();
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let own = Namespace(format!("uarttool-{}-{number}", std::process::id()));
-        ip_command(&["netns", "add", &own.0]);
-        let address = format!("{ip}/24");
-        for arguments in [
-            &["link", "set", "lo", "up"][..],
-            &["tuntap", "add", "dev", tap, "mode", "tap"],
-            &["link", "set", tap, "address", mac],
-            &["addr", "add", &address, "dev", tap],
-            &["link", "set", tap, "up"],
-        ] {
-            ip_command(&[&["-n", &own.0], arguments].concat());
-        }
-        own
-    }
-
-    /// `program` as a command in here, with the surroundings that our own has in every test.
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0, program]).args(arguments);
-        for (name, value) in uarttool().get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
-    }
-
-    /// Runs a program in here to its end.
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        let process = Process::start(&mut self.command(program, arguments));
-        let status = process.wait(Duration::from_secs(60));
-        let (stdout, stderr) = (process.out.bytes(), process.err.bytes());
-        Output { status, stdout, stderr }
-    }
-
-    /// What curl gets within 30 s.
-    fn curl(&self, arguments: &[&str]) -> Vec<u8> {
-        let output = self.run("curl", &[&["-sS", "--fail", "-m", "30"], arguments].concat());
-        assert!(output.status.success(), "curl {arguments:?}: {}", text(&output).1);
-        output.stdout
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
-
-/// Removes what tests left behind that were killed.
-fn remove_stale() {
-    for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("uarttool-").and_then(|rest| rest.split('-').next());
-        if let Some(pid) = owner.filter(|pid| pid.parse::<u32>().is_ok())
-            && !Path::new("/proc").join(pid).exists()
-        {
-            let _ = Command::new("ip").args(["netns", "del", &name]).output();
-        }
-    }
-}
-
-fn ip_command(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output().expect("iproute2 is there");
-    assert!(output.status.success(), "ip {arguments:?}: {}", text(&output).1);
-}
 
 /// Our device as the neighbour of a Linux that is the host.
 fn device_beside_linux(arguments: &[&str]) -> (Namespace, Process) {
@@ -220,7 +143,7 @@ fn an_interface_that_another_holds_or_that_is_none_or_that_goes_away_is_said_so(
         assert_eq!(output.status.code(), Some(3), "{}", text(&output).1);
         assert!(text(&output).1.contains(sentence), "{}", text(&output).1);
     }
-    ip_command(&["-n", &host.0, "link", "del", "sim0"]);
+    host.ip(&["link", "del", "sim0"]);
     assert_eq!(device.wait(SOON).code(), Some(3));
     assert!(device.stderr().contains("the interface sim0 is gone"), "{}", device.stderr());
 }
@@ -232,12 +155,12 @@ fn an_interface_that_is_down_loses_frames_and_is_told_once() {
     let device =
         Process::start(&mut host.command(&binary(), &["ping", "-d", "tap:lin0", "-i", "0.1"]));
     device.out.wait_for(0, "icmp_seq=2");
-    ip_command(&["-n", &host.0, "link", "set", "lin0", "down"]);
+    host.ip(&["link", "set", "lin0", "down"]);
     device
         .err
         .wait_for(0, "not sent to tap:lin0: the interface is down: 'sudo ip link set lin0 up'");
     std::thread::sleep(Duration::from_millis(500));
-    ip_command(&["-n", &host.0, "link", "set", "lin0", "up"]);
+    host.ip(&["link", "set", "lin0", "up"]);
     let seen = device.out.len();
     device.out.wait_for(seen, "64 bytes");
     assert_eq!(device.stderr().matches("the interface is down").count(), 1, "{}", device.stderr());
@@ -249,7 +172,7 @@ fn an_interface_that_is_not_there_is_made_and_up_while_it_is_held() {
     let place = linux_as_device();
     let device = Process::start(&mut place.command(&binary(), &["sim", "--listen", "tap:new0"]));
     device.err.wait_for(0, "connected to tap:new0");
-    let shown = || Command::new("ip").args(["-n", &place.0, "link", "show", "new0"]).output();
+    let shown = || Command::new("ip").args(["-n", place.name(), "link", "show", "new0"]).output();
     let shown_now = shown().expect("iproute2 is there");
     assert!(text(&shown_now).0.contains(",UP"), "{}", text(&shown_now).0);
     assert!(device.interrupt().success());

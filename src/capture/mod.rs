@@ -125,6 +125,11 @@ impl Target {
 
     /// Opens it, and writes what comes first. An existing file is replaced.
     pub fn create(&self, source: &Source) -> Result<CaptureFile> {
+        if matches!(self.kind, Kind::Stream) && source.framing.is_open() {
+            let text = format!("'{}' is to have the bytes of the line", self.display());
+            return Err(Error::usage(text + ", and 'framing=slip' leaves open how they are")
+                .with_help("say which it is: slip-eth or slip-ip"));
+        }
         let sink = match &self.path {
             None => stdout()?,
             Some(path) => open(path)?,

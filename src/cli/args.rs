@@ -26,7 +26,8 @@ pub struct TunnelArgs {
     /// Whether the environment says so, rather than the flag.
     #[arg(skip)]
     pub is_inherited: bool,
-    /// How frames are put on the line
+    /// How frames are put on the line: len16be, len32be, len16le,
+    /// slip-eth, slip-ip, or slip, which finds out which of the two it is [default: len16be]
     #[arg(long, value_name = "NAME", value_parser = spec::parse_framing)]
     pub framing: Option<&'static Framing>,
     /// The largest frame in bytes, with its Ethernet header

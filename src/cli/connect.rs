@@ -25,6 +25,11 @@ pub fn sim(spec: &Spec, events: &Events) -> Result<Option<Arc<Sim>>> {
     if spec.form.name != memory::SIM.name {
         return Ok(None);
     }
+    if spec.options.framing != crate::framing::ALL[0] {
+        let framing = spec.options.framing.name;
+        return Err(Error::usage(format!("the built-in device speaks len16be, not {framing}"))
+            .with_help("leave 'framing=' away, or name another endpoint"));
+    }
     let mut chosen = chosen(spec)?;
     if spec.text.contains("max-frame=") {
         chosen.max_frame = Some(spec.options.max_frame);

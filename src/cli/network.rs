@@ -101,7 +101,7 @@ impl Network {
         events: &Events,
         command: &'static str,
     ) -> Result<Network> {
-        let identity = target::identity(addresses, config)?;
+        let identity = target::identity_on(&tunnel.spec, addresses, config)?;
         let clock = Clock::system();
         let mut tunnel = tunnel;
         let options = &mut tunnel.spec.options;
@@ -118,6 +118,7 @@ impl Network {
             device_ip: identity.device_ip,
             is_device_ip_fixed: addresses.device_ip.or(config.target.device_ip).is_some(),
             device_mac: addresses.device_mac.or(config.target.device_mac()),
+            carries: options.framing.carries,
             mtu: options.max_frame.min(SAFE_FRAME) - crate::proto::ethernet::HEADER,
             window: WINDOW.max(LEAST_WINDOW),
             hold,

@@ -7,6 +7,7 @@ use super::config::Config;
 use super::{block_on, terminal};
 use crate::endpoint::{Attach, Spec, listening};
 use crate::error::{Error, Result};
+use crate::framing::Carries;
 use crate::probe::Identity;
 use crate::share::{holders, places};
 
@@ -90,6 +91,7 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     {
         spec.options.max_frame = bytes;
     }
+    spec.options.check().map_err(Error::usage)?;
     Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
 }
 
@@ -161,6 +163,23 @@ pub fn identity(args: &AddressArgs, config: &Config) -> Result<Identity> {
         ));
     }
     Ok(identity)
+}
+
+/// The same on the line at `spec`: one of IP packets has no Ethernet addresses to choose.
+pub fn identity_on(spec: &Spec, args: &AddressArgs, config: &Config) -> Result<Identity> {
+    let identity = identity(args, config)?;
+    if spec.options.framing.carries == Carries::Ethernet {
+        return Ok(identity);
+    }
+    let given = [("--host-mac", args.host_mac), ("--device-mac", args.device_mac)];
+    if let Some((flag, _)) = given.iter().find(|(_, given)| given.is_some()) {
+        let framing = spec.options.framing.name;
+        let text = format!(
+            "'{flag}' says nothing on a line of {framing}: packets there have no Ethernet addresses"
+        );
+        return Err(Error::usage(text).with_help("leave it away, or give 'framing=slip-eth'"));
+    }
+    Ok(identity.on(Carries::Ip))
 }
 
 fn merged(args: &AddressArgs, config: &Config) -> Identity {

@@ -86,6 +86,7 @@ impl Forwarded {
             device_ip: ends.identity.device_ip,
             is_device_ip_fixed: true,
             device_mac: Some(ends.identity.device_mac),
+            carries: crate::framing::Carries::Ethernet,
             mtu: ends.max_frame.saturating_sub(ethernet::HEADER).max(LEAST_PACKET),
             window: WINDOW,
             hold: ACCEPT,

@@ -70,7 +70,8 @@ pub struct DecodeArgs {
     /// port 5556), never, or the tunnel's port
     #[arg(long, value_name = "PORT", default_value = "auto", value_parser = parse_inner)]
     inner: Inner,
-    /// How frames are put on the line, in a raw stream
+    /// How frames are put on the line, in a raw stream: len16be, len32be, len16le,
+    /// slip-eth, slip-ip, or slip, which finds out which of the two it is [default: len16be]
     #[arg(long, value_name = "NAME", value_parser = spec::parse_framing)]
     framing: Option<&'static Framing>,
     /// The largest frame in bytes, with its Ethernet header, in a raw stream

@@ -129,7 +129,12 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
     let config = target::config()?;
     let mut tunnel = target::tunnel(&args.tunnel, &config)?;
     tunnel.attach &= args.tap != Way::Direct;
-    let listen = args.proxy.as_deref().map(parse_listener).transpose()?;
+    let mut listen = args.proxy.as_deref().map(parse_listener).transpose()?;
+    if let Some(listen) = &mut listen {
+        // Both sides of the proxy are the same line.
+        listen.options.framing = tunnel.spec.options.framing;
+        listen.options.max_frame = tunnel.spec.options.max_frame;
+    }
     let console = args.console.as_deref().map(|text| tunnel.console(text)).transpose()?;
     let ready = Ready::open(args.ready_fd)?;
     if let Some(why) = &tunnel.why {

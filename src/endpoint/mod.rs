@@ -9,6 +9,7 @@ mod attach;
 mod file;
 mod held;
 pub mod impair;
+mod look;
 pub mod memory;
 pub mod paced;
 pub mod queue;
@@ -172,6 +173,7 @@ impl Spec {
     /// With `attach` it goes through the uarttool that holds the line, if there is one.
     pub fn open(&self, events: &Events, attach: Option<Attach>) -> Box<dyn Connector> {
         let connector = (self.form.open)(self, events.clone());
+        let connector = Box::new(look::Look::new(connector, &self.options, events));
         let connector = match attach {
             Some(attach) => attach.or(self, connector, events.clone()),
             None => connector,

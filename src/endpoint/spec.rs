@@ -120,6 +120,7 @@ impl Spec {
         for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
             spec.options.set(option, form).map_err(|what| bad(text, &what))?;
         }
+        spec.options.check().map_err(|what| bad(text, &what))?;
         Ok(spec)
     }
 }
@@ -135,6 +136,18 @@ impl Spec {
 }
 
 impl Options {
+    /// Refuses what does not go together.
+    pub fn check(&self) -> Result<(), String> {
+        let Framing { name, longest, .. } = self.framing;
+        if self.max_frame > *longest {
+            let limit = self.max_frame;
+            return Err(format!(
+                "max-frame {limit} is more than {name} can carry: at most {longest}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Sets one `name=value`.
     fn set(&mut self, option: &str, form: &Form) -> Result<(), String> {
         let Some((name, value)) = option.split_once('=') else {
@@ -180,15 +193,18 @@ impl Options {
 pub fn parse_framing(text: &str) -> Result<&'static Framing, String> {
     Framing::by_name(text).ok_or_else(|| {
         let names: Vec<_> = framing::ALL.iter().map(|framing| framing.name).collect();
-        format!("there is no framing '{text}'; there is {}", names.join(", "))
+        format!("there is no framing '{text}'; there are {}", names.join(", "))
     })
 }
 
-/// A frame limit in bytes: at least an Ethernet header, at most what a header can say.
+/// A frame limit in bytes: at least an Ethernet header, at most what any framing carries.
 pub fn parse_max_frame(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(bytes @ 14..=65535) => Ok(bytes),
-        _ => Err(format!("max-frame '{text}' is not a number of bytes from 14 to 65535")),
+        Ok(bytes @ 14..=framing::LONGEST_MAX_FRAME) => Ok(bytes),
+        _ => Err(format!(
+            "max-frame '{text}' is not a number of bytes from 14 to {}",
+            framing::LONGEST_MAX_FRAME
+        )),
     }
 }
 
@@ -264,6 +280,10 @@ pub fn forms() -> String {
          line-rate=115200, quickack=on|off",
     );
     text.push_str(&format!("\n{}", impairments()));
+    text.push_str("\nand the framing is one of");
+    for framing in framing::ALL {
+        text.push_str(&format!("\n  {:<24} {}", framing.name, framing.help));
+    }
     text
 }
 

@@ -9,7 +9,7 @@ use super::queue::Gauge;
 use super::room::Queue;
 use super::{About, Link, Pending, Receive, Received, Transmit};
 use crate::error::{Category, Error, Result};
-use crate::framing::Framing;
+use crate::framing::{Framing, Unframeable};
 
 /// Room for one read. A read takes what is there, so that a small frame is not delayed; buffers
 /// are shared by the reads that fit into them.
@@ -130,9 +130,10 @@ impl<W: AsyncWrite + Unpin + Send> Transmit for Writer<W> {
         Box::pin(async move {
             self.buffer.clear();
             for frame in frames {
-                self.framing
-                    .encode(frame, &mut self.buffer)
-                    .map_err(|error| Error::usage("cannot send").caused_by(error))?;
+                match self.framing.encode(frame, &mut self.buffer) {
+                    Ok(()) | Err(Unframeable::NoIp) => {} // what the line does not know is not missed there
+                    Err(error) => return Err(Error::usage("cannot send").caused_by(error)),
+                }
             }
             if let Some(queue) = &mut self.queue
                 && !queue.make_room(self.buffer.len()).await

@@ -3,20 +3,48 @@
 //! A [`Decoder`] belongs to one direction of one connection. It has no socket, no clock and no
 //! output of its own: bytes and times go in, [`Record`]s come out. However the stream is cut into
 //! chunks, the bodies and offsets of the records are the same, and every byte of the stream is in
-//! exactly one record. To add a framing, write its file and name it in [`ALL`].
+//! exactly one record, but for what stands between the frames of a framing with marks and says nothing. To add a framing, write its file and name it in [`ALL`].
 
+mod arrivals;
+mod guess;
+pub mod ip;
 mod len16be;
+mod len16le;
+mod len32be;
 mod plausible;
+mod prefix;
+mod prefixed;
+#[cfg(test)]
+mod samples;
+mod slip;
 pub mod strict;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::record::{Origin, Record};
+pub use guess::{Guess, framing_of, guess, slip as slip_of};
+pub use slip::{SLIP_ETH, SLIP_IP};
 
 /// The largest frame that is accepted unless the user says otherwise, in bytes: an Ethernet
 /// header of 14 and an IP packet of 1500.
 pub const DEFAULT_MAX_FRAME: usize = 1514;
+/// The largest limit that can be asked for: QEMU disconnects whoever announces more.
+pub const LONGEST_MAX_FRAME: usize = 69632;
+
+/// Silence in mid-frame after which the known receivers discard what they have.
+const STALL: Duration = Duration::from_secs(1);
+
+/// What a line carries between its marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Ethernet frames.
+    Ethernet,
+    /// IPv4 and IPv6 packets alone; see [`ip`].
+    Ip,
+}
 
 /// One way to put frames on a line.
 #[derive(Debug)]
@@ -27,6 +55,11 @@ pub struct Framing {
     pub help: &'static str,
     /// The longest frame that it can carry, in bytes.
     pub longest: usize,
+    /// The bytes of the header in front of each frame, which stands as it is behind that; `None` where
+    /// frames are written otherwise.
+    pub header: Option<usize>,
+    /// What it carries.
+    pub carries: Carries,
     /// A decoder for frames of up to so many bytes.
     pub decoder: fn(Origin, usize) -> Box<dyn Decoder>,
     /// Appends a frame as it goes on the line. Not called with an empty frame or one longer than
@@ -43,7 +76,14 @@ impl PartialEq for Framing {
 impl Eq for Framing {}
 
 /// Every framing there is.
-pub static ALL: &[&Framing] = &[&len16be::LEN16BE];
+pub static ALL: &[&Framing] = &[
+    &len16be::LEN16BE,
+    &len32be::LEN32BE,
+    &len16le::LEN16LE,
+    &slip::SLIP_ETH,
+    &slip::SLIP_IP,
+    &slip::SLIP,
+];
 
 /// A frame that a framing cannot carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +99,12 @@ pub enum Unframeable {
         /// The longest that can be carried.
         longest: usize,
     },
+    /// A length of 0 is never recovered from.
+    #[error("a length of 0 is not sent in len32be: QEMU receives nothing more behind it, ever")]
+    Wedges,
+    /// The line carries IP packets alone.
+    #[error("a line of IP packets carries no such frame: it is neither IPv4 nor IPv6")]
+    NoIp,
 }
 
 impl Framing {
@@ -67,15 +113,34 @@ impl Framing {
         ALL.iter().copied().find(|framing| framing.name == name)
     }
 
-    /// Appends `frame` with its header to `out`.
+    /// Whether it is one of two and not said which: bytes can be read, but not told from the frames.
+    pub fn is_open(&self) -> bool {
+        *self == slip::SLIP
+    }
+
+    /// Refuses to put a header of that length in front of whatever follows, where the known receivers
+    /// never recover from it.
+    pub fn check_announced(&self, length: usize) -> Result<(), Unframeable> {
+        match length {
+            0 if *self == len32be::LEN32BE => Err(Unframeable::Wedges),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends `frame` to `out` as it goes on the line.
     pub fn encode(&self, frame: &[u8], out: &mut Vec<u8>) -> Result<(), Unframeable> {
-        match frame.len() {
+        let carried = match self.carries {
+            Carries::Ethernet => frame,
+            Carries::Ip if frame.is_empty() => frame,
+            Carries::Ip => ip::packet(frame).ok_or(Unframeable::NoIp)?,
+        };
+        match carried.len() {
             0 => Err(Unframeable::Empty),
             length if length > self.longest => {
                 Err(Unframeable::TooLong { length, longest: self.longest })
             }
             _ => {
-                (self.append)(frame, out);
+                (self.append)(carried, out);
                 Ok(())
             }
         }
@@ -108,6 +173,25 @@ pub trait Decoder: Send {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_ip_carries_nothing_else_and_qemu_gets_no_length_of_zero() {
+        let framing = |name| Framing::by_name(name).expect("it is in the list");
+        let (mut arp, mut out) = (vec![2; 42], Vec::new());
+        arp[12..14].copy_from_slice(&[8, 6]);
+        assert_eq!(framing("slip-ip").encode(&arp, &mut out), Err(Unframeable::NoIp));
+        assert_eq!(framing("slip-ip").encode(&[], &mut out), Err(Unframeable::Empty));
+        arp[12..14].copy_from_slice(&[8, 0]);
+        assert_eq!(framing("slip-ip").encode(&arp[..14], &mut out), Err(Unframeable::Empty));
+        assert!(out.is_empty());
+        assert_eq!(framing("len32be").check_announced(0), Err(Unframeable::Wedges));
+        assert_eq!(framing("len32be").check_announced(1), Ok(()));
+        assert_eq!(framing("len16be").check_announced(0), Ok(()));
+        let whole = Framing { longest: 60, ..*framing("len32be") };
+        assert!(
+            whole.encode(&[0; 61], &mut out).is_err() && whole.encode(&[0; 60], &mut out).is_ok()
+        );
+    }
 
     #[test]
     fn what_cannot_be_framed_is_refused() {

@@ -7,10 +7,11 @@
 
 use std::net::Ipv4Addr;
 
+use super::prefix::Prefix;
 use crate::checksum;
 
 /// The size of an Ethernet header in bytes.
-const ETHERNET: usize = 14;
+pub(super) const ETHERNET: usize = 14;
 
 /// How much the bytes look like a length header and a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +26,17 @@ pub(super) enum Verdict {
     Strong(usize),
 }
 
-/// Judges `bytes`, which begin with a 2-byte big-endian length, against a limit of `max` bytes.
-pub(super) fn judge(bytes: &[u8], max: usize) -> Verdict {
-    let Some(length) = be16(bytes, 0) else { return Verdict::Short };
+/// Judges `bytes`, which begin with a length, against a limit of `max` bytes.
+pub(super) fn judge<P: Prefix>(bytes: &[u8], max: usize) -> Verdict {
+    let Some(length) = P::read(bytes) else { return Verdict::Short };
     if length < ETHERNET || length > max {
         return Verdict::No;
     }
-    let frame = &bytes[2..];
+    judge_frame(&bytes[P::SIZE..], length)
+}
+
+/// Judges the beginning of a frame of `length` bytes, at least an Ethernet header.
+pub(super) fn judge_frame(frame: &[u8], length: usize) -> Verdict {
     if frame.get(6).is_some_and(|byte| byte & 1 == 1) {
         return Verdict::No; // a group address never sends (IEEE 802)
     }
@@ -49,7 +54,7 @@ pub(super) fn judge(bytes: &[u8], max: usize) -> Verdict {
     }
 }
 
-/// The length in a header at the start of `bytes`.
+/// Two bytes, the higher one first.
 pub(super) fn be16(bytes: &[u8], at: usize) -> Option<usize> {
     let pair = bytes.get(at..at + 2)?;
     Some(usize::from(u16::from_be_bytes([pair[0], pair[1]])))
@@ -147,6 +152,7 @@ fn ipv6(packet: &[u8], length: usize) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prefix::Be16;
     use super::*;
 
     /// The header, and the first 34 bytes of the frame, of the documented 98-byte echo request.
@@ -157,9 +163,9 @@ mod tests {
 
     #[test]
     fn an_echo_request_is_strong_and_every_prefix_is_undecided() {
-        assert_eq!(judge(&PING, 1514), Verdict::Strong(98));
+        assert_eq!(judge::<Be16>(&PING, 1514), Verdict::Strong(98));
         for n in 0..PING.len() {
-            assert_eq!(judge(&PING[..n], 1514), Verdict::Short, "after {n} bytes");
+            assert_eq!(judge::<Be16>(&PING[..n], 1514), Verdict::Short, "after {n} bytes");
         }
     }
 
@@ -167,27 +173,27 @@ mod tests {
     fn a_wrong_checksum_or_length_makes_it_weak() {
         let mut bad = PING;
         bad[26] ^= 1;
-        assert_eq!(judge(&bad, 1514), Verdict::Weak(98));
+        assert_eq!(judge::<Be16>(&bad, 1514), Verdict::Weak(98));
         let mut short = PING;
         short[1] = 0x61;
-        assert_eq!(judge(&short, 1514), Verdict::Weak(97));
+        assert_eq!(judge::<Be16>(&short, 1514), Verdict::Weak(97));
     }
 
     #[test]
     fn lengths_addresses_and_types_that_cannot_be_are_no() {
-        assert_eq!(judge(&[0, 0], 1514), Verdict::No);
-        assert_eq!(judge(&[0, 13], 1514), Verdict::No);
-        assert_eq!(judge(&[0xff, 0xff], 1514), Verdict::No);
-        assert_eq!(judge(&PING, 97), Verdict::No);
+        assert_eq!(judge::<Be16>(&[0, 0], 1514), Verdict::No);
+        assert_eq!(judge::<Be16>(&[0, 13], 1514), Verdict::No);
+        assert_eq!(judge::<Be16>(&[0xff, 0xff], 1514), Verdict::No);
+        assert_eq!(judge::<Be16>(&PING, 97), Verdict::No);
         let mut group = PING;
         group[8] |= 1;
-        assert_eq!(judge(&group, 1514), Verdict::No);
+        assert_eq!(judge::<Be16>(&group, 1514), Verdict::No);
         let mut zero = PING;
         zero[8..14].fill(0);
-        assert_eq!(judge(&zero, 1514), Verdict::No);
+        assert_eq!(judge::<Be16>(&zero, 1514), Verdict::No);
         let mut unknown = PING;
         unknown[14] = 0x77;
-        assert_eq!(judge(&unknown, 1514), Verdict::No);
+        assert_eq!(judge::<Be16>(&unknown, 1514), Verdict::No);
     }
 
     #[test]
@@ -195,7 +201,7 @@ mod tests {
         let mut arp = vec![0, 60];
         arp.extend([0xff; 6]);
         arp.extend([2, 0, 0, 0, 0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
-        assert_eq!(judge(&arp, 1514), Verdict::Strong(60));
+        assert_eq!(judge::<Be16>(&arp, 1514), Verdict::Strong(60));
     }
 
     #[test]
@@ -208,9 +214,9 @@ mod tests {
                 let at = (state >> 33) as usize % bytes.len();
                 bytes[at] = (state >> 50) as u8;
             }
-            let last = judge(&bytes, 1514);
+            let last = judge::<Be16>(&bytes, 1514);
             for n in 0..bytes.len() {
-                let early = judge(&bytes[..n], 1514);
+                let early = judge::<Be16>(&bytes[..n], 1514);
                 assert!(early == Verdict::Short || early == last, "{bytes:x?} at {n}");
             }
         }

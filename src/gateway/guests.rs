@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Gateway, neighbour};
+use super::{Gateway, Settings, neighbour};
 use crate::error::{Error, Result};
+use crate::framing::{Carries, ip};
 use crate::proto::MacAddr;
 
 /// How often to ask who does not answer.
@@ -78,6 +79,13 @@ impl Guests {
     }
 }
 
+impl Settings {
+    /// The Ethernet address of everybody on the line, where nobody has one to tell.
+    pub(super) fn mac_of_all(&self) -> Option<MacAddr> {
+        (self.carries == Carries::Ip).then(|| ip::DEVICE.into())
+    }
+}
+
 impl Gateway {
     /// Waits until the guest at `ip`, or the device, can be spoken to; its Ethernet address.
     pub(super) async fn resolve(&self, ip: Option<Ipv4Addr>) -> MacAddr {
@@ -97,6 +105,9 @@ impl Gateway {
 
     /// The Ethernet address of `ip`; where it is not known, it is asked for.
     pub(super) fn mac_of(&self, ip: Ipv4Addr) -> Option<MacAddr> {
+        if let Some(known) = self.0.settings.mac_of_all() {
+            return Some(known);
+        }
         let is_device = ip == self.device_ip();
         let mac = if is_device { self.device_mac() } else { self.0.guests.mac(ip) };
         if mac.is_none() && self.0.guests.asks(ip) {
@@ -125,5 +136,51 @@ impl Gateway {
     fn ask_for(&self, whom: Ipv4Addr) {
         let (ip, mac) = self.host();
         self.answer(neighbour::question(ip, mac, whom));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::event::Events;
+    use crate::proto::arp;
+    use crate::tap::host::Station;
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_line_of_ip_everybody_is_known_and_nobody_asked() {
+        let guest = Ipv4Addr::new(192, 168, 100, 7);
+        for carries in [Carries::Ethernet, Carries::Ip] {
+            let settings = Settings {
+                first_port: crate::gateway::FIRST_PORT,
+                host_ip: Ipv4Addr::new(192, 168, 100, 1),
+                host_mac: ip::HOST.into(),
+                device_ip: Ipv4Addr::new(192, 168, 100, 2),
+                is_device_ip_fixed: false,
+                device_mac: None,
+                carries,
+                mtu: 1486,
+                window: 32_768,
+                hold: Duration::from_secs(1),
+            };
+            let gateway = Gateway::new(settings, Clock::system(), Events::ignore());
+            gateway.ask();
+            gateway.up(None);
+            let soon = Duration::from_secs(2);
+            let device = tokio::time::timeout(soon, gateway.resolve(None)).await;
+            let other = tokio::time::timeout(soon, gateway.resolve(Some(guest))).await;
+            let mut frames = Vec::new();
+            let sent = tokio::time::timeout(soon, gateway.next(&mut frames)).await;
+            match carries {
+                Carries::Ip => {
+                    assert_eq!((device, other), (Ok(ip::DEVICE.into()), Ok(ip::DEVICE.into())));
+                    assert!(sent.is_err(), "{frames:?}");
+                }
+                Carries::Ethernet => {
+                    assert!(device.is_err() && other.is_err() && sent.is_ok());
+                    assert!(frames.iter().all(|frame| arp::Message::in_frame(frame).is_some()));
+                }
+            }
+        }
     }
 }

@@ -50,6 +50,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::endpoint::Pending;
 use crate::event::Events;
+use crate::framing::Carries;
 use crate::proto::MacAddr;
 use crate::share::wire::Host;
 use crate::tap::host::Station;
@@ -98,6 +99,8 @@ pub struct Settings {
     pub is_device_ip_fixed: bool,
     /// The device's Ethernet address, if the user gave it; otherwise ARP finds it.
     pub device_mac: Option<MacAddr>,
+    /// What the line carries: where that is IP alone nobody is asked for an Ethernet address.
+    pub carries: Carries,
     /// The longest IP packet in bytes.
     pub mtu: usize,
     /// Bytes of a connection that may be on their way, in each direction.
@@ -289,6 +292,9 @@ impl Gateway {
     }
 
     fn ask_all(&self) {
+        if self.0.settings.mac_of_all().is_some() {
+            return;
+        }
         let (ip, mac) = self.host();
         for device in self.0.neighbour.candidates() {
             self.answer(neighbour::question(ip, mac, device));

@@ -97,7 +97,7 @@ impl Neighbour {
             host_ip: settings.host_ip,
             is_ip_fixed: settings.is_device_ip_fixed,
             mac: None,
-            given: settings.device_mac,
+            given: settings.mac_of_all().or(settings.device_mac),
             asked: None,
             since: None,
         };
@@ -247,6 +247,7 @@ mod tests {
             device_ip: USUAL,
             is_device_ip_fixed: false,
             device_mac: None,
+            carries: crate::framing::Carries::Ethernet,
             mtu: 1486,
             window: 5840,
             hold: Duration::from_secs(1),

@@ -111,6 +111,7 @@ impl Bench {
             device_ip: DEVICE,
             is_device_ip_fixed: false,
             device_mac: None,
+            carries: crate::framing::Carries::Ethernet,
             mtu: 1486,
             window: 32_768,
             hold: HOLD,

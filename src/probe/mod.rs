@@ -24,7 +24,7 @@ use crate::endpoint::sharing::{Deliverer, Sharing};
 use crate::endpoint::{Link, Options, Received, Standing};
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::framing::Decoder;
+use crate::framing::{Carries, Decoder, Unframeable, ip};
 use crate::proto::{MacAddr, arp, be16, ethernet, ipv4_at};
 use crate::record::{Body, Direction, Origin, Record, Span};
 use crate::share::server::Outgoing;
@@ -64,6 +64,20 @@ impl Default for Identity {
             host_mac: MacAddr(2, 0, 0, 0, 0, 1),
             device_ip: Ipv4Addr::new(192, 168, 100, 2),
             device_mac: MacAddr(2, 0, 0, 0, 0, 2),
+        }
+    }
+}
+
+impl Identity {
+    /// The same on a line that carries that: where it has no Ethernet addresses, those that stand for
+    /// them.
+    #[must_use]
+    pub fn on(self, carries: Carries) -> Identity {
+        match carries {
+            Carries::Ethernet => self,
+            Carries::Ip => {
+                Identity { host_mac: ip::HOST.into(), device_mac: ip::DEVICE.into(), ..self }
+            }
         }
     }
 }
@@ -145,7 +159,7 @@ impl Probe {
             is_fixed: false,
             decoded: Vec::new(),
             queue: VecDeque::new(),
-            identity,
+            identity: identity.on(options.framing.carries),
             events,
             watchers: RefCell::new(watchers),
             may_send: link.about.standing == Standing::Served,
@@ -220,6 +234,9 @@ impl Probe {
 
     /// Puts a frame on the line and shows it.
     async fn put(&mut self, frame: Vec<u8>) -> Result<Timestamp> {
+        if self.options.framing.carries == Carries::Ip && ip::packet(&frame).is_none() {
+            return Err(Error::usage("cannot send").caused_by(Unframeable::NoIp));
+        }
         let frame = Bytes::from(frame);
         let now = self.clock.now();
         self.transmit(Load::Frame(&frame), Instant::now()).await?;
@@ -528,6 +545,9 @@ impl Probe {
 
     /// Asks for the device's Ethernet address.
     pub async fn ask_for_device(&mut self) -> Result<()> {
+        if self.options.framing.carries == Carries::Ip {
+            return Ok(()); // nobody there has one
+        }
         let request = arp::Message {
             op: arp::REQUEST,
             sha: self.identity.host_mac.octets(),

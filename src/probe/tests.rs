@@ -81,6 +81,36 @@ fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
     (Probe::new(link, &options, identity, clock, Events::ignore(), Bus::default()), seen)
 }
 
+#[tokio::test(start_paused = true)]
+async fn on_a_line_of_ip_nobody_is_asked_by_arp_and_what_is_no_ip_is_refused() {
+    let slip = crate::framing::SLIP_IP.name;
+    let options = Options {
+        framing: crate::framing::Framing::by_name(slip).expect("it is in the list"),
+        ..Options::default()
+    };
+    let (near, mut far) = crate::endpoint::memory::pair("near", "far", options.framing);
+    let mac = MacAddr(2, 0, 0, 0, 0, 9);
+    let identity = Identity { host_mac: mac, device_mac: mac, ..Identity::default() };
+    let (clock, events) = (Clock::system(), Events::ignore());
+    let mut probe = Probe::new(near, &options, identity, clock, events, Bus::default());
+    assert_eq!(probe.identity().host_mac, MacAddr::from(ip::HOST), "others have no meaning there");
+    probe.ask_for_device().await.expect("nothing is sent");
+    let frame = craft::arp(
+        &arp::Message {
+            op: arp::REQUEST,
+            sha: [2; 6],
+            spa: [1; 4].into(),
+            tha: [0; 6],
+            tpa: [2; 4].into(),
+        },
+        MacAddr::broadcast(),
+    );
+    let refused = probe.send(frame).await.expect_err("it is no IP");
+    assert!(refused.chain().contains("neither IPv4 nor IPv6"), "{}", refused.chain());
+    let heard = tokio::time::timeout(Duration::from_secs(2), far.rx.receive()).await;
+    assert!(heard.is_err(), "{heard:?}");
+}
+
 /// The reply that a well-behaved device gives to an echo request.
 fn echoed(request: &[u8]) -> Vec<u8> {
     let mut reply = request.to_vec();

@@ -2,9 +2,13 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
+#[cfg(target_os = "linux")]
+pub mod far_ends;
 pub mod firmware;
 pub mod host;
 pub mod judge;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod processes;
 pub mod running;
 

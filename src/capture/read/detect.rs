@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::input::{Have, Input, PATIENCE};
 use super::{Format, Reading, hex, pcap, pcapng, plausible};
 use crate::error::{Category, Error, Result};
+use crate::framing::framing_of;
 
 /// So much of a file is looked at, in bytes.
 const PREFIX: usize = 64 * 1024;
@@ -125,6 +126,10 @@ fn unknown(input: &Input, how: &Reading, prefix: &[u8]) -> Error {
         return error(text, Some("text without a hex dump")).with_help(help);
     }
     let framing = how.framing.name;
+    if let Some(other) = framing_of(how.max_frame, &Bytes::copy_from_slice(prefix)) {
+        let seems = format!("a raw stream in {}, not in {framing}", other.name);
+        return error(text, Some(&seems)).with_help(format!("give '--framing {}'", other.name));
+    }
     error(text, Some("bytes in which no frame begins")).with_help(format!(
         "if it is a raw stream, its framing may not be {framing}; its format can be given with --format"
     ))

@@ -117,6 +117,9 @@ fn any_body() -> impl Strategy<Value = Body> {
         any::<Option<u32>>().prop_map(|length| Problem::Cut { length }),
         any::<u32>().prop_map(|length| Problem::OutOfStep { length }),
         Just(Problem::Continued),
+        any::<u8>().prop_map(|byte| Problem::WrongEscape { byte }),
+        Just(Problem::NoFrame),
+        Just(Problem::NoEnd),
     ];
     let recovery = prop::sample::select(vec![
         Recovery::Sure,

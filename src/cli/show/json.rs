@@ -127,6 +127,9 @@ fn problem(problem: Problem) -> &'static str {
         Problem::Cut { .. } => "cut",
         Problem::OutOfStep { .. } => "out_of_step",
         Problem::Continued => "continued",
+        Problem::WrongEscape { .. } => "wrong_escape",
+        Problem::NoFrame => "no_frame",
+        Problem::NoEnd => "no_end",
     }
 }
 

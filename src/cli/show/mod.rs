@@ -148,6 +148,11 @@ impl ShowArgs {
             ShowArgs { json: true, .. } => Form::Json,
             _ => Form::Line,
         };
+        if form == Form::Raw && framing.is_open() {
+            let text =
+                "'--raw' shows the bytes of the line, and 'framing=slip' leaves open how they are";
+            return Err(Error::usage(text).with_help("say which it is: slip-eth or slip-ip"));
+        }
         let time = TimeStyle::of_count(self.time).ok_or_else(|| {
             Error::usage(format!("'-t' was given {} times", self.time))
                 .with_help("five times is the most: -t, -tt, -ttt, -tttt, -ttttt")

@@ -16,8 +16,11 @@ pub(super) fn frame(
     line: &mut Line,
 ) {
     spool.clear();
-    let framed = framing.encode(frame, spool).is_ok();
-    let header = if framed { spool.len() - frame.len() } else { 0 };
+    let is_framed = framing.encode(frame, spool).is_ok();
+    if framing.header.is_none() && is_framed {
+        return escaped(spool, offset, framing, line);
+    }
+    let header = framing.header.filter(|_| is_framed).unwrap_or(0);
     if header > 0 {
         line.tint(Tint::Remark).text("[");
         hex(&spool[..header], line);
@@ -29,6 +32,19 @@ pub(super) fn frame(
     }
     line.text("\n");
     rows(frame, offset.map_or(0, |offset| offset + header as u64), line);
+}
+
+/// Appends a frame between two marks, of which the first is there for certain only where we know no
+/// better: a frame with an offset begins behind it.
+fn escaped(bytes: &[u8], offset: Option<u64>, framing: &Framing, line: &mut Line) {
+    let bytes = bytes.get(usize::from(offset.is_some())..).unwrap_or_default();
+    line.tint(Tint::Remark).text("[").text(framing.name).text("]").plain();
+    line.text(" ").dec(bytes.len() as u64).text(" bytes");
+    if let Some(offset) = offset {
+        line.text(" at ").dec(offset);
+    }
+    line.text("\n");
+    rows(bytes, offset.unwrap_or(0), line);
 }
 
 /// Appends bytes that make no frame.

@@ -59,6 +59,13 @@ impl Job {
         named: Option<Named>,
     ) -> Result<Job> {
         let tunnel = target::tunnel(&args.tunnel, config)?;
+        let framing = tunnel.spec.options.framing;
+        if framing != crate::framing::ALL[0] {
+            let text = format!("conformance judges lines of len16be, not of {}", framing.name);
+            return Err(Error::usage(text).with_help(
+                "its tests send bad lengths of two bytes, which say something else there",
+            ));
+        }
         let named = named.unwrap_or_else(|| Named {
             target: tunnel.spec.text.clone(),
             again: args.again(Some(&tunnel.spec.text)),

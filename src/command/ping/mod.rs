@@ -189,7 +189,7 @@ impl PingArgs {
 pub fn run(args: PingArgs) -> Result<Verdict> {
     let config = target::config()?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
-    let mut identity = target::identity(&args.addresses, &config)?;
+    let mut identity = target::identity_on(&tunnel.spec, &args.addresses, &config)?;
     identity.device_ip = args.address.unwrap_or(identity.device_ip);
     args.check_size(&args.plan(), &tunnel.spec.options)?;
     args.capture.check()?;

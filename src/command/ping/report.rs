@@ -5,6 +5,7 @@ use std::io::Write;
 use super::PingArgs;
 use crate::endpoint::Spec;
 use crate::error::Error;
+use crate::framing::Carries;
 use crate::probe::Identity;
 use crate::probe::ping::{Damage, Outcome, Plan, Reply, Statistics};
 use crate::proto::{ethernet, icmp, ipv4};
@@ -64,10 +65,13 @@ impl<'a> Reporter<'a> {
             true => format!("{first}({})", first + headers),
             false => format!("{first} to {last}"),
         };
+        let mac = match spec.options.framing.carries {
+            Carries::Ethernet => format!(" ({})", identity.device_mac),
+            Carries::Ip => String::new(), // there is none
+        };
         self.say(&format!(
-            "PING {} ({}) through {}: {size} bytes of data",
+            "PING {}{mac} through {}: {size} bytes of data",
             identity.device_ip,
-            identity.device_mac,
             crate::escape::lines(&spec.text)
         ));
     }

@@ -15,8 +15,8 @@ use super::cannot_open;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::framing::Framing;
 use crate::framing::strict::Strict;
+use crate::framing::{ALL, Framing};
 
 /// The shortest frame that the kernel takes: an Ethernet header.
 const SHORTEST: usize = 14;
@@ -34,6 +34,11 @@ const DOWN: &str = "the interface is down";
 /// Attaches to the interface, which is made if there is none.
 pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
     let name = &spec.address;
+    if spec.options.framing != ALL[0] {
+        let text =
+            format!("an interface carries frames whole, not in {}", spec.options.framing.name);
+        return Err(Error::usage(text).with_help("leave 'framing=' away"));
+    }
     let device = DeviceBuilder::new().name(name).layer(Layer::L2).inherit_enable_state();
     let device = Arc::new(device.build_async().map_err(|error| cannot_open(name, error))?);
     bring_up(&device, name, events);

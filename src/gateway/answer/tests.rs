@@ -23,6 +23,7 @@ fn gateway(holder: Option<Host>) -> (Gateway, Arc<Mutex<Vec<String>>>) {
         device_ip: DEVICE,
         is_device_ip_fixed: false,
         device_mac: None,
+        carries: crate::framing::Carries::Ethernet,
         mtu: 1486,
         window: 5840,
         hold: Duration::from_secs(1),

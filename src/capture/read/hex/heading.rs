@@ -162,7 +162,13 @@ fn error(text: &str) -> Option<About> {
 }
 
 fn problem(text: &str) -> Option<Problem> {
-    let simple = [Problem::ZeroLength, Problem::Cut { length: None }, Problem::Continued];
+    let simple = [
+        Problem::ZeroLength,
+        Problem::Cut { length: None },
+        Problem::Continued,
+        Problem::NoFrame,
+        Problem::NoEnd,
+    ];
     if let Some(problem) = simple.into_iter().find(|known| known.to_string() == text) {
         return Some(problem);
     }
@@ -174,6 +180,9 @@ fn problem(text: &str) -> Option<Problem> {
     }
     if let Some(length) = between("length ", ", but a frame begins inside it") {
         return Some(Problem::OutOfStep { length });
+    }
+    if let Some(byte) = text.strip_prefix("wrong escape db ") {
+        return Some(Problem::WrongEscape { byte: u8::from_str_radix(byte, 16).ok()? });
     }
     let (length, limit) = text.strip_prefix("length ")?.split_once(" > ")?;
     Some(Problem::TooLong { length: length.parse().ok()?, limit: limit.parse().ok()? })
@@ -229,6 +238,9 @@ mod tests {
             Problem::Cut { length: Some(98) },
             Problem::OutOfStep { length: 7 },
             Problem::Continued,
+            Problem::WrongEscape { byte: 0xc0 },
+            Problem::NoFrame,
+            Problem::NoEnd,
         ];
         for problem in problems {
             for (recovery, offset) in [(Recovery::Sure, Some(7)), (Recovery::Ended, None)] {

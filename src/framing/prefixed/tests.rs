@@ -1,8 +1,10 @@
 //! What the decoder makes of clean, broken and cut streams.
 
+use super::super::len16be::LEN16BE;
+use super::super::prefix::Be16;
 use super::*;
 use crate::framing::DEFAULT_MAX_FRAME;
-use crate::record::Direction;
+use crate::record::{Direction, Span};
 use proptest::prelude::*;
 use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
 
@@ -24,25 +26,25 @@ fn framed(frame: &[u8]) -> Vec<u8> {
     out
 }
 
-fn decoder() -> Len16be {
-    Len16be::new(Origin::new(Direction::FromDevice), DEFAULT_MAX_FRAME)
+fn decoder() -> Prefixed<Be16> {
+    Prefixed::<Be16>::new(Origin::new(Direction::FromDevice), DEFAULT_MAX_FRAME)
 }
 
 const SECOND: u64 = 1_000_000_000;
 
-fn push(decoder: &mut Len16be, at: u64, bytes: &[u8]) -> Vec<Record> {
+fn push(decoder: &mut Prefixed<Be16>, at: u64, bytes: &[u8]) -> Vec<Record> {
     let mut out = Vec::new();
     decoder.push(Timestamp(at), &Bytes::copy_from_slice(bytes), &mut out);
     out
 }
 
-fn idle(decoder: &mut Len16be, at: u64) -> Vec<Record> {
+fn idle(decoder: &mut Prefixed<Be16>, at: u64) -> Vec<Record> {
     let mut out = Vec::new();
     decoder.idle(Timestamp(at), &mut out);
     out
 }
 
-fn finish(decoder: &mut Len16be) -> Vec<Record> {
+fn finish(decoder: &mut Prefixed<Be16>) -> Vec<Record> {
     let mut out = Vec::new();
     decoder.finish(Timestamp(0), &mut out);
     out
