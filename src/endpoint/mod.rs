@@ -6,16 +6,22 @@
 //! one. To add a transport, write its file and name it in [`spec::FORMS`].
 
 mod attach;
+mod exec;
+mod descriptor;
 mod file;
 mod held;
 pub mod memory;
+mod message;
+mod pty;
 pub mod queue;
 pub mod reconnect;
 mod room;
+pub mod serial;
 pub mod sharing;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 pub mod spec;
+mod stdio;
 mod stream;
 mod tap;
 mod tcp;

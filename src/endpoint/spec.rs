@@ -64,6 +64,11 @@ pub struct Form {
     pub help: &'static str,
     /// Options that only this form has.
     pub options: &'static [&'static str],
+    /// Whether all that stands behind the colon is the address, commas included.
+    pub takes_rest: bool,
+    /// Checks the options together, and sets what follows from the form's own; the error says what is
+    /// wrong. May be done again when some were changed.
+    pub settle: fn(&mut Options) -> Result<(), String>,
     /// Checks an address; the error says what is wrong with it.
     pub check: fn(&str) -> Result<(), String>,
     /// The same place in one form, however it was written; none where no two processes can mean
@@ -88,12 +93,19 @@ pub static FORMS: &[&Form] = &[
     &super::tap::TAP,
     &super::file::FILE,
     &super::memory::SIM,
+    &super::serial::SERIAL,
+    &super::pty::PTY,
+    &super::exec::EXEC,
+    &super::stdio::STDIO,
 ];
 
 impl Spec {
     /// Parses endpoint text. The error names the part that is wrong and what it could be.
     pub fn parse(text: &str) -> Result<Spec> {
+        let named = text.split([':', ',']).next().unwrap_or_default();
+        let takes_rest = FORMS.iter().any(|form| form.name == named && form.takes_rest);
         let (head, options) = match text.split_once(',') {
+            _ if takes_rest => (text, None),
             Some((head, options)) => (head, Some(options)),
             None => (text, None),
         };
@@ -116,7 +128,13 @@ impl Spec {
         for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
             spec.options.set(option, form).map_err(|what| bad(text, &what))?;
         }
+        spec.settle()?;
         Ok(spec)
+    }
+
+    /// Checks whether the options go together, and with the form; for when they were changed.
+    pub fn settle(&mut self) -> Result<()> {
+        (self.form.settle)(&mut self.options).map_err(|what| bad(&self.text, &what))
     }
 }
 
@@ -131,6 +149,22 @@ impl Spec {
 }
 
 impl Options {
+    /// The last value of one of the form's own options.
+    pub fn own(&self, name: &str) -> Option<&str> {
+        self.own.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// For forms that carry a stream of bytes: a message of a socket cannot be a frame there.
+    pub(super) fn is_stream(&mut self) -> Result<(), String> {
+        match self.framing.is_message() {
+            false => Ok(()),
+            true => Err(format!(
+                "framing={} is for unix: and unix-listen:, whose messages are frames",
+                self.framing.name
+            )),
+        }
+    }
+
     /// Sets one `name=value`.
     fn set(&mut self, option: &str, form: &Form) -> Result<(), String> {
         let Some((name, value)) = option.split_once('=') else {
@@ -166,7 +200,8 @@ impl Options {
 /// A framing by its name.
 pub fn parse_framing(text: &str) -> Result<&'static Framing, String> {
     Framing::by_name(text).ok_or_else(|| {
-        let names: Vec<_> = framing::ALL.iter().map(|framing| framing.name).collect();
+        let all = framing::ALL.iter().chain(framing::MESSAGES);
+        let names: Vec<_> = all.map(|framing| framing.name).collect();
         format!("there is no framing '{text}'; there is {}", names.join(", "))
     })
 }

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::queue::Gauge;
 use super::spec::{Form, Spec};
 use super::stream::{self, Acknowledge};
-use super::{About, Connector, Link, Pending, Standing, held};
+use super::{About, Connector, Link, Pending, Standing, held, message};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 
@@ -18,10 +18,15 @@ pub(super) static UNIX: Form = Form {
     name: "unix",
     address: "PATH",
     help: "QEMU's '-serial unix:PATH,server=on'",
-    options: &[],
+    options: &["local"],
+    takes_rest: false,
+    settle: |options| message::settle(options, true),
     identities: |path| identity("unix", path),
     check,
-    open: |spec, events| Box::new(Unix { spec: spec.clone(), events }),
+    open: |spec, events| match spec.options.framing.is_message() {
+        true => Box::new(message::Unix::new(spec, events, false)),
+        false => Box::new(Unix { spec: spec.clone(), events }),
+    },
 };
 
 /// The form `unix-listen:`.
@@ -30,9 +35,14 @@ pub(super) static UNIX_LISTEN: Form = Form {
     address: "PATH",
     help: "waiting for a connection on a socket of our own",
     options: &[],
+    takes_rest: false,
+    settle: |options| message::settle(options, false),
     identities: |path| identity("unix-listen", path),
     check,
-    open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
+    open: |spec, events| match spec.options.framing.is_message() {
+        true => Box::new(message::Unix::new(spec, events, true)),
+        false => Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
+    },
 };
 
 fn check(path: &str) -> Result<(), String> {

@@ -6,6 +6,7 @@
 //! exactly one record. To add a framing, write its file and name it in [`ALL`].
 
 mod len16be;
+pub mod message;
 mod plausible;
 pub mod strict;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::record::{Origin, Record};
+pub use message::MESSAGES;
 
 /// The largest frame that is accepted unless the user says otherwise, in bytes: an Ethernet
 /// header of 14 and an IP packet of 1500.
@@ -42,7 +44,7 @@ impl PartialEq for Framing {
 
 impl Eq for Framing {}
 
-/// Every framing there is.
+/// Every framing of a stream there is; [`MESSAGES`] has those of sockets that need none.
 pub static ALL: &[&Framing] = &[&len16be::LEN16BE];
 
 /// A frame that a framing cannot carry.
@@ -64,7 +66,12 @@ pub enum Unframeable {
 impl Framing {
     /// The framing with that name.
     pub fn by_name(name: &str) -> Option<&'static Framing> {
-        ALL.iter().copied().find(|framing| framing.name == name)
+        ALL.iter().chain(MESSAGES).copied().find(|framing| framing.name == name)
+    }
+
+    /// Whether each frame is a message of a socket, so that no stream of bytes can carry it.
+    pub fn is_message(&self) -> bool {
+        MESSAGES.contains(&self)
     }
 
     /// Appends `frame` with its header to `out`.

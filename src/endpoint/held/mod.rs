@@ -14,7 +14,7 @@
 #[cfg(target_os = "linux")]
 mod diag;
 #[cfg(target_os = "linux")]
-mod process;
+pub(super) mod process;
 #[cfg(target_os = "linux")]
 mod tables;
 
