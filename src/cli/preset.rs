@@ -10,17 +10,17 @@ use std::net::Ipv4Addr;
 use super::config::Target;
 
 /// Defaults of a world.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Preset {
     /// Its name.
     pub name: &'static str,
     /// What it is.
     pub help: &'static str,
-    device: Option<&'static str>,
-    framing: &'static str,
-    host_ip: Ipv4Addr,
-    device_ip: Ipv4Addr,
-    macs: Option<[&'static str; 2]>,
+    pub(super) device: Option<&'static str>,
+    pub(super) framing: &'static str,
+    pub(super) host_ip: Ipv4Addr,
+    pub(super) device_ip: Ipv4Addr,
+    pub(super) macs: Option<[&'static str; 2]>,
 }
 
 impl PartialEq for Preset {
@@ -40,7 +40,7 @@ pub static ALL: &[Preset] = &[
         framing: "len16be",
         host_ip: Ipv4Addr::new(192, 168, 100, 1),
         device_ip: Ipv4Addr::new(192, 168, 100, 2),
-        macs: Some(["02:00:00:00:00:01", "02:00:00:00:00:02"]),
+        macs: None, // ours by default, and learned
     },
     Preset {
         name: "zephyr",

@@ -66,8 +66,7 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     let (text, why) = match (given, &config.target.device) {
         (Some(text), _) if auto_options(text).is_none() => (text.clone(), None),
         (None, Some(text)) if auto_options(text).is_none() => {
-            let path = config.path.as_deref().unwrap_or(Path::new(super::config::NAME));
-            (text.clone(), Some(format!("named by {}", path.display())))
+            (text.clone(), Some(format!("named by {}", config.namer())))
         }
         (given, configured) => {
             let (found, why) = match held(folder.as_deref().filter(|_| !args.no_attach))? {
@@ -90,6 +89,7 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     {
         spec.options.max_frame = bytes;
     }
+    spec.settle()?;
     Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
 }
 
@@ -181,7 +181,7 @@ mod tests {
 
     fn config(device: &str, max_frame: Option<usize>) -> Config {
         let target = Target { device: Some(device.to_owned()), max_frame, ..Target::default() };
-        Config { path: Some("p/uarttool.toml".into()), target }
+        Config { path: Some("p/uarttool.toml".into()), target, by_preset: None }
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
         return recorded(&args, path.clone());
     }
     args.tap.check(&args)?;
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let mut tunnel = target::tunnel(&args.tunnel, &config)?;
     tunnel.attach &= args.tap != Way::Direct;
     let listen = args.proxy.as_deref().map(parse_listener).transpose()?;

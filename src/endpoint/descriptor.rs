@@ -55,9 +55,8 @@ impl AsyncRead for Descriptor {
     ) -> Poll<io::Result<()>> {
         loop {
             let mut guard = ready!(self.0.poll_read_ready(context))?;
-            let read = guard.try_io(|fd| {
-                Ok(rustix::io::read(fd.get_ref(), buffer.initialize_unfilled())?)
-            });
+            let read = guard
+                .try_io(|fd| Ok(rustix::io::read(fd.get_ref(), buffer.initialize_unfilled())?));
             if let Ok(read) = read {
                 buffer.advance(read?);
                 return Poll::Ready(Ok(()));

@@ -175,7 +175,8 @@ mod tests {
     async fn start(command: &str) -> (Link, Arc<Mutex<Vec<String>>>) {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = told.clone();
-        let events = Events::new(move |event| sink.lock().expect("no panic").push(event.to_string()));
+        let events =
+            Events::new(move |event| sink.lock().expect("no panic").push(event.to_string()));
         let spec = Spec::parse(&format!("exec:{command}")).expect("good");
         ((EXEC.open)(&spec, events).connect().await.expect("it starts"), told)
     }

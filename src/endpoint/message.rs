@@ -3,7 +3,7 @@
 //! Messages are dressed as a stream for the floors above, each behind its length (`framing::message`).
 //! Seqpacket sockets have connections like streams. Datagram sockets have none: each side has a path
 //! of its own to which the other sends, ours being `local=` or one in a private folder; the other end counts
-//! as gone when nobody has its path any more. Whoever listens speaks with the one whose message came first.
+//! as gone when nobody has its path any more. Whoever listens speaks with the one whose message came last.
 
 mod link;
 mod local;
@@ -140,7 +140,7 @@ impl Unix {
             let (first, sender) = link::first(&bound.socket)
                 .await
                 .map_err(|error| self.failed("receive on", error))?;
-            let to = Destination::Address(sender);
+            let to = Destination::sender(sender);
             return Ok(self.link(Messages::new(bound.socket.clone(), to, Some(first))));
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -154,7 +154,7 @@ impl Unix {
         if is_dgram(&self.spec.options) {
             is_there(&address).map_err(|error| self.cannot("connect to", error))?;
             let own = self.own().await?;
-            let to = Destination::Address(Some(address));
+            let to = Destination::Address(address);
             return Ok(self.link(Messages::new(own.socket.clone(), to, None)));
         }
         let socket = self.socket()?;
@@ -214,7 +214,9 @@ impl Connector for Unix {
     }
 
     fn connect(&self) -> Pending<'_, Result<Link>> {
-        Box::pin(async move { if self.is_listener { self.accept().await } else { self.go().await } })
+        Box::pin(
+            async move { if self.is_listener { self.accept().await } else { self.go().await } },
+        )
     }
 }
 

@@ -6,8 +6,8 @@
 //! one. To add a transport, write its file and name it in [`spec::FORMS`].
 
 mod attach;
-mod exec;
 mod descriptor;
+mod exec;
 mod file;
 mod held;
 pub mod memory;
@@ -38,7 +38,7 @@ use crate::event::Events;
 use crate::record::Record;
 use crate::share::wire::Host;
 pub use attach::{Attach, Attached, Exclusive};
-pub use held::listening;
+pub use held::{listening, serving};
 pub use spec::{Options, Spec};
 
 /// A future that a trait object returns.

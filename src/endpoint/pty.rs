@@ -7,15 +7,19 @@
 //! program did not read are not left for the next.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{self, OptionalActions, QueueSelector};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::OnceCell;
 
 use super::descriptor::Descriptor;
@@ -42,8 +46,10 @@ pub(super) static PTY: Form = Form {
     identities: |_| Vec::new(), // each is another pair
     check: |address| match address {
         "" => Ok(()),
-        _ => Err(format!("'pty' makes a new pair and takes no address such as '{address}'; one that \
-                          is there is serial:{address}")),
+        _ => Err(format!(
+            "'pty' makes a new pair and takes no address such as '{address}'; one that \
+                          is there is serial:{address}"
+        )),
     },
     open: |spec, events| Box::new(Pty { spec: spec.clone(), events, pair: OnceCell::new() }),
 };
@@ -59,7 +65,7 @@ struct Pty {
 
 /// Our end, and where the other one is. The link goes away with it.
 struct Pair {
-    near: Descriptor,
+    near: OwnedFd,
     far: PathBuf,
     link: Option<PathBuf>,
 }
@@ -76,10 +82,8 @@ impl Drop for Pair {
 
 impl Pty {
     fn make(&self) -> Result<Pair> {
-        let cannot =
-            |error: io::Error| Error::environment("cannot make a pty").caused_by(error);
+        let cannot = |error: io::Error| Error::environment("cannot make a pty").caused_by(error);
         let (near, far) = pair().map_err(cannot)?;
-        let near = Descriptor::new(near).map_err(cannot)?;
         let link = self.spec.options.own("link").map(PathBuf::from);
         if let Some(link) = &link {
             put_link(link, &far)?;
@@ -126,12 +130,29 @@ fn put_link(link: &Path, far: &Path) -> Result<()> {
 }
 
 /// Whether somebody has the other end open, or has left something for us.
-fn is_open(near: &Descriptor) -> bool {
-    let fd = near.as_fd();
-    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+fn is_open(near: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(near, PollFlags::IN)];
     let _ = poll(&mut fds, Some(&Timespec::default())); // an error looks like nobody
     let seen = fds[0].revents();
     seen.contains(PollFlags::IN) || !seen.contains(PollFlags::HUP)
+}
+
+/// Our end for reading: that the other is closed is the end of the stream, and no failure.
+struct Near(Descriptor);
+
+impl AsyncRead for Near {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.0).poll_read(context, buffer) {
+            Poll::Ready(Err(error)) if Errno::from_io_error(&error) == Some(Errno::IO) => {
+                Poll::Ready(Ok(()))
+            }
+            read => read,
+        }
+    }
 }
 
 impl Connector for Pty {
@@ -140,9 +161,9 @@ impl Connector for Pty {
     }
 
     fn prepare(&self) -> Pending<'_, Result<bool>> {
-        Box::pin(async move {
-            self.pair.get_or_try_init(|| async { self.make() }).await.map(|_| true)
-        })
+        Box::pin(
+            async move { self.pair.get_or_try_init(|| async { self.make() }).await.map(|_| true) },
+        )
     }
 
     fn connect(&self) -> Pending<'_, Result<Link>> {
@@ -153,6 +174,12 @@ impl Connector for Pty {
             while !is_open(&pair.near) {
                 tokio::time::sleep(LOOK).await;
             }
+            // The event loop believes for ever in an end that it has seen once: each connection needs a
+            // descriptor that was never closed at the other end.
+            let near = pair.near.try_clone().and_then(Descriptor::new);
+            let near = near.map_err(|error| {
+                Error::environment(format!("cannot use {}", self.spec.text)).caused_by(error)
+            })?;
             let about = About {
                 is_stream: true,
                 endpoint: self.spec.text.clone(),
@@ -162,7 +189,7 @@ impl Connector for Pty {
                 has_left: false,
                 shared: None,
             };
-            let (reader, writer) = (pair.near.clone(), pair.near.clone());
+            let (reader, writer) = (Near(near.clone()), near);
             let framing = self.spec.options.framing;
             Ok(stream::link(reader, writer, Acknowledge::Never, framing, about))
         })

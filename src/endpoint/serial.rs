@@ -21,7 +21,7 @@ use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Receive, Received, Standing};
 use crate::error::Result;
 use crate::event::Events;
-pub use port::Port;
+pub use port::{Claim, Port, claim, no_lines};
 
 /// The form `serial:`.
 pub(super) static SERIAL: Form = Form {
@@ -191,8 +191,7 @@ mod tests {
 
     #[test]
     fn nothing_is_touched_unless_the_user_says_so() {
-        let plain =
-            Settings { baud: 115_200, has_flow_control: false, dtr: None, rts: None };
+        let plain = Settings { baud: 115_200, has_flow_control: false, dtr: None, rts: None };
         assert_eq!(settings(""), Ok(plain));
         let all = Settings { baud: 921_600, dtr: Some(false), rts: Some(true), ..plain };
         assert_eq!(settings(",baud=921600,dtr=off,rts=on,flow=none"), Ok(all));

@@ -186,7 +186,7 @@ impl PingArgs {
 
 /// Runs the command.
 pub fn run(args: PingArgs) -> Result<Verdict> {
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let mut identity = target::identity(&args.addresses, &config)?;
     identity.device_ip = args.address.unwrap_or(identity.device_ip);

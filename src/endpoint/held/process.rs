@@ -6,8 +6,13 @@ use std::path::Path;
 /// `name (pid N)` of a process that has the socket with that inode; processes of other users are
 /// only visible to root.
 pub(super) fn holding(inode: u64) -> Option<String> {
+    having(inode).and_then(name_of)
+}
+
+/// A process that has the socket with that inode.
+pub(super) fn having(inode: u64) -> Option<i32> {
     let wanted = format!("socket:[{inode}]");
-    all().find(|pid| has_open(*pid, Path::new(&wanted))).and_then(name_of)
+    all().find(|pid| has_open(*pid, Path::new(&wanted)))
 }
 
 /// The processes that have the file open whose path is `whole`, without links in it.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketAddrUnix, recv, recvfrom, send, sendto};
+use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, recvfrom, send, sendto};
 
 use super::super::descriptor::Descriptor;
 use super::super::spec::Options;
@@ -31,8 +33,45 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) enum Destination {
     /// To the other end of the connection.
     Connected,
-    /// To an address; a sender without one cannot be answered.
-    Address(Option<SocketAddrUnix>),
+    /// To an address.
+    Address(SocketAddrUnix),
+    /// To whoever has sent the last one; a sender without an address cannot be answered.
+    Sender(Arc<Mutex<Option<SocketAddrUnix>>>),
+}
+
+impl Destination {
+    /// To `sender`, until another sends something.
+    pub(super) fn sender(sender: Option<SocketAddrUnix>) -> Destination {
+        Destination::Sender(Arc::new(Mutex::new(sender)))
+    }
+
+    /// The address, where datagrams go to one.
+    fn address(&self) -> Option<SocketAddrUnix> {
+        match self {
+            Destination::Connected => None,
+            Destination::Address(address) => Some(address.clone()),
+            Destination::Sender(sender) => {
+                sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            }
+        }
+    }
+
+    /// A message came from `sender`.
+    fn heard(&self, sender: Option<SocketAddrAny>) {
+        if let Destination::Sender(last) = self {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = named(sender);
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self, Destination::Connected)
+    }
+}
+
+/// The address of a sender that has one.
+fn named(sender: Option<SocketAddrAny>) -> Option<SocketAddrUnix> {
+    let sender = sender.and_then(|sender| SocketAddrUnix::try_from(sender).ok());
+    sender.filter(|sender| sender.path().is_some())
 }
 
 /// A socket of messages and who is at its other end.
@@ -53,8 +92,7 @@ pub(super) async fn first(socket: &Descriptor) -> io::Result<(Vec<u8>, Option<So
         })
         .await?;
     buffer.truncate(n);
-    let sender = sender.and_then(|sender| SocketAddrUnix::try_from(sender).ok());
-    Ok((buffer, sender.filter(|sender| sender.path().is_some())))
+    Ok((buffer, named(sender)))
 }
 
 impl Messages {
@@ -64,14 +102,13 @@ impl Messages {
 
     /// Who is at the other end.
     pub(super) fn peer(&self) -> Option<String> {
-        match &self.to {
-            Destination::Connected => None,
-            Destination::Address(None) => Some("a sender without an address".to_owned()),
-            Destination::Address(Some(address)) => {
-                let path = address.path()?;
-                Some(crate::escape::terminal(path.to_bytes()).to_string())
-            }
+        if self.to.is_connected() {
+            return None;
         }
+        let Some(address) = self.to.address() else {
+            return Some("a sender without an address".to_owned());
+        };
+        Some(crate::escape::terminal(address.path()?.to_bytes()).to_string())
     }
 
     /// The link.
@@ -114,32 +151,27 @@ impl Reader {
     /// Appends one message to `batch`, as soon as there is one; `false` at the end of a connection.
     async fn one(&mut self, batch: &mut Vec<u8>) -> io::Result<bool> {
         let Reader { socket, buffer, .. } = self;
-        let n = socket.reading(|fd| Ok(recv(fd, &mut buffer[..], RecvFlags::TRUNC)?.1)).await?;
-        if n == 0 && matches!(self.to, Destination::Connected) && has_left(&self.socket) {
+        let received = socket.reading(|fd| recvfrom(fd, &mut buffer[..], RecvFlags::TRUNC));
+        let (_, n, sender) = received.await?;
+        if n == 0 && self.to.is_connected() && has_left(&self.socket) {
             return Ok(false);
         }
+        self.to.heard(sender);
         self.take(n, batch);
         Ok(true)
     }
 
     /// Appends what is there already.
     fn more(&mut self, batch: &mut Vec<u8>) {
-        use std::os::fd::AsFd;
         while batch.len() < BATCH {
-            let received = recv(
-                self.socket.as_fd(),
-                &mut self.buffer[..],
-                RecvFlags::TRUNC | RecvFlags::DONTWAIT,
-            );
-            match received {
-                // An empty message, or the end: looked at by the next read, which sees it again.
-                Ok((_, 0)) if matches!(self.to, Destination::Connected) => {
-                    if has_left(&self.socket) {
-                        return;
-                    }
-                    self.take(0, batch);
+            let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
+            match recvfrom(self.socket.as_fd(), &mut self.buffer[..], flags) {
+                // The end, which the next read sees again.
+                Ok((_, 0, _)) if self.to.is_connected() && has_left(&self.socket) => return,
+                Ok((_, n, sender)) => {
+                    self.to.heard(sender);
+                    self.take(n, batch);
                 }
-                Ok((_, n)) => self.take(n, batch),
                 Err(_) => return, // nothing, or what comes again
             }
         }
@@ -158,12 +190,10 @@ impl Reader {
 
     /// Waits until the other end of datagrams is gone; for ever, where there is none to look at.
     async fn gone(to: &Destination) {
-        let Destination::Address(Some(address)) = to else {
-            return std::future::pending().await;
-        };
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(Errno::CONNREFUSED | Errno::NOENT) = super::is_there(address) {
+            let is_there = to.address().map_or(Ok(()), |address| super::is_there(&address));
+            if let Err(Errno::CONNREFUSED | Errno::NOENT) = is_there {
                 return;
             }
         }
@@ -224,11 +254,11 @@ impl Writer {
             self.dropped("an empty message looks like the end to some receivers");
             return Ok(());
         }
-        let to = &self.to;
-        let sending = self.socket.writing(|fd| match to {
-            Destination::Connected => send(fd, frame, SendFlags::NOSIGNAL),
-            Destination::Address(Some(address)) => sendto(fd, frame, SendFlags::NOSIGNAL, address),
-            Destination::Address(None) => Err(Errno::DESTADDRREQ),
+        let (is_connected, address) = (self.to.is_connected(), self.to.address());
+        let sending = self.socket.writing(|fd| match &address {
+            Some(address) => sendto(fd, frame, SendFlags::NOSIGNAL, address),
+            None if is_connected => send(fd, frame, SendFlags::NOSIGNAL),
+            None => Err(Errno::DESTADDRREQ),
         });
         let sent = tokio::time::timeout(PATIENCE, sending).await;
         let Err(error) = sent.unwrap_or_else(|_| Err(Errno::NOBUFS.into())) else { return Ok(()) };
@@ -274,7 +304,7 @@ impl Transmit for Writer {
 
     fn close(&mut self) -> Pending<'_, Result<()>> {
         Box::pin(async move {
-            if matches!(self.to, Destination::Connected) {
+            if self.to.is_connected() {
                 // It may be closed already.
                 let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
             }

@@ -93,7 +93,7 @@ async fn without_a_path_of_ours_there_is_a_private_one() {
 }
 
 #[tokio::test]
-async fn a_listener_answers_whoever_spoke_first_and_takes_over_what_is_stale() {
+async fn a_listener_answers_whoever_spoke_last_and_takes_over_what_is_stale() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).display().to_string();
     for kind in ["dgram", "seqpacket"] {
@@ -120,6 +120,14 @@ async fn a_listener_answers_whoever_spoke_first_and_takes_over_what_is_stale() {
             came.extend(bytes(&mut near).await);
         }
         assert_eq!(came, b"\0\x07welcome\0\x01x", "{kind}");
+        if kind == "dgram" {
+            let (other, _) = open(&format!("unix:{},framing={kind}", at(kind)));
+            let mut other_near = other.connect().await.expect("it listens");
+            other_near.tx.send(&["me".into()]).await.expect("it takes it");
+            assert_eq!(bytes(&mut far).await, b"\0\x02me");
+            far.tx.send(&["you".into()]).await.expect("it takes it");
+            assert_eq!(bytes(&mut other_near).await, b"\0\x03you");
+        }
         drop((near, client));
         assert!(matches!(next(&mut far).await, Received::End(_)), "{kind}");
     }
@@ -131,7 +139,8 @@ async fn an_empty_message_of_a_connection_is_not_its_end() {
     let path = folder.path().join("s");
     let (listener, _) = open(&format!("unix-listen:{},framing=seqpacket", path.display()));
     listener.prepare().await.expect("it listens");
-    let client = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let client =
+        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let client = client.expect("a socket");
     connect(&client, &SocketAddrUnix::new(&path).expect("short")).expect("it listens");
     let mut link = listener.connect().await.expect("a client");

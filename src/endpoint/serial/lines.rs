@@ -46,8 +46,7 @@ const HOLD: Duration = Duration::from_millis(100);
 const STRAP: Duration = Duration::from_millis(50);
 
 /// EN low and high again, IO0 high all the time: the program in the flash boots.
-pub const RESET: &[Step] =
-    &[Step::Dtr(false), Step::Rts(true), Step::Wait(HOLD), Step::Rts(false)];
+pub const RESET: &[Step] = &[Step::Dtr(false), Step::Rts(true), Step::Wait(HOLD), Step::Rts(false)];
 
 /// The same with IO0 low when the chip looks at it: it waits for a download. For a moment both lines are on,
 /// which lets go of EN before IO0 is low; EN rises slowly through its capacitor, and IO0 is there first.
@@ -156,7 +155,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn setting_the_lines_resets_nothing_unless_that_is_what_was_asked() {
-        for (dtr, rts) in [(None, None), (Some(true), Some(true)), (Some(false), Some(false)), (Some(true), Some(false)), (None, Some(false))] {
+        for (dtr, rts) in [
+            (None, None),
+            (Some(true), Some(true)),
+            (Some(false), Some(false)),
+            (Some(true), Some(false)),
+            (None, Some(false)),
+        ] {
             let (seen, _) = played(&after_opening(dtr, rts)).await;
             assert!(seen.is_empty(), "{dtr:?} {rts:?}: {seen:?}");
         }

@@ -17,8 +17,8 @@ use rustix::termios::{self, ControlModes, OptionalActions};
 use serial2_tokio::{FlowControl, SerialPort};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::lines::{self, Lines};
 use super::Settings;
+use super::lines::{self, Lines};
 use crate::error::{Error, Result};
 
 /// A port that is ours.
@@ -177,7 +177,8 @@ fn refused(path: &str, settings: &Settings, error: io::Error) -> Error {
         .with_help("the adapter or its driver does not do that; give another 'baud='")
 }
 
-fn no_lines(path: &str, error: io::Error) -> Error {
+/// The error for a port whose lines cannot be moved.
+pub fn no_lines(path: &str, error: io::Error) -> Error {
     Error::environment(format!("cannot move DTR and RTS of serial:{path}"))
         .caused_by(error)
         .with_help("a pty has no such lines, nor have some adapters; leave 'dtr=' and 'rts=' out")
@@ -191,7 +192,8 @@ fn cannot_open(path: &str, error: io::Error) -> Error {
         Some(Errno::ACCESS | Errno::PERM) => not_allowed(path),
         Some(Errno::BUSY) => return held(path, Some("another program, which keeps it to itself")),
         Some(Errno::NOTTY | Errno::INVAL) => {
-            "it is no serial port; serial ports are /dev/ttyUSB0, /dev/ttyACM0 and the like".to_owned()
+            "it is no serial port; serial ports are /dev/ttyUSB0, /dev/ttyACM0 and the like"
+                .to_owned()
         }
         _ => return Error::environment(format!("cannot open serial:{path}")).caused_by(error),
     };
