@@ -103,12 +103,17 @@ fn pair() -> io::Result<(OwnedFd, PathBuf)> {
     let far = rustix::pty::ptsname(&near, Vec::new())?;
     let far = PathBuf::from(far.to_string_lossy().into_owned());
     // Until it was open once, the kernel does not say that it is closed.
-    let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
-    let opened = std::fs::File::options().read(true).write(true).custom_flags(flags).open(&far)?;
+    let opened = open(&far)?;
     let mut settings = termios::tcgetattr(&opened)?;
     settings.make_raw();
     termios::tcsetattr(&opened, OptionalActions::Now, &settings)?;
     Ok((near, far))
+}
+
+/// Opens the far end, which becomes nobody's terminal by that.
+fn open(far: &Path) -> io::Result<std::fs::File> {
+    let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
+    std::fs::File::options().read(true).write(true).custom_flags(flags).open(far)
 }
 
 /// Makes the link; one that led to a pty before is replaced, anything else is left alone.
@@ -170,7 +175,9 @@ impl Connector for Pty {
         Box::pin(async move {
             let pair = self.pair.get_or_try_init(|| async { self.make() }).await?;
             // What was for the one before is not for the next.
-            let _ = termios::tcflush(&pair.near, QueueSelector::OFlush);
+            if let Ok(far) = open(&pair.far) {
+                let _ = termios::tcflush(&far, QueueSelector::IFlush); // then it reads old bytes
+            }
             while !is_open(&pair.near) {
                 tokio::time::sleep(LOOK).await;
             }
@@ -206,8 +213,9 @@ mod tests {
     use crate::endpoint::Received;
     use std::io::{Read, Write};
 
-    fn open(path: &Path) -> std::fs::File {
-        let flags = (OFlags::NOCTTY).bits() as i32;
+    /// As a program opens it that waits for what it reads.
+    fn opened(path: &Path) -> std::fs::File {
+        let flags = OFlags::NOCTTY.bits() as i32;
         let mut options = std::fs::File::options();
         options.read(true).write(true).custom_flags(flags).open(path).expect("it is there")
     }
@@ -227,7 +235,7 @@ mod tests {
         for round in 0u8..3 {
             let waiting = tokio::time::timeout(3 * LOOK, pty.connect()).await;
             assert!(waiting.is_err(), "nobody has opened it");
-            let mut far = open(&path);
+            let mut far = opened(&path);
             let mut link = pty.connect().await.expect("it is open");
             far.write_all(&[round, 13, 4, 0x7f]).expect("there is room");
             let Received::Bytes(bytes) = received(&mut link).await else { panic!("bytes") };
