@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod cable;
 pub mod firmware;
 pub mod host;
 pub mod judge;
