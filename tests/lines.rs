@@ -45,7 +45,8 @@ impl Place {
     /// The device on `endpoint`, in place.
     fn device(&self, endpoint: &str, more: &[&str]) -> Process {
         let device = self.start(&[&["sim", "--listen", endpoint], more].concat());
-        device.err.wait_for(0, "reference device");
+        let is_port = endpoint.starts_with("serial:");
+        device.err.wait_for(0, if is_port { "connected to" } else { "reference device" });
         device
     }
 
@@ -236,6 +237,51 @@ fn one_program_after_another_opens_a_pty() {
     assert!(device.interrupt().success());
     assert_eq!(lines_with(&device.stderr(), "connected to pty").len(), 3, "{}", device.stderr());
     assert!(std::fs::symlink_metadata(&link).is_err(), "the link is gone");
+}
+
+#[test]
+fn a_program_that_wants_a_serial_port_is_listened_to() {
+    let (place, cable) = (Place::new(), Cable::new());
+    let link = place.path("tty");
+    let _device = place.device(&cable.board.endpoint(), &[]);
+    let proxy = ["sniff", "-d", &cable.host.endpoint(), "--proxy", &format!("pty,link={link}")];
+    let sniff = place.start(&proxy);
+    sniff.err.wait_for(0, &format!("listening on serial:{link}"));
+    place.pings(&format!("serial:{link}"));
+    place.pings(&format!("serial:{link}"));
+    assert!(sniff.interrupt().success());
+    let shown = sniff.stdout();
+    assert_eq!(
+        lines_with(&shown, "-> IP 192.168.100.1 > 192.168.100.2: ICMP echo request").len(),
+        8
+    );
+    assert_eq!(lines_with(&shown, "<- IP 192.168.100.2 > 192.168.100.1: ICMP echo reply").len(), 8);
+}
+
+#[test]
+fn a_console_on_a_serial_port_is_text_and_no_wrong_rate() {
+    let (place, cable, console) = (Place::new(), Cable::new(), Port::new());
+    let _device = place.device(&cable.board.endpoint(), &[]);
+    let arguments = ["sniff", "-d", &cable.host.endpoint(), "--console", &console.endpoint()];
+    let sniff = place.start(&arguments);
+    sniff.err.wait_for(0, "console at");
+    let deadline = std::time::Instant::now() + SOON;
+    while !sniff.stdout().contains("anybody there") {
+        assert!(std::time::Instant::now() < deadline, "{}", sniff.stderr());
+        console.say(b"anybody there\n"); // what came before it was opened is lost
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    console.say(&b"I (312) eth: link is up, as it has been for a while now\n".repeat(100));
+    console.say(b"the last line\n");
+    sniff.out.wait_for(0, "the last line");
+    assert!(sniff.interrupt().success());
+    assert!(!sniff.stderr().contains("were frames"), "{}", sniff.stderr());
+}
+
+#[test]
+fn stdio_is_for_the_device() {
+    let (code, _, error) = Place::new().run(&["ping", "-d", "stdio", "-c", "1"]);
+    assert!(code == 2 && error.contains("'stdio' is for"), "{error}");
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::proto::MacAddr;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Tunnel")]
 pub struct TunnelArgs {
-    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., tap:NAME,
-    /// serial:PATH, pty, exec:COMMAND, file:PATH, or sim, the built-in device; with options behind commas (framing=, max-frame=, reconnect=,
-    /// line-rate=, quickack=)
+    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., serial:PATH, pty, tap:NAME,
+    /// exec:COMMAND, file:PATH, or sim, the built-in device; with options behind commas (framing=,
+    /// max-frame=, reconnect=, line-rate=, quickack=)
     #[arg(
         short = 'd',
         long,

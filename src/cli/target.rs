@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{AddressArgs, TunnelArgs};
 use super::config::Config;
 use super::{block_on, terminal};
-use crate::endpoint::{Attach, Spec, listening};
+use crate::endpoint::{Attach, Spec, listening, stdio};
 use crate::error::{Error, Result};
 use crate::probe::Identity;
 use crate::share::{holders, places};
@@ -26,7 +26,8 @@ pub struct Tunnel {
 impl Tunnel {
     /// The console at `text`; it is another endpoint than the tunnel.
     pub fn console(&self, text: &str) -> Result<Spec> {
-        let console = Spec::parse(text)?;
+        let mut console = Spec::parse(text)?;
+        console.options.is_text = true;
         let is_same =
             (console.form.name, &console.address) == (self.spec.form.name, &self.spec.address);
         if is_same {
@@ -90,6 +91,10 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
         spec.options.max_frame = bytes;
     }
     spec.settle()?;
+    if spec.form.name == stdio::STDIO.name {
+        return Err(Error::usage("'stdio' is for 'uarttool sim --listen stdio'")
+            .with_help("the other end then is a program: -d 'exec:uarttool sim --listen stdio'"));
+    }
     Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
 }
 

@@ -205,7 +205,7 @@ struct Lines {
 
 fn parse_listener(text: &str) -> Result<Spec> {
     let spec = Spec::parse(text)?;
-    if matches!(spec.form.name, "tcp-listen" | "unix-listen") {
+    if matches!(spec.form.name, "tcp-listen" | "unix-listen" | "pty") {
         let misplaced = ["framing=", "max-frame=", "reconnect="];
         return match misplaced.iter().find(|option| text.contains(&format!(",{option}"))) {
             None => Ok(spec),
@@ -214,7 +214,7 @@ fn parse_listener(text: &str) -> Result<Spec> {
         };
     }
     Err(Error::usage(format!("'--proxy {text}' does not listen"))
-        .with_help("give tcp-listen:127.0.0.1:5557 or unix-listen:PATH"))
+        .with_help("give tcp-listen:127.0.0.1:5557, unix-listen:PATH or pty"))
 }
 
 async fn sniff(

@@ -21,7 +21,7 @@ pub mod sharing;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 pub mod spec;
-mod stdio;
+pub mod stdio;
 mod stream;
 mod tap;
 mod tcp;

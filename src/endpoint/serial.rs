@@ -136,9 +136,9 @@ impl Serial {
         let options = &self.spec.options;
         let (reader, writer) = tokio::io::split(port);
         let link = stream::link(reader, writer, Acknowledge::Never, options.framing, about);
-        let watch = watch::Watch::new(options, settings.baud);
+        let watch = (!options.is_text).then(|| watch::Watch::new(options, settings.baud));
         let (path, events) = (self.spec.address.clone(), self.events.clone());
-        Link { rx: Box::new(Line { inner: link.rx, watch: Some(watch), path, events }), ..link }
+        Link { rx: Box::new(Line { inner: link.rx, watch, path, events }), ..link }
     }
 }
 

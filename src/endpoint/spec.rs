@@ -36,6 +36,8 @@ pub struct Options {
     /// Bytes that a program on this machine may have before it unread, where that can be told; no
     /// bound otherwise.
     pub queue: Option<usize>,
+    /// What comes is text for people, as on a console, and not frames.
+    pub is_text: bool,
     /// Options of the form's own, in order.
     pub own: Vec<(String, String)>,
 }
@@ -49,6 +51,7 @@ impl Default for Options {
             line_rate: None,
             quickack: true,
             queue: None,
+            is_text: false,
             own: Vec::new(),
         }
     }

@@ -32,6 +32,7 @@ Examples:
   uarttool ping -i 0.2 -s 1000 -c 20 -w ping.pcapng
   uarttool ping --sweep 1400..1472        which is the largest that is answered?
   uarttool ping -d tcp:127.0.0.1:5557 -c 100 -i 10ms -q
+  uarttool ping -d serial:/dev/ttyUSB0,baud=921600
 
 Exit status: 0 every request answered; 1 one was not, or not intact; 2 usage; 3 the tunnel is not
 there or went away; 130 interrupted before there was a result.";
