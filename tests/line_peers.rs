@@ -94,6 +94,41 @@ fn a_vde_switch_joins_two_of_us() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/net/tun, iproute2, vde2: scripts/test"]
+fn linux_behind_a_vde_switch_reaches_the_device() {
+    let name = format!("uarttool-vde-{}", std::process::id());
+    let ip = |arguments: &[&str]| {
+        let output = Command::new("ip").args(arguments).output().expect("iproute2 is there");
+        assert!(output.status.success(), "ip {arguments:?}: {output:?}");
+    };
+    ip(&["netns", "add", &name]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let control = folder.path().join("ctl").display().to_string();
+    let inside = ["netns", "exec", &name];
+    let mut switch = Command::new("ip")
+        .args(inside)
+        .args(["vde_switch", "-s", &control, "-tap", "vde0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("iproute2 is there");
+    wait_for_file(&folder.path().join("ctl/ctl"));
+    // The device knows its host by this address, as the firmware that it stands for.
+    ip(&["-n", &name, "link", "set", "vde0", "address", "02:00:00:00:00:01"]);
+    ip(&["-n", &name, "addr", "add", "192.168.100.1/24", "dev", "vde0"]);
+    ip(&["-n", &name, "link", "set", "vde0", "up"]);
+    let plug = format!("exec:vde_plug {control}");
+    let device = Process::start(uarttool().args(["sim", "--listen", &plug]));
+    device.err.wait_for(0, "connected to exec:vde_plug");
+    let curl = ["curl", "-sS", "--fail", "-m", "30", "http://192.168.100.2/blob/100000"];
+    let page = Command::new("ip").args(inside).args(curl).output().expect("curl is there");
+    let _ = switch.kill();
+    let _ = switch.wait();
+    ip(&["netns", "del", &name]);
+    assert_eq!(page.stdout.len(), 100_000, "{}", String::from_utf8_lossy(&page.stderr));
+}
+
+#[test]
 #[ignore = "needs vde2: scripts/test"]
 fn dpipe_joins_a_device_and_a_switch() {
     let switch = Switch::start();

@@ -21,7 +21,7 @@ What is done:
   serial:  DTR off, RTS on, 100 ms, RTS off: in the usual circuit of ESP boards RTS pulls EN low.
            With --bootloader DTR then pulls IO0 low while EN rises: the chip waits for a download.
            Boards without that circuit are not reset; nothing tells that from here.
-  QMP:     qmp_capabilities, then system_reset, to the QEMU started with -qmp unix:PATH,server=on,wait=off.
+  QMP:     system_reset, to a QEMU that was started with '-qmp unix:PATH,server=on,wait=off'.
            Without --qmp it is the -qmp of the QEMU that has the tunnel, where /proc shows that.
 
 Examples:
@@ -36,8 +36,6 @@ Exit status: 0 it was reset; 2 usage; 3 the port or QEMU is not there, or would 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct ResetArgs {
-    #[command(flatten)]
-    tunnel: TunnelArgs,
     /// Start the chip's own loader instead of the program in its flash
     #[arg(long, conflicts_with = "qmp")]
     bootloader: bool,
@@ -47,6 +45,8 @@ pub struct ResetArgs {
     /// How long QEMU may take to answer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_positive)]
     timeout: Duration,
+    #[command(flatten)]
+    tunnel: TunnelArgs,
 }
 
 /// Runs the command.
