@@ -162,7 +162,7 @@ async fn who_is_not_there_is_said() {
     let path = folder.path().join("nobody").display().to_string();
     for kind in ["dgram", "seqpacket"] {
         let error = open(&format!("unix:{path},framing={kind}")).0.connect().await;
-        let error = error.err().expect("nobody is there");
+        let error = error.expect_err("nobody is there");
         assert_eq!(error.category().exit_code(), 3);
         assert!(error.help().is_some_and(|help| help.contains("no such socket")), "{kind}");
     }
