@@ -25,7 +25,7 @@ pub(super) static EXEC: Form = Form {
     help: "a program's stdin and stdout; takes the rest of the text",
     options: &[],
     takes_rest: true,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |_| Vec::new(), // each is another process
     check: |command| match command.trim() {
         "" => Err("no command behind 'exec:'".to_owned()),

@@ -15,7 +15,7 @@ pub(super) static FILE: Form = Form {
     help: "a recorded raw stream",
     options: &[],
     takes_rest: false,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |_| Vec::new(), // everybody can read it
     check: |path| if path.is_empty() { Err("no path behind 'file:'".to_owned()) } else { Ok(()) },
     open: |spec, _| Box::new(RawFile { spec: spec.clone() }),

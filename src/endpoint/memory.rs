@@ -17,7 +17,7 @@ pub static SIM: Form = Form {
     help: "the built-in reference device; options model=, fault=, seed=, line-rate=, stack=",
     options: &["model", "fault", "seed", "line-rate", "stack"],
     takes_rest: false,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |_| Vec::new(), // each is another device
     check: |address| match address {
         "" => Ok(()),

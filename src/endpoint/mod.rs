@@ -11,6 +11,7 @@ mod exec;
 mod file;
 mod held;
 pub mod memory;
+#[cfg(target_os = "linux")]
 mod message;
 mod pty;
 pub mod queue;

@@ -37,7 +37,7 @@ pub(super) static PTY: Form = Form {
     options: &["link"],
     takes_rest: false,
     settle: |options| {
-        options.is_stream()?;
+        options.check_stream()?;
         match options.own("link") {
             Some("") => Err("no path behind 'link='".to_owned()),
             _ => Ok(()),
@@ -97,7 +97,8 @@ impl Pty {
 
 /// A pair in raw mode whose far end is closed.
 fn pair() -> io::Result<(OwnedFd, PathBuf)> {
-    let near = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let near = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    rustix::io::fcntl_setfd(&near, rustix::io::FdFlags::CLOEXEC)?;
     rustix::pty::grantpt(&near)?;
     rustix::pty::unlockpt(&near)?;
     let far = rustix::pty::ptsname(&near, Vec::new())?;

@@ -31,7 +31,7 @@ pub(super) static SERIAL: Form = Form {
     options: &["baud", "flow", "dtr", "rts"],
     takes_rest: false,
     settle: |options| {
-        options.is_stream()?;
+        options.check_stream()?;
         let settings = Settings::of(options)?;
         options.line_rate.get_or_insert(settings.baud);
         Ok(())

@@ -158,7 +158,7 @@ impl Options {
     }
 
     /// For forms that carry a stream of bytes: a message of a socket cannot be a frame there.
-    pub(super) fn is_stream(&mut self) -> Result<(), String> {
+    pub(super) fn check_stream(&mut self) -> Result<(), String> {
         match self.framing.is_message() {
             false => Ok(()),
             true => Err(format!(

@@ -15,7 +15,7 @@ pub static STDIO: Form = Form {
     help: "our own stdin and stdout, for 'sim' as the program of an 'exec:'",
     options: &[],
     takes_rest: false,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |_| Vec::new(),
     check: |address| match address {
         "" => Ok(()),

@@ -19,7 +19,7 @@ pub(super) static TAP: Form = Form {
     help: "a TAP interface of Linux: as root, or one that your user owns",
     options: &[],
     takes_rest: false,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |name| vec![format!("tap:{name}")],
     check,
     open: |spec, events| Box::new(Tap { spec: spec.clone(), events }),

@@ -30,7 +30,7 @@ pub(super) static TCP: Form = Form {
     help: "QEMU's '-serial tcp:HOST:PORT,server=on'",
     options: &[],
     takes_rest: false,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |address| identities("tcp", address),
     check: |address| match split(address)? {
         ("", _) => Err(format!("no host in '{address}'")),
@@ -46,7 +46,7 @@ pub(super) static TCP_LISTEN: Form = Form {
     help: "waiting for a connection; the host is 127.0.0.1 unless given",
     options: &[],
     takes_rest: false,
-    settle: Options::is_stream,
+    settle: Options::check_stream,
     identities: |address| identities("tcp-listen", address),
     check: |address| split(address).map(|_| ()),
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),

@@ -6,10 +6,12 @@ use std::path::Path;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OnceCell;
 
+#[cfg(target_os = "linux")]
+use super::message;
 use super::queue::Gauge;
 use super::spec::{Form, Spec};
 use super::stream::{self, Acknowledge};
-use super::{About, Connector, Link, Pending, Standing, held, message};
+use super::{About, Connector, Link, Pending, Standing, held};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 
@@ -44,6 +46,30 @@ pub(super) static UNIX_LISTEN: Form = Form {
         false => Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
     },
 };
+
+/// Sockets of messages are done on Linux alone: elsewhere they are no streams that we could speak.
+#[cfg(not(target_os = "linux"))]
+mod message {
+    use super::{Events, Spec};
+    use crate::endpoint::Options;
+
+    pub(super) fn settle(options: &mut Options, _: bool) -> Result<(), String> {
+        match options.framing.is_message() || options.own("local").is_some() {
+            true => Err("sockets whose messages are frames need Linux".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Nobody gets this far.
+    pub(super) struct Unix;
+
+    impl Unix {
+        pub(super) fn new(spec: &Spec, events: Events, is_listener: bool) -> super::Unix {
+            let _ = is_listener;
+            super::Unix { spec: spec.clone(), events }
+        }
+    }
+}
 
 fn check(path: &str) -> Result<(), String> {
     match path.len() {
