@@ -279,6 +279,21 @@ fn a_console_on_a_serial_port_is_text_and_no_wrong_rate() {
 }
 
 #[test]
+fn what_cannot_be_reset_is_said() {
+    let place = Place::new();
+    for (arguments, wanted, exit) in [
+        (&["-d", "sim"][..], "there is nothing to reset at sim", 2),
+        (&["-d", "tcp:127.0.0.1:1", "--bootloader"], "'--bootloader' is for boards", 2),
+        (&["--qmp", "qmp.sock"], "'qmp.sock'", 2),
+        (&["-d", "tcp:127.0.0.1:1"], "cannot tell how to reset what is at tcp:127.0.0.1:1", 3),
+        (&["--qmp", "unix:/no/such/qmp"], "cannot connect to unix:/no/such/qmp", 3),
+    ] {
+        let (code, _, error) = place.run(&[&["reset"], arguments].concat());
+        assert!(code == exit && error.contains(wanted), "{arguments:?}: {code} {error}");
+    }
+}
+
+#[test]
 fn stdio_is_for_the_device() {
     let (code, _, error) = Place::new().run(&["ping", "-d", "stdio", "-c", "1"]);
     assert!(code == 2 && error.contains("'stdio' is for"), "{error}");

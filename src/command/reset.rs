@@ -70,6 +70,11 @@ pub fn run(args: ResetArgs) -> Result<Verdict> {
         ))
         .with_help("name the board's port: -d serial:/dev/ttyUSB0"));
     }
+    if matches!(spec.form.name, "sim" | "file") {
+        return Err(Error::usage(format!("there is nothing to reset at {}", spec.text)).with_help(
+            "name a board's port, or where QEMU is: -d serial:/dev/ttyUSB0, --qmp unix:PATH",
+        ));
+    }
     let monitor = find::monitor(spec)?;
     cli::block_on(guest(&monitor, args.timeout))
 }
