@@ -6,16 +6,18 @@
 //! its stdin closed. What it says on stderr is shown line by line under its name.
 
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::spec::{Form, Options, Spec};
 use super::stream::{self, Acknowledge};
-use super::{About, Connector, Link, Pending, Receive, Received, Standing};
-use crate::error::{Error, Result};
+use super::{About, Connector, Link, Pending, Receive, Received, Standing, Transmit};
+use crate::error::{Category, Error, Result};
 use crate::event::Events;
 
 /// The form `exec:`.
@@ -81,8 +83,11 @@ impl Exec {
         let framing = self.spec.options.framing;
         let link = stream::link(stdout, stdin, Acknowledge::Never, framing, about);
         let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let running = Running { child, group };
-        Ok(Link { rx: Box::new(Output { inner: link.rx, running, program }), ..link })
+        let running = Running { child: Arc::new(Mutex::new(child)), group };
+        let input =
+            Input { inner: link.tx, child: running.child.clone(), program: program.clone() };
+        let output = Output { inner: link.rx, running, program };
+        Ok(Link { rx: Box::new(output), tx: Box::new(input), about: link.about })
     }
 }
 
@@ -108,7 +113,7 @@ async fn show(stderr: ChildStderr, program: String, events: Events) {
 
 /// A program that ends with us.
 struct Running {
-    child: Child,
+    child: Arc<Mutex<Child>>,
     group: Option<Pid>,
 }
 
@@ -125,7 +130,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        while status(&self.child).is_none() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.signal(Signal::KILL);
@@ -143,15 +148,69 @@ impl Receive for Output {
         Box::pin(async move {
             match self.inner.receive().await? {
                 Received::End(_) => {
-                    let ended = tokio::time::timeout(PATIENCE, self.running.child.wait()).await;
-                    Ok(Received::End(match ended {
-                        Ok(Ok(status)) => format!("{} {}", self.program, told(status)),
-                        _ => format!("{} has closed its stdout", self.program),
-                    }))
+                    let ended = ended(&self.running.child).await;
+                    let how = ended.map_or("has closed its stdout".to_owned(), told);
+                    Ok(Received::End(format!("{} {how}", self.program)))
                 }
                 other => Ok(other),
             }
         })
+    }
+}
+
+/// The program's stdin.
+struct Input {
+    inner: Box<dyn Transmit>,
+    child: Arc<Mutex<Child>>,
+    program: String,
+}
+
+impl Input {
+    /// A program that has ended takes no more: how it ended says more than that.
+    async fn explain(&mut self, sent: Result<()>) -> Result<()> {
+        let error = match sent {
+            Err(error) if error.category() == Category::Environment => error,
+            sent => return sent,
+        };
+        let how = ended(&self.child).await.map_or("has closed its stdin".to_owned(), told);
+        Err(error.context(format!("{} {how}", self.program)))
+    }
+}
+
+impl Transmit for Input {
+    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            let sent = self.inner.send(frames).await;
+            self.explain(sent).await
+        })
+    }
+
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            let sent = self.inner.send_raw(bytes).await;
+            self.explain(sent).await
+        })
+    }
+
+    fn close(&mut self) -> Pending<'_, Result<()>> {
+        self.inner.close()
+    }
+}
+
+/// The status of a program that has ended.
+fn status(child: &Mutex<Child>) -> Option<ExitStatus> {
+    child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten()
+}
+
+/// The same, of one that is about to end.
+async fn ended(child: &Mutex<Child>) -> Option<ExitStatus> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let status = status(child);
+        if status.is_some() || tokio::time::Instant::now() >= deadline {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -168,8 +227,6 @@ fn told(status: ExitStatus) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
     async fn start(command: &str) -> (Link, Arc<Mutex<Vec<String>>>) {
@@ -206,6 +263,19 @@ mod tests {
             let Received::End(how) = next(&mut link).await else { panic!("{command}: no end") };
             assert!(how.contains(wanted.trim_start_matches('>')), "{command}: {how}");
         }
+    }
+
+    #[tokio::test]
+    async fn so_it_is_of_one_that_takes_no_more() {
+        let (mut link, _) = start("exit 5").await;
+        let failure = loop {
+            match link.tx.send_raw(&[0; 4096]).await {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        let wanted = "exit ended with status 5: cannot send to exec:exit 5: broken pipe";
+        assert_eq!((failure.chain().as_str(), failure.category()), (wanted, Category::Environment));
     }
 
     #[tokio::test]
