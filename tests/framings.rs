@@ -189,7 +189,7 @@ fn linux_behind_a_vde_switch_is_pinged() {
 const GUEST: [&str; 4] = ["--host-ip", "10.0.2.15", "--device-ip", "10.0.2.2"];
 
 #[test]
-#[ignore = "needs qemu-system-x86_64: scripts/test"]
+#[ignore = "needs qemu-system-arm: scripts/test"]
 fn qemus_user_network_is_pinged() {
     let slirp = Slirp::start();
     let endpoint = slirp.endpoint();
@@ -199,7 +199,7 @@ fn qemus_user_network_is_pinged() {
 }
 
 #[test]
-#[ignore = "needs qemu-system-x86_64: scripts/test"]
+#[ignore = "needs qemu-system-arm: scripts/test"]
 fn a_lease_of_qemus_dhcp_server_is_seen() {
     let slirp = Slirp::start();
     let listen = slirp.folder.path().join("proxy");

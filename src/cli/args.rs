@@ -3,6 +3,7 @@
 use clap::Args;
 use std::net::Ipv4Addr;
 
+use super::preset::Preset;
 use crate::capture;
 use crate::endpoint::spec;
 use crate::framing::Framing;
@@ -12,9 +13,9 @@ use crate::proto::MacAddr;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Tunnel")]
 pub struct TunnelArgs {
-    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., tap:NAME, file:PATH, or
-    /// sim, the built-in device; with options behind commas (framing=, max-frame=, reconnect=,
-    /// line-rate=, quickack=)
+    /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., serial:PATH, pty, tap:NAME,
+    /// exec:COMMAND, file:PATH, or sim, the built-in device; with options behind commas (framing=,
+    /// max-frame=, reconnect=, line-rate=, quickack=)
     #[arg(
         short = 'd',
         long,
@@ -33,6 +34,9 @@ pub struct TunnelArgs {
     /// The largest frame in bytes, with its Ethernet header
     #[arg(long, value_name = "BYTES", value_parser = spec::parse_max_frame)]
     pub max_frame: Option<usize>,
+    /// Endpoint, framing and addresses as another world has them: esp32, zephyr or slirp
+    #[arg(long, value_name = "NAME", value_parser = Preset::parse)]
+    pub preset: Option<&'static Preset>,
     /// Never go through another uarttool that holds the tunnel already
     #[arg(long)]
     pub no_attach: bool,

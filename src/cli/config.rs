@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::preset::Preset;
 use crate::conformance::document::problem;
 use crate::endpoint::spec::{self, Spec};
 use crate::error::{Error, Result};
@@ -30,12 +31,16 @@ pub struct Config {
     pub path: Option<PathBuf>,
     /// Its `[target]` table.
     pub target: Target,
+    /// The preset that names the tunnel, if one does.
+    pub by_preset: Option<&'static str>,
 }
 
 /// The `[target]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Target {
+    /// Whose defaults hold for what is not said: a preset's name.
+    pub preset: Option<String>,
     /// The tunnel's endpoint.
     pub device: Option<String>,
     /// The framing's name.
@@ -77,13 +82,44 @@ impl Config {
         if let Some(folder) = path.parent() {
             target.place_in(folder);
         }
-        Ok(Config { path: Some(path), target })
+        Ok(Config { path: Some(path), target, by_preset: None })
+    }
+
+    /// With a preset's defaults: that of the flag, which comes before what the file says, or the one
+    /// that the file names.
+    pub fn preset(mut self, flag: Option<&'static Preset>) -> Result<Config> {
+        let own = std::mem::take(&mut self.target);
+        let written = own.preset.as_deref().and_then(|name| Preset::parse(name).ok());
+        let has_device = own.device.is_some();
+        self.target = match (flag, written) {
+            (Some(preset), _) => preset.target().or(own),
+            (None, Some(preset)) => own.or(preset.target()),
+            (None, None) => own,
+        };
+        let is_used =
+            |preset: &&Preset| preset.device().is_some() && (flag.is_some() || !has_device);
+        self.by_preset = flag.or(written).filter(is_used).map(|preset| preset.name);
+        if let Some(preset) = flag.or(written) {
+            self.target.check().map_err(|what| {
+                Error::usage(format!("cannot use the preset {}: {what}", preset.name))
+            })?;
+        }
+        Ok(self)
+    }
+
+    /// Who names the tunnel, for people.
+    pub fn namer(&self) -> String {
+        match (self.by_preset, &self.path) {
+            (Some(preset), _) => format!("the preset {preset}"),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => NAME.to_owned(),
+        }
     }
 }
 
 /// A relative path in an endpoint is one from the file's folder.
 fn relative_to(device: &str, folder: &Path) -> String {
-    for form in ["unix:", "unix-listen:", "file:"] {
+    for form in ["unix:", "unix-listen:", "file:", "serial:"] {
         if let Some(path) = device.strip_prefix(form).filter(|path| !path.starts_with('/')) {
             return format!("{form}{}", folder.join(path).display());
         }
@@ -91,11 +127,16 @@ fn relative_to(device: &str, folder: &Path) -> String {
     device.to_owned()
 }
 
+/// Whether an endpoint is a program, or one stands behind it.
+fn starts_program(device: &str) -> bool {
+    device.starts_with("exec:") || device.contains("=exec:")
+}
+
 /// Parses and checks; the error names the line and the part that is wrong.
 fn parse(text: &str) -> Result<Target, String> {
     let document: Document = toml::from_str(text).map_err(|error| problem(text, &error))?;
     let target = document.target;
-    if target.device.as_ref().is_some_and(|device| device.starts_with("exec:")) {
+    if target.device.as_ref().is_some_and(|device| starts_program(device)) {
         return Err(
             "a configuration that was found may not start programs: give 'exec:' with '-d'"
                 .to_owned(),
@@ -114,6 +155,9 @@ impl Target {
         {
             Spec::parse(device).map_err(|error| error.chain())?;
         }
+        if let Some(name) = &self.preset {
+            Preset::parse(name)?;
+        }
         if let Some(name) = &self.framing {
             spec::parse_framing(name)?;
         }
@@ -130,6 +174,7 @@ impl Target {
     #[must_use]
     pub fn or(self, other: Target) -> Target {
         Target {
+            preset: self.preset.or(other.preset),
             device: self.device.or(other.device),
             framing: self.framing.or(other.framing),
             max_frame: self.max_frame.or(other.max_frame),
@@ -189,6 +234,8 @@ mod tests {
             ("[target]\ndevise = \"x\"\n", "line 2: unknown field `devise`"),
             ("[target]\ndevice = \"x\"\n", "bad endpoint 'x'"),
             ("[target]\ndevice = \"exec:rm\"\n", "may not start programs"),
+            ("[target]\ndevice = \"sim,stack=exec:rm\"\n", "may not start programs"),
+            ("[target]\npreset = \"esp8266\"\n", "there is no preset 'esp8266'"),
             ("[target]\nmax-frame = 7\n", "max-frame '7'"),
             ("[target]\nhost-mac = \"zz\"\n", "'zz' is not an Ethernet address"),
             ("target = 3\n", "line 1"),
@@ -196,5 +243,34 @@ mod tests {
             let error = parse(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_preset_of_the_command_line_comes_before_the_file_and_one_in_it_behind() {
+        let preset = |name| Preset::parse(name).expect("there is one");
+        let ip = |text: &str| Some(text.parse::<Ipv4Addr>().expect("an address"));
+        let written = parse("[target]\npreset = \"esp32\"\nhost-ip = \"192.168.100.9\"\n");
+        let config = Config { target: written.expect("good"), ..Config::default() };
+        let own = config.clone().preset(None).expect("good");
+        assert_eq!(
+            (own.target.host_ip, own.target.device_ip),
+            (ip("192.168.100.9"), ip("192.168.100.2"))
+        );
+        let flagged = config.preset(Some(preset("esp32"))).expect("good");
+        assert_eq!(flagged.target.host_ip, ip("192.168.100.1"));
+        assert_eq!((flagged.target.framing.as_deref(), flagged.by_preset), (Some("len16be"), None));
+        let none = Config::default().preset(None).expect("good");
+        assert_eq!(none, Config::default());
+    }
+
+    #[test]
+    fn a_preset_with_an_endpoint_is_named() {
+        let preset =
+            Preset { framing: "len16be", ..Preset::parse("zephyr").expect("there").clone() };
+        let preset: &'static Preset = Box::leak(Box::new(preset));
+        let config = Config { path: Some("/p/uarttool.toml".into()), ..Config::default() };
+        let config = config.preset(Some(preset)).expect("good");
+        assert_eq!(config.namer(), "the preset zephyr");
+        assert_eq!(config.target.device.as_deref(), Some("unix-listen:/tmp/slip.sock"));
     }
 }

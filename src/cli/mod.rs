@@ -8,6 +8,7 @@ pub mod launch;
 pub mod moment;
 pub mod network;
 pub mod outputs;
+pub mod preset;
 pub mod read;
 pub mod ready;
 pub mod recording;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{AddressArgs, TunnelArgs};
 use super::config::Config;
 use super::{block_on, terminal};
-use crate::endpoint::{Attach, Spec, listening};
+use crate::endpoint::{Attach, Spec, listening, stdio};
 use crate::error::{Error, Result};
 use crate::framing::Carries;
 use crate::probe::Identity;
@@ -27,7 +27,8 @@ pub struct Tunnel {
 impl Tunnel {
     /// The console at `text`; it is another endpoint than the tunnel.
     pub fn console(&self, text: &str) -> Result<Spec> {
-        let console = Spec::parse(text)?;
+        let mut console = Spec::parse(text)?;
+        console.options.is_text = true;
         let is_same =
             (console.form.name, &console.address) == (self.spec.form.name, &self.spec.address);
         if is_same {
@@ -67,8 +68,7 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
     let (text, why) = match (given, &config.target.device) {
         (Some(text), _) if auto_options(text).is_none() => (text.clone(), None),
         (None, Some(text)) if auto_options(text).is_none() => {
-            let path = config.path.as_deref().unwrap_or(Path::new(super::config::NAME));
-            (text.clone(), Some(format!("named by {}", path.display())))
+            (text.clone(), Some(format!("named by {}", config.namer())))
         }
         (given, configured) => {
             let (found, why) = match held(folder.as_deref().filter(|_| !args.no_attach))? {
@@ -92,6 +92,11 @@ pub fn tunnel(args: &TunnelArgs, config: &Config) -> Result<Tunnel> {
         spec.options.max_frame = bytes;
     }
     spec.options.check().map_err(Error::usage)?;
+    spec.settle()?;
+    if spec.form.name == stdio::STDIO.name {
+        return Err(Error::usage("'stdio' is for 'uarttool sim --listen stdio'")
+            .with_help("the other end then is a program: -d 'exec:uarttool sim --listen stdio'"));
+    }
     Ok(Tunnel { spec, why, folder, attach: !args.no_attach })
 }
 
@@ -200,7 +205,7 @@ mod tests {
 
     fn config(device: &str, max_frame: Option<usize>) -> Config {
         let target = Target { device: Some(device.to_owned()), max_frame, ..Target::default() };
-        Config { path: Some("p/uarttool.toml".into()), target }
+        Config { path: Some("p/uarttool.toml".into()), target, by_preset: None }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn run(args: ConformanceArgs) -> Result<Verdict> {
             "names, '-E' and the tier have to agree; 'uarttool conformance --list --long' shows all tests",
         ));
     }
-    let config = suites.over(target::config()?);
+    let config = suites.over(target::config()?).preset(args.tunnel.preset)?;
     if let Some(launch) = args.launch.plan(named::has_device(&args.tunnel, &config))? {
         named::refuse_sim(&args.tunnel)?;
         return cli::block_on(started::run(args, tests, config, launch));

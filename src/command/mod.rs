@@ -7,6 +7,7 @@ mod guard;
 mod http;
 mod inject;
 mod ping;
+mod reset;
 mod run;
 mod sim;
 mod sniff;
@@ -62,6 +63,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Sim(sim::SimArgs),
     Conformance(Box<conformance::ConformanceArgs>),
+    Reset(reset::ResetArgs),
     #[command(name = "launch-guard")]
     Guard(guard::GuardArgs),
 }
@@ -86,6 +88,7 @@ impl CommandLine {
             | Command::Http(_)
             | Command::Bridge(_)
             | Command::Sim(_)
+            | Command::Reset(_)
             | Command::Guard(_) => {}
         }
         line
@@ -103,6 +106,7 @@ impl CommandLine {
             Command::Run(args) => run::run(*args),
             Command::Sim(args) => sim::run(args),
             Command::Conformance(args) => conformance::run(*args),
+            Command::Reset(args) => reset::run(args),
             Command::Guard(args) => guard::run(args),
         }
     }

@@ -23,7 +23,7 @@ pub fn run(args: RunArgs) -> Result<Verdict> {
         terminal::tell(&format!("uarttool: {sentence}"));
         return Ok(Verdict::Program(code));
     }
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let launch = args.launch.plan(named::has_device(&args.tunnel, &config))?;
     if launch.is_some() {
         named::refuse_sim(&args.tunnel)?;

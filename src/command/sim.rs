@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   uarttool sim                                   listens where QEMU would, tcp:127.0.0.1:5556
   uarttool sim --model esp32-new --listen unix-listen:/tmp/uart1.sock
+  uarttool sim --listen pty,link=/tmp/line       for a program that wants a serial port
   uarttool sim --fault rx-alias --fault loses-frames
   uarttool sim --stack tap:uart0                 its driver in front of Linux's own stack
   uarttool ping -d sim,model=esp32-new -c 3      the same device inside another command
@@ -30,8 +31,9 @@ or its stack, is gone.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SimArgs {
-    /// Where the host is met: tcp-listen:[HOST]:PORT or unix-listen:PATH; tcp: and unix: to connect
-    /// to one that listens; tap:NAME to be Linux's neighbour
+    /// Where the host is met: tcp-listen:[HOST]:PORT, unix-listen:PATH, pty or serial:PATH; tcp: and
+    /// unix: to connect to one that listens; tap:NAME to be Linux's neighbour; stdio to be the program
+    /// of somebody's exec:
     #[arg(long, value_name = "ENDPOINT", default_value = "tcp-listen:127.0.0.1:5556")]
     listen: String,
     /// What device to be: reference, esp32-old, esp32-new
@@ -95,7 +97,8 @@ fn parse_place(text: &str) -> Result<Spec> {
     let spec = Spec::parse(text)?;
     match spec.form.name {
         "file" | "sim" => Err(Error::usage(format!("no host can be met at '{text}'")).with_help(
-            "give tcp-listen:127.0.0.1:5556, unix-listen:PATH, tcp:HOST:PORT, unix:PATH or tap:NAME",
+            "give tcp-listen:127.0.0.1:5556, unix-listen:PATH, tcp:HOST:PORT, unix:PATH, pty, \
+             serial:PATH or tap:NAME",
         )),
         _ => Ok(spec),
     }

@@ -126,7 +126,7 @@ pub fn run(args: SniffArgs) -> Result<Verdict> {
         return recorded(&args, path.clone());
     }
     args.tap.check(&args)?;
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let mut tunnel = target::tunnel(&args.tunnel, &config)?;
     tunnel.attach &= args.tap != Way::Direct;
     let mut listen = args.proxy.as_deref().map(parse_listener).transpose()?;
@@ -210,7 +210,7 @@ struct Lines {
 
 fn parse_listener(text: &str) -> Result<Spec> {
     let spec = Spec::parse(text)?;
-    if matches!(spec.form.name, "tcp-listen" | "unix-listen") {
+    if matches!(spec.form.name, "tcp-listen" | "unix-listen" | "pty") {
         if !spec.options.impair.is_nothing() {
             return Err(Error::usage(format!("'--proxy {text}' cannot be impaired"))
                 .with_help("impair the line itself: '-d ENDPOINT,drop=1%'"));
@@ -223,7 +223,7 @@ fn parse_listener(text: &str) -> Result<Spec> {
         };
     }
     Err(Error::usage(format!("'--proxy {text}' does not listen"))
-        .with_help("give tcp-listen:127.0.0.1:5557 or unix-listen:PATH"))
+        .with_help("give tcp-listen:127.0.0.1:5557, unix-listen:PATH or pty"))
 }
 
 async fn sniff(

@@ -3,7 +3,7 @@
 
 use tokio::fs::File;
 
-use super::spec::{Form, Spec};
+use super::spec::{Form, Options, Spec};
 use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Standing};
 use crate::error::{Category, Error, Result};
@@ -14,6 +14,8 @@ pub(super) static FILE: Form = Form {
     address: "PATH",
     help: "a recorded raw stream",
     options: &[],
+    takes_rest: false,
+    settle: Options::check_stream,
     identities: |_| Vec::new(), // everybody can read it
     check: |path| if path.is_empty() { Err("no path behind 'file:'".to_owned()) } else { Ok(()) },
     open: |spec, _| Box::new(RawFile { spec: spec.clone() }),

@@ -1,7 +1,7 @@
 //! Links inside this process: the two ends of a pipe, and the form of the built-in device, which
 //! stands above this floor and is opened there.
 
-use super::spec::{Form, Spec};
+use super::spec::{Form, Options, Spec};
 use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Standing};
 use crate::error::{Category, Error, Result};
@@ -16,6 +16,8 @@ pub static SIM: Form = Form {
     address: "",
     help: "the built-in reference device; options model=, fault=, seed=, line-rate=, stack=",
     options: &["model", "fault", "seed", "line-rate", "stack"],
+    takes_rest: false,
+    settle: Options::check_stream,
     identities: |_| Vec::new(), // each is another device
     check: |address| match address {
         "" => Ok(()),

@@ -6,19 +6,26 @@
 //! one. To add a transport, write its file and name it in [`spec::FORMS`].
 
 mod attach;
+mod descriptor;
+mod exec;
 mod file;
 mod held;
 pub mod impair;
 mod look;
 pub mod memory;
+#[cfg(target_os = "linux")]
+mod message;
 pub mod paced;
+mod pty;
 pub mod queue;
 pub mod reconnect;
 mod room;
+pub mod serial;
 pub mod sharing;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 pub mod spec;
+pub mod stdio;
 mod stream;
 mod tap;
 mod tcp;
@@ -35,7 +42,7 @@ use crate::event::Events;
 use crate::record::Record;
 use crate::share::wire::Host;
 pub use attach::{Attach, Attached, Exclusive};
-pub use held::listening;
+pub use held::{listening, serving};
 pub use spec::{Options, Spec};
 
 /// A future that a trait object returns.

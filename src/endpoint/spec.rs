@@ -39,6 +39,8 @@ pub struct Options {
     pub queue: Option<usize>,
     /// How much worse than it is the line is made.
     pub impair: Box<Impairments>,
+    /// What comes is text for people, as on a console, and not frames.
+    pub is_text: bool,
     /// Options of the form's own, in order.
     pub own: Vec<(String, String)>,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
             quickack: true,
             queue: None,
             impair: Box::default(),
+            is_text: false,
             own: Vec::new(),
         }
     }
@@ -68,6 +71,11 @@ pub struct Form {
     pub help: &'static str,
     /// Options that only this form has.
     pub options: &'static [&'static str],
+    /// Whether all that stands behind the colon is the address, commas included.
+    pub takes_rest: bool,
+    /// Checks the options together, and sets what follows from the form's own; the error says what is
+    /// wrong. May be done again when some were changed.
+    pub settle: fn(&mut Options) -> Result<(), String>,
     /// Checks an address; the error says what is wrong with it.
     pub check: fn(&str) -> Result<(), String>,
     /// The same place in one form, however it was written; none where no two processes can mean
@@ -92,12 +100,19 @@ pub static FORMS: &[&Form] = &[
     &super::tap::TAP,
     &super::file::FILE,
     &super::memory::SIM,
+    &super::serial::SERIAL,
+    &super::pty::PTY,
+    &super::exec::EXEC,
+    &super::stdio::STDIO,
 ];
 
 impl Spec {
     /// Parses endpoint text. The error names the part that is wrong and what it could be.
     pub fn parse(text: &str) -> Result<Spec> {
+        let named = text.split([':', ',']).next().unwrap_or_default();
+        let takes_rest = FORMS.iter().any(|form| form.name == named && form.takes_rest);
         let (head, options) = match text.split_once(',') {
+            _ if takes_rest => (text, None),
             Some((head, options)) => (head, Some(options)),
             None => (text, None),
         };
@@ -120,8 +135,14 @@ impl Spec {
         for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
             spec.options.set(option, form).map_err(|what| bad(text, &what))?;
         }
+        spec.settle()?;
         spec.options.check().map_err(|what| bad(text, &what))?;
         Ok(spec)
+    }
+
+    /// Checks whether the options go together, and with the form; for when they were changed.
+    pub fn settle(&mut self) -> Result<()> {
+        (self.form.settle)(&mut self.options).map_err(|what| bad(&self.text, &what))
     }
 }
 
@@ -146,6 +167,22 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    /// The last value of one of the form's own options.
+    pub fn own(&self, name: &str) -> Option<&str> {
+        self.own.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// For forms that carry a stream of bytes: a message of a socket cannot be a frame there.
+    pub(super) fn check_stream(&mut self) -> Result<(), String> {
+        match self.framing.is_message() {
+            false => Ok(()),
+            true => Err(format!(
+                "framing={} is for unix: and unix-listen:, whose messages are frames",
+                self.framing.name
+            )),
+        }
     }
 
     /// Sets one `name=value`.
@@ -192,7 +229,8 @@ impl Options {
 /// A framing by its name.
 pub fn parse_framing(text: &str) -> Result<&'static Framing, String> {
     Framing::by_name(text).ok_or_else(|| {
-        let names: Vec<_> = framing::ALL.iter().map(|framing| framing.name).collect();
+        let all = framing::ALL.iter().chain(framing::MESSAGES);
+        let names: Vec<_> = all.map(|framing| framing.name).collect();
         format!("there is no framing '{text}'; there are {}", names.join(", "))
     })
 }

@@ -7,7 +7,7 @@
 #[cfg(target_os = "linux")]
 mod link;
 
-use super::spec::{Form, Spec};
+use super::spec::{Form, Options, Spec};
 use super::{Connector, Link, Pending};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -18,6 +18,8 @@ pub(super) static TAP: Form = Form {
     address: "NAME",
     help: "a TAP interface of Linux: as root, or one that your user owns",
     options: &[],
+    takes_rest: false,
+    settle: Options::check_stream,
     identities: |name| vec![format!("tap:{name}")],
     check,
     open: |spec, events| Box::new(Tap { spec: spec.clone(), events }),

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::OnceCell;
 
 use super::queue::Gauge;
-use super::spec::{Form, Spec};
+use super::spec::{Form, Options, Spec};
 use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Standing, held};
 use crate::error::{Error, Result};
@@ -29,6 +29,8 @@ pub(super) static TCP: Form = Form {
     address: "HOST:PORT",
     help: "QEMU's '-serial tcp:HOST:PORT,server=on'",
     options: &[],
+    takes_rest: false,
+    settle: Options::check_stream,
     identities: |address| identities("tcp", address),
     check: |address| match split(address)? {
         ("", _) => Err(format!("no host in '{address}'")),
@@ -43,6 +45,8 @@ pub(super) static TCP_LISTEN: Form = Form {
     address: "[HOST]:PORT",
     help: "waiting for a connection; the host is 127.0.0.1 unless given",
     options: &[],
+    takes_rest: false,
+    settle: Options::check_stream,
     identities: |address| identities("tcp-listen", address),
     check: |address| split(address).map(|_| ()),
     open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),

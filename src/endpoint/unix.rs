@@ -6,6 +6,8 @@ use std::path::Path;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OnceCell;
 
+#[cfg(target_os = "linux")]
+use super::message;
 use super::queue::Gauge;
 use super::spec::{Form, Spec};
 use super::stream::{self, Acknowledge};
@@ -18,10 +20,15 @@ pub(super) static UNIX: Form = Form {
     name: "unix",
     address: "PATH",
     help: "QEMU's '-serial unix:PATH,server=on'",
-    options: &[],
+    options: &["local"],
+    takes_rest: false,
+    settle: |options| message::settle(options, true),
     identities: |path| identity("unix", path),
     check,
-    open: |spec, events| Box::new(Unix { spec: spec.clone(), events }),
+    open: |spec, events| match spec.options.framing.is_message() {
+        true => Box::new(message::Unix::new(spec, events, false)),
+        false => Box::new(Unix { spec: spec.clone(), events }),
+    },
 };
 
 /// The form `unix-listen:`.
@@ -30,10 +37,39 @@ pub(super) static UNIX_LISTEN: Form = Form {
     address: "PATH",
     help: "waiting for a connection on a socket of our own",
     options: &[],
+    takes_rest: false,
+    settle: |options| message::settle(options, false),
     identities: |path| identity("unix-listen", path),
     check,
-    open: |spec, events| Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
+    open: |spec, events| match spec.options.framing.is_message() {
+        true => Box::new(message::Unix::new(spec, events, true)),
+        false => Box::new(Listen { spec: spec.clone(), events, listener: OnceCell::new() }),
+    },
 };
+
+/// Sockets of messages are done on Linux alone: elsewhere they are no streams that we could speak.
+#[cfg(not(target_os = "linux"))]
+mod message {
+    use super::{Events, Spec};
+    use crate::endpoint::Options;
+
+    pub(super) fn settle(options: &mut Options, _: bool) -> Result<(), String> {
+        match options.framing.is_message() || options.own("local").is_some() {
+            true => Err("sockets whose messages are frames need Linux".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Nobody gets this far.
+    pub(super) struct Unix;
+
+    impl Unix {
+        pub(super) fn new(spec: &Spec, events: Events, is_listener: bool) -> super::Unix {
+            let _ = is_listener;
+            super::Unix { spec: spec.clone(), events }
+        }
+    }
+}
 
 fn check(path: &str) -> Result<(), String> {
     match path.len() {

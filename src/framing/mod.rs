@@ -11,6 +11,7 @@ pub mod ip;
 mod len16be;
 mod len16le;
 mod len32be;
+pub mod message;
 mod plausible;
 mod prefix;
 mod prefixed;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::record::{Origin, Record};
 pub use guess::{Guess, framing_of, guess, slip as slip_of};
+pub use message::MESSAGES;
 pub use slip::{SLIP_ETH, SLIP_IP};
 
 /// The largest frame that is accepted unless the user says otherwise, in bytes: an Ethernet
@@ -75,7 +77,7 @@ impl PartialEq for Framing {
 
 impl Eq for Framing {}
 
-/// Every framing there is.
+/// Every framing of a stream there is; [`MESSAGES`] has those of sockets that need none.
 pub static ALL: &[&Framing] = &[
     &len16be::LEN16BE,
     &len32be::LEN32BE,
@@ -110,7 +112,12 @@ pub enum Unframeable {
 impl Framing {
     /// The framing with that name.
     pub fn by_name(name: &str) -> Option<&'static Framing> {
-        ALL.iter().copied().find(|framing| framing.name == name)
+        ALL.iter().chain(MESSAGES).copied().find(|framing| framing.name == name)
+    }
+
+    /// Whether each frame is a message of a socket, so that no stream of bytes can carry it.
+    pub fn is_message(&self) -> bool {
+        MESSAGES.contains(&self)
     }
 
     /// Whether it is one of two and not said which: bytes can be read, but not told from the frames.

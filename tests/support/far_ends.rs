@@ -38,7 +38,7 @@ impl Slirp {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("net");
         let stream = format!("stream,id=s,server=on,addr.type=unix,addr.path={}", path.display());
-        let qemu = Process::start(Command::new("qemu-system-x86_64").args([
+        let qemu = Process::start(Command::new("qemu-system-arm").args([
             "-M",
             "none",
             "-nodefaults",

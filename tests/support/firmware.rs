@@ -21,11 +21,13 @@ pub struct Setup {
     pub nodelay: bool,
     /// A unix socket for the tunnel instead of a TCP port.
     pub unix: Option<PathBuf>,
+    /// More arguments for QEMU.
+    pub more: Vec<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { variant: "plain", nodelay: true, unix: None }
+        Setup { variant: "plain", nodelay: true, unix: None, more: Vec::new() }
     }
 }
 
@@ -89,6 +91,7 @@ impl Firmware {
                 .arg(elf(setup.variant))
                 .args(["-serial", "tcp:127.0.0.1:0,server=on,wait=off,nodelay=on"])
                 .args(["-serial", &tunnel])
+                .args(&setup.more)
                 .arg("-qmp")
                 .arg(format!("unix:{},server=on,wait=off", socket.display())),
         );

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod cable;
 #[cfg(target_os = "linux")]
 pub mod far_ends;
 pub mod firmware;

@@ -2,7 +2,7 @@
 //! that it is told to use (that is a flag, too: `--launch`), then the environment, then `uarttool.toml`.
 
 use crate::cli::args::TunnelArgs;
-use crate::cli::config::{self, Config};
+use crate::cli::config::Config;
 use crate::endpoint::memory;
 use crate::error::{Error, Result};
 
@@ -31,8 +31,8 @@ pub fn passed_over(text: &str, tunnel: &TunnelArgs, config: &Config) -> Option<S
     let other = match (inherited(tunnel), &config.target.device) {
         (Some(device), _) => format!("UARTTOOL_DEVICE={device}"),
         (None, Some(device)) => {
-            let path = config.path.as_deref().map(|path| path.display().to_string());
-            format!("{device} in {}", path.as_deref().unwrap_or(config::NAME))
+            let verb = if config.by_preset.is_some() { "of" } else { "in" };
+            format!("{device} {verb} {}", config.namer())
         }
         (None, None) => return None,
     };
@@ -64,7 +64,7 @@ mod tests {
 
     fn config(device: Option<&str>) -> Config {
         let target = Target { device: device.map(str::to_owned), ..Target::default() };
-        Config { path: Some("/p/uarttool.toml".into()), target }
+        Config { path: Some("/p/uarttool.toml".into()), target, by_preset: None }
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl BridgeArgs {
 
 fn bridge(args: BridgeArgs, scribe: &Scribe) -> Result<Verdict> {
     let Net::User = args.net;
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let mut tunnel = target::tunnel(&args.tunnel, &config)?;
     if let Some(rate) = args.line_rate {
         tunnel.spec.options.line_rate = Some(rate).filter(|rate| *rate > 0);

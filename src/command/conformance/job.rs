@@ -93,7 +93,12 @@ impl Job {
             identity,
             max_frame: tunnel.spec.options.max_frame,
             is_max_declared,
-            line_rate: args.run.line_rate.or(config.target.line_rate).filter(|rate| *rate > 0),
+            line_rate: args
+                .run
+                .line_rate
+                .or(config.target.line_rate)
+                .or(tunnel.spec.options.line_rate.filter(|_| !is_sim))
+                .filter(|rate| *rate > 0),
             ports: args.ports(),
             declared: ledger.declared.clone(),
         };

@@ -62,7 +62,9 @@ impl Suites {
     pub fn over(self, config: Config) -> Config {
         match self.target {
             None => config,
-            Some((path, target)) => Config { path: Some(path), target: target.or(config.target) },
+            Some((path, target)) => {
+                Config { path: Some(path), target: target.or(config.target), by_preset: None }
+            }
         }
     }
 }

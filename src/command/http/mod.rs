@@ -202,7 +202,7 @@ impl HttpArgs {
 
 /// Runs the command.
 pub fn run(args: HttpArgs) -> Result<Verdict> {
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let identity = target::identity(&args.addresses, &config)?;
     let request = args.request(identity.device_ip)?;

@@ -33,6 +33,7 @@ Examples:
   uarttool ping --sweep 1400..1472        which is the largest that is answered?
   uarttool ping -d tcp:127.0.0.1:5557 -c 100 -i 10ms -q
   uarttool ping -d sim,drop=5%,delay=20ms,seed=7   over a line that is bad
+  uarttool ping -d serial:/dev/ttyUSB0,baud=921600
 
 Exit status: 0 every request answered; 1 one was not, or not intact; 2 usage; 3 the tunnel is not
 there or went away; 130 interrupted before there was a result.";
@@ -187,7 +188,7 @@ impl PingArgs {
 
 /// Runs the command.
 pub fn run(args: PingArgs) -> Result<Verdict> {
-    let config = target::config()?;
+    let config = target::config()?.preset(args.tunnel.preset)?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let mut identity = target::identity_on(&tunnel.spec, &args.addresses, &config)?;
     identity.device_ip = args.address.unwrap_or(identity.device_ip);

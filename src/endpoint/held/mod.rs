@@ -14,7 +14,7 @@
 #[cfg(target_os = "linux")]
 mod diag;
 #[cfg(target_os = "linux")]
-mod process;
+pub(super) mod process;
 #[cfg(target_os = "linux")]
 mod tables;
 
@@ -151,6 +151,40 @@ pub fn listening(port: u16) -> Option<bool> {
 /// does not tell.
 #[cfg(not(target_os = "linux"))]
 pub fn listening(_: u16) -> Option<bool> {
+    None
+}
+
+/// The process that listens at `tunnel`, on this machine; `None` where the system does not tell.
+#[cfg(target_os = "linux")]
+pub fn serving(tunnel: &super::Spec) -> Option<u32> {
+    use std::net::ToSocketAddrs;
+    let inode = match tunnel.form.name {
+        "tcp" => {
+            let addresses: Vec<_> = tunnel.address.to_socket_addrs().ok()?.map(canonical).collect();
+            let same = |local: SocketAddr, at: &SocketAddr| {
+                local.port() == at.port() && (local.ip() == at.ip() || local.ip().is_unspecified())
+            };
+            let rows = tables::tcp();
+            let serves = |row: &&tables::Row| {
+                row.is_listening && addresses.iter().any(|at| same(canonical(row.local), at))
+            };
+            rows.iter().find(serves)?.inode
+        }
+        "unix" => {
+            let rows = diag::unix_sockets().ok()?;
+            let same = |name: &str| is_same_socket(name, &tunnel.address);
+            let row =
+                rows.iter().find(|row| row.is_listening && row.name.as_deref().is_some_and(same));
+            row?.inode.into()
+        }
+        _ => return None,
+    };
+    process::having(inode).and_then(|pid| pid.try_into().ok())
+}
+
+/// The process that listens at `tunnel`; `None` where the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn serving(_: &super::Spec) -> Option<u32> {
     None
 }
 

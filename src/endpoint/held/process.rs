@@ -1,29 +1,39 @@
-//! Which process has a socket.
+//! Which process has a socket, or a file.
 
 use std::fs;
+use std::path::Path;
 
 /// `name (pid N)` of a process that has the socket with that inode; processes of other users are
 /// only visible to root.
 pub(super) fn holding(inode: u64) -> Option<String> {
+    having(inode).and_then(name_of)
+}
+
+/// A process that has the socket with that inode.
+pub(super) fn having(inode: u64) -> Option<i32> {
     let wanted = format!("socket:[{inode}]");
-    let pids = fs::read_dir("/proc")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
-    for pid in pids {
-        let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        let has = |file: fs::DirEntry| {
-            fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())
-        };
-        if files.flatten().any(has) {
-            return name_of(pid);
-        }
-    }
-    None
+    all().find(|pid| has_open(*pid, Path::new(&wanted)))
+}
+
+/// The processes that have the file open whose path is `whole`, without links in it.
+pub(in super::super) fn opening(whole: &Path) -> Vec<i32> {
+    all().filter(|pid| has_open(*pid, whole)).collect()
+}
+
+/// Whether a process has something open that `/proc` calls `name`.
+pub(in super::super) fn has_open(pid: i32, name: &Path) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == name))
+}
+
+/// Every process.
+fn all() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
 }
 
 /// `name (pid N)`. A process chooses its own name, so that it is escaped.
-pub(super) fn name_of(pid: i32) -> Option<String> {
+pub(in super::super) fn name_of(pid: i32) -> Option<String> {
     let name = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let program = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let program = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
