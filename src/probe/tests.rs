@@ -105,6 +105,7 @@ fn sequence(frame: &[u8]) -> u16 {
 
 fn plan(count: u64) -> Plan {
     Plan {
+        target: None,
         count: Some(count),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),

@@ -19,6 +19,9 @@ pub(super) struct DisguiseArgs {
     /// Let the line's own header claim N bytes, whatever the frame has
     #[arg(long, value_name = "N")]
     length_prefix: Option<u64>,
+    /// Send the bytes as they are, without the line's own header
+    #[arg(long, conflicts_with = "length_prefix")]
+    unframed: bool,
     /// Send only the first N bytes of the frame
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     truncate: Option<u64>,
@@ -43,6 +46,7 @@ impl DisguiseArgs {
                 length_prefix: self.length_prefix,
                 truncate: self.truncate.map(|n| n as usize),
                 split: self.split.map(|n| n as usize),
+                is_unframed: self.unframed,
                 split_delay: self.split_delay,
             },
         })

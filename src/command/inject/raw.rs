@@ -46,7 +46,7 @@ Exit status: 0 sent, and the device lives; 1 it does not answer any more after s
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RawArgs {
-    /// Frames: layers such as 'ip(ttl=1)/icmp', hex behind 0x, a capture or hex dump, '-' for stdin
+    /// Frames: layers such as 'ip(ttl=1)/icmp', hex behind 0x, text, a capture or hex dump, '-' for stdin
     #[arg(value_name = "FRAME", required_unless_present = "list")]
     frames: Vec<String>,
     /// Show the layers, or the fields of one, and send nothing
@@ -160,7 +160,9 @@ pub(super) fn run(args: RawArgs) -> Result<Verdict> {
         out.finish()?;
         return Ok(verdict);
     }
-    session.check_length(shots.longest())?;
+    if !disguise.wire.is_unframed {
+        session.check_length(shots.longest())?;
+    }
     disguise.wire.check(session.tunnel.spec.options.framing, true)?;
     let verdict = args.send(session, shots, disguise, seed, &mut out)?;
     out.finish()?;

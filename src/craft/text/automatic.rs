@@ -227,19 +227,24 @@ impl Layer {
     }
 }
 
-/// The frame's own addresses, which follow from those further inside.
+/// The frame's own addresses, which follow from those further inside; also of a frame within a frame.
 fn settle_ethernet(parts: &mut [Part], ends: &Ends) {
-    let inner = layers(parts).find(|layer| matches!(layer.name(), "arp" | "ipv4" | "ipv6"));
-    let otherwise = ends.device.mac;
-    let destination = match inner.map(|inner| (inner.name(), inner)) {
-        Some(("arp", arp)) if arp.get("op") == 1 => MacAddr::broadcast(),
-        Some(("ipv4", ip)) => mac_of(Some(Ipv4Addr::from(ip.get("dst") as u32)), None, otherwise),
-        Some(("ipv6", ip)) => mac_of(None, Some(Ipv6Addr::from(ip.get("dst"))), otherwise),
-        _ => otherwise,
-    };
-    if let Some(Part::Layer(ethernet)) = parts.first_mut()
-        && ethernet.name() == "ethernet"
-    {
+    for n in 0..parts.len() {
+        let rest = parts.get_mut(n..).unwrap_or_default();
+        let Some((Part::Layer(ethernet), inside)) = rest.split_first_mut() else { continue };
+        if ethernet.name() != "ethernet" {
+            continue;
+        }
+        let inner = layers(inside).find(|layer| matches!(layer.name(), "arp" | "ipv4" | "ipv6"));
+        let otherwise = ends.device.mac;
+        let destination = match inner.map(|inner| (inner.name(), inner)) {
+            Some(("arp", arp)) if arp.get("op") == 1 => MacAddr::broadcast(),
+            Some(("ipv4", ip)) => {
+                mac_of(Some(Ipv4Addr::from(ip.get("dst") as u32)), None, otherwise)
+            }
+            Some(("ipv6", ip)) => mac_of(None, Some(Ipv6Addr::from(ip.get("dst"))), otherwise),
+            _ => otherwise,
+        };
         ethernet.fill("dst", number(destination));
         ethernet.fill("src", number(ends.host.mac));
     }

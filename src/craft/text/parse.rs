@@ -6,7 +6,7 @@
 //! layer = name [ "(" [ field { "," field } ] ")" ]
 //! field = name [ "=" value ]
 //! value = data | word
-//! data  = "text" | 0x0102 | hex(01 02) | file(PATH) | pattern(N) | random(N)
+//! data  = "text" | 0x0102 | hex(01 02) | file(PATH) | pattern(N) | zeros(N) | random(N)
 //! ```
 //!
 //! Blanks may stand between all of these. What a word means is for the field to say; here nothing is
@@ -25,7 +25,7 @@ type Input<'a> = LocatingSlice<&'a str>;
 /// The longest run of bytes that is made here.
 pub(super) const MAX_DATA: usize = 65_535;
 /// The words that make bytes.
-const MAKERS: [&str; 4] = ["hex", "file", "pattern", "random"];
+const MAKERS: [&str; 5] = ["hex", "file", "pattern", "zeros", "random"];
 
 /// Bytes, or what they are made of when the frame is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,6 +202,7 @@ fn made(input: &mut Input<'_>, name: &str) -> Result<Data> {
     match name {
         "hex" => hex(&argument, at).map(Data::Bytes),
         "pattern" => count().map(|n| Data::Bytes((0..n).map(|n| n as u8).collect())),
+        "zeros" => count().map(|n| Data::Bytes(vec![0; n])),
         "random" => count().map(Data::Random),
         _ if argument.is_empty() => Err(Mistake::new(at, "the name of a file is expected")),
         _ => Ok(Data::File(argument)),

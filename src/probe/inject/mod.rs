@@ -91,7 +91,7 @@ fn since(record: &Record, sent: Timestamp) -> Duration {
 }
 
 /// The addresses of a packet and its protocol above IP, with the index of that layer.
-fn carried(stack: &Stack<'_>) -> Option<(IpAddr, IpAddr, usize)> {
+pub(super) fn carried(stack: &Stack<'_>) -> Option<(IpAddr, IpAddr, usize)> {
     let at = stack
         .layers
         .iter()

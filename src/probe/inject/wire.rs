@@ -16,6 +16,8 @@ pub struct Wire {
     pub truncate: Option<usize>,
     /// Bytes of each write.
     pub split: Option<usize>,
+    /// The bytes go out as they are, without a header of the line.
+    pub is_unframed: bool,
     /// Between two writes.
     pub split_delay: Duration,
 }
@@ -27,12 +29,12 @@ const PREFIXES: [(&str, usize, bool); 3] =
 impl Wire {
     /// Whether the device is to get something that is no frame.
     pub fn is_malformed(&self) -> bool {
-        self.length_prefix.is_some() || self.truncate.is_some()
+        self.length_prefix.is_some() || self.truncate.is_some() || self.is_unframed
     }
 
     /// Whether it goes out as bytes, and not as a frame.
     fn is_raw(&self) -> bool {
-        self.length_prefix.is_some() || self.split.is_some()
+        self.length_prefix.is_some() || self.split.is_some() || self.is_unframed
     }
 
     /// Whether the line can be used so.
@@ -40,7 +42,11 @@ impl Wire {
         if !self.is_raw() {
             return Ok(());
         }
-        let what = if self.length_prefix.is_some() { "--length-prefix" } else { "--split" };
+        let what = match (self.length_prefix, self.is_unframed) {
+            (Some(_), _) => "--length-prefix",
+            (None, true) => "--unframed",
+            (None, false) => "--split",
+        };
         if !is_stream {
             return Err(Error::usage(format!(
                 "'{what}' needs a stream of bytes; this line carries whole frames"
@@ -76,6 +82,9 @@ impl Wire {
 
     /// The bytes on the line for `frame`, which is cut already.
     fn bytes(&self, framing: &Framing, frame: &[u8]) -> Result<Vec<u8>> {
+        if self.is_unframed {
+            return Ok(frame.to_vec());
+        }
         let mut bytes = Vec::new();
         match (self.length_prefix, PREFIXES.iter().find(|known| known.0 == framing.name)) {
             (Some(claimed), Some((_, count, is_big))) => {
