@@ -107,7 +107,7 @@ pub(in super::super) static NTP: Kind = Kind {
     slots: &[
         bits("leap", 0, 2),
         bits("version", 2, 3),
-        called(&["kind"], bits("mode", 5, 3)),
+        bits("mode", 5, 3),
         number("stratum", 1, 1),
     ],
     ..Kind::BASE

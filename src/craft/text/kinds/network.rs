@@ -116,7 +116,7 @@ pub(in super::super) static ROUTING: Kind = Kind {
     slots: &[
         called(&["next"], field("next_header", 0, 1, PROTOCOLS)),
         number("hdr_ext_len", 1, 1),
-        called(&["kind"], number("routing_type", 2, 1)),
+        called(&["type"], number("routing_type", 2, 1)),
         number("segments_left", 3, 1),
         number("last_entry", 4, 1),
         number("flags", 5, 1),
