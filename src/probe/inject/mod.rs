@@ -9,6 +9,8 @@ pub mod arp;
 pub mod raw;
 pub mod sentinel;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod udp;
 pub mod wire;
 

@@ -65,6 +65,7 @@ pub async fn run(
     stop: &mut Stop,
     tell: &mut impl FnMut(Event<'_>),
 ) -> Result<Sum> {
+    probe.speak_ip6(); // whoever answers by IPv6 asks for us first
     let mut sum = Sum::default();
     let start = Instant::now();
     let mut next = start;

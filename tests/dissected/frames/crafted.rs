@@ -12,8 +12,8 @@ use super::Maker;
 const LINKS: [&str; 4] = [
     "eth/",
     "eth(src={mac},dst={mac})/",
-    "eth/vlan(pcp={3},dei={1},vid={12})/",
-    "eth/vlan(vid={12})/vlan(pcp={3},vid={12})/",
+    "eth/vlan(pcp={3},dei={1},vid={11})/",
+    "eth/vlan(vid={11})/vlan(pcp={3},vid={11})/",
 ];
 
 /// What carries a message.
@@ -34,7 +34,7 @@ const MESSAGES: [&str; 9] = [
     "udp(src_port={high},dst_port={high})/pattern({5})",
     "udp(src_port={high},dst_port={high},checksum={16})/random({5})",
     "tcp(src_port={high},dst_port={high},seq={32},ack={32},flags=S,window={16},option.mss={16},\
-     option.nop,option.wscale={3},option.sack_permitted)",
+     option.nop,option.wscale={3},option.sack_permitted,option.nop,option.nop)",
     "tcp(src_port={high},dst_port={high},seq={32},ack={32},flags=PA,window={16},urgent={16},\
      option.nop,option.nop,option.ts_val={32},option.ts_ecr={32})/pattern({5})",
     "tcp(src_port={high},dst_port={high},seq={32},ack={32},flags=A,window={16},option.nop,\
@@ -61,7 +61,7 @@ const OTHERS: [&str; 14] = [
      option.valid_lifetime={31},option.prefix={v6},option.mtu={16})",
     "icmp6(type=packet_too_big,mtu={16})/ip6/udp(src_port={high},dst_port={high})/\"12345678\"",
     "igmp(type=report,max_resp_code=0,group={v4})",
-    "dhcp(xid={32},secs={16},broadcast={1},ciaddr={v4},chaddr={mac},option.message_type=request,\
+    "dhcp(xid={32},broadcast={1},ciaddr={v4},chaddr={mac},option.message_type=request,\
      option.requested_address={v4},option.host_name=\"device\",option.parameter_request=0x0103)",
     "eth/llc(dsap=0x10,ssap=0x20)/pattern(20)",
     "eth/llc/ip/udp(src_port={high},dst_port={high})/pattern({5})",

@@ -1,8 +1,6 @@
 //! DHCP, DNS and NTP.
 
-use super::super::kind::{
-    Kind, Style, What, bits, called, empty, field, flag, number, open, option,
-};
+use super::super::kind::{Kind, Style, What, bits, empty, field, flag, number, open, option};
 use crate::proto::{dhcp, dns, ntp};
 
 /// Types of DHCP messages.
