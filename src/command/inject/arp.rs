@@ -103,7 +103,7 @@ pub(super) fn run(args: ArpArgs) -> Result<Verdict> {
             arp::run(probe, &plan, stop, &mut |claim| out.say(&describe(&claim, &plan))).await?;
         let verdict = conclude(&plan, &found, claims, out);
         if plan.disguise.is_malformed() && !stop.is_stopped() {
-            return tcp::say_life(probe, plan.timeout, out).await;
+            return tcp::say_life(probe, &plan.disguise.wire, plan.timeout, out).await;
         }
         Ok(verdict)
     })?;

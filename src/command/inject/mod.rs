@@ -25,7 +25,7 @@ Examples:
   uarttool inject arp request                     who has the device's address?
   uarttool inject raw 'ip(ttl=1)/icmp/\"hello\"'    any frame at all
 
-Exit status: 0 done, something came back where it should; 1 nothing did, or the device does not answer
+Exit status: 0 something came back where it should; 1 nothing did, or the device does not answer
 any more; 2 usage; 3 the tunnel is not there or went away; 4 a capture is unreadable.";
 
 /// Send frames and see what comes back

@@ -34,7 +34,7 @@ Examples:
   uarttool inject raw 'tcp(dst_port=80,flags=S,option.mss=1460,option.nop)'
   uarttool inject raw 0x0200000000020200000000010806...   bytes; '-' reads a hex dump from stdin
   uarttool inject raw out.pcapng --frame 7                a frame of a capture
-  uarttool inject raw udp/\"x\" --fuzz 1000 --seed 7        does it survive? Each variant again with
+  uarttool inject raw 'udp/\"x\"' --fuzz 1000 --seed 7      does it survive? Each variant again with
                                                           '--variant N'
   uarttool inject raw 'udp(trailer=0xff)' --dry-run -x    look, and send nothing
   uarttool inject raw --list tcp                          the fields of a layer

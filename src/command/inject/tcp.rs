@@ -18,7 +18,9 @@ use crate::craft::fuzz;
 use crate::endpoint::spec::parse_positive;
 use crate::error::Result;
 use crate::escape;
+use crate::probe::Probe;
 use crate::probe::inject::tcp::{Answer, Plan, Segment, What};
+use crate::probe::inject::wire::Wire;
 use crate::probe::inject::{self, sentinel};
 use crate::proto::tcp;
 
@@ -27,12 +29,13 @@ Examples:
   uarttool inject tcp --port 80                  a SYN: is the port open?
   uarttool inject tcp --port 1-1024 -i 5ms       which ports are?
   uarttool inject tcp --port 80 --flags FPU      what does it say to nonsense?
-  uarttool inject tcp --port 80 --flags PA --seq 1000 --ack 2000 --data 'GET / HTTP/1.0\\r\\n\\r\\n'
+  uarttool inject tcp --port 80 --flags PA --seq 1000 --ack 2000 --data '\"GET / HTTP/1.0\\r\\n\\r\\n\"'
   uarttool inject tcp --port 80 --bad-checksum   nothing may come back
 
 A connection that is half opened by this is reset, unless '--no-reset'.
 
-Exit status: 0 something came back; 1 nothing did; 2 usage; 3 the tunnel is not there or went away.";
+Exit status: 0 something came back, or after something malformed the device lives; 1 it does not, or
+nothing came; 2 usage; 3 the tunnel is not there or went away.";
 
 /// Send TCP segments to ports and show what comes back
 #[derive(Args, Debug)]
@@ -165,7 +168,7 @@ pub(super) fn run(args: TcpArgs) -> Result<Verdict> {
             out.say(&counts.sum());
         }
         if plan.disguise.is_malformed() && !stop.is_stopped() {
-            return say_life(probe, plan.timeout, out).await;
+            return say_life(probe, &plan.disguise.wire, plan.timeout, out).await;
         }
         Ok(if came > 0 { Verdict::Done } else { Verdict::Failed })
     })?;
@@ -175,11 +178,12 @@ pub(super) fn run(args: TcpArgs) -> Result<Verdict> {
 
 /// Asks whether the device lives, and says so.
 pub(super) async fn say_life(
-    probe: &mut crate::probe::Probe,
+    probe: &mut Probe,
+    wire: &Wire,
     patience: Duration,
     out: &mut Out,
 ) -> Result<Verdict> {
-    let life = sentinel::ask(probe, patience, &mut |_| {}).await?;
+    let life = sentinel::ask(probe, wire, patience, &mut |_| {}).await?;
     out.say(&life_text(life));
     Ok(match life {
         sentinel::Life::Answers(_) => Verdict::Done,

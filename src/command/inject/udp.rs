@@ -28,7 +28,8 @@ Examples:
   uarttool inject udp --port 53 --data 'file(query.bin)'
   uarttool inject udp --port 7 --data 'pattern(1472)' -c 100 -i 1ms
 
-Exit status: 0 something came back; 1 nothing did; 2 usage; 3 the tunnel is not there or went away.";
+Exit status: 0 something came back, or after something malformed the device lives; 1 it does not, or
+nothing came; 2 usage; 3 the tunnel is not there or went away.";
 
 /// Send UDP datagrams to ports and show the replies, or the errors by ICMP
 #[derive(Args, Debug)]
@@ -105,7 +106,7 @@ pub(super) fn run(args: UdpArgs) -> Result<Verdict> {
             out.say(&format!("{sent}: {came} answered, {silent} without an answer"));
         }
         if plan.disguise.is_malformed() && !stop.is_stopped() {
-            return tcp::say_life(probe, plan.timeout, out).await;
+            return tcp::say_life(probe, &plan.disguise.wire, plan.timeout, out).await;
         }
         Ok(if came > 0 { Verdict::Done } else { Verdict::Failed })
     })?;

@@ -285,7 +285,7 @@ fn said(slot: &Slot, number: u128) -> String {
         What::Mac => MacAddr::from(<[u8; 6]>::try_from(&octets[10..]).expect("six")).to_string(),
         What::Ipv4 => Ipv4Addr::from(number as u32).to_string(),
         What::Ipv6 => std::net::Ipv6Addr::from(number).to_string(),
-        _ if number % 2 == 0 => number.to_string(),
+        _ if number.is_multiple_of(2) => number.to_string(),
         _ => format!("0x{number:x}"),
     }
 }
@@ -301,8 +301,11 @@ fn number(value: Value<'_>) -> Option<u128> {
     })
 }
 
+/// For each layer, fields by their number with values.
+type Fields = Vec<Vec<(usize, u128)>>;
+
 /// A stack, and for each of its layers fields by their number with values.
-fn stacks() -> impl Strategy<Value = (usize, Vec<Vec<(usize, u128)>>, Vec<u8>)> {
+fn stacks() -> impl Strategy<Value = (usize, Fields, Vec<u8>)> {
     let fields = prop::collection::vec((0usize..32, any::<u128>()), 0..5);
     (0..STACKS.len(), prop::collection::vec(fields, 6), prop::collection::vec(any::<u8>(), 0..40))
 }

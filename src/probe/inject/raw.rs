@@ -105,7 +105,7 @@ async fn check(
     came: &mut u64,
     tell: &mut impl FnMut(Event<'_>),
 ) -> Result<Life> {
-    sentinel::ask(probe, plan.timeout, &mut |record| {
+    sentinel::ask(probe, &plan.wire, plan.timeout, &mut |record| {
         *came += 1;
         tell(Event::Came(record, super::since(record, sent_at)));
     })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::wire::Wire;
 use crate::error::Result;
 use crate::probe::{Identity, Probe};
 use crate::proto::arp;
@@ -21,12 +22,28 @@ pub enum Life {
     Silent,
 }
 
-/// Asks, each time for `patience`; what comes besides the answer is told.
+/// Silence after which receivers give up a frame that never ends (docs/line.md, receivers).
+const GIVES_UP: Duration = Duration::from_millis(1300);
+
+/// Asks, each time for `patience`; what comes besides the answer is told. Where `wire` may have left the
+/// device within a frame, it is given the time to notice that: a question at once would be taken for the
+/// rest of the frame, and so would the next.
 pub async fn ask(
     probe: &mut Probe,
+    wire: &Wire,
     patience: Duration,
     tell: &mut impl FnMut(&Record),
 ) -> Result<Life> {
+    let patience = if wire.breaks_off() { patience.max(GIVES_UP) } else { patience };
+    if wire.breaks_off() {
+        let deadline = Instant::now() + GIVES_UP;
+        while let Some(record) = probe.receive(deadline).await? {
+            tell(&record);
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+    }
     for _ in 0..TRIES {
         let asked = probe.identity().to_owned();
         probe.ask_for_device().await?;

@@ -32,6 +32,11 @@ impl Wire {
         self.length_prefix.is_some() || self.truncate.is_some() || self.is_unframed
     }
 
+    /// Whether the device may be left waiting for the rest of a frame.
+    pub fn breaks_off(&self) -> bool {
+        self.length_prefix.is_some() || self.is_unframed
+    }
+
     /// Whether it goes out as bytes, and not as a frame.
     fn is_raw(&self) -> bool {
         self.length_prefix.is_some() || self.split.is_some() || self.is_unframed
