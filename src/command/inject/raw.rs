@@ -22,7 +22,7 @@ use crate::endpoint::spec::{parse_duration, parse_positive};
 use crate::error::{Error, Result};
 use crate::probe::inject::raw::{self, Plan};
 use crate::probe::inject::sentinel::Life;
-use crate::probe::inject::{self, Disguise};
+use crate::probe::inject::{self, Disguise, wire};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -152,6 +152,9 @@ pub(super) fn run(args: RawArgs) -> Result<Verdict> {
         (Some(count), _) => shots = shots.fuzz(1..=count),
         (None, Some(number)) => shots = shots.fuzz(number..=number),
         (None, None) => {}
+    }
+    if disguise.wire.length_prefix.is_none() && shots.any(<[u8]>::is_empty) {
+        return Err(wire::no_bytes());
     }
     let is_endless = args.duration.is_some() && args.count.is_none();
     shots = shots.bounded(args.count, is_endless);

@@ -26,6 +26,11 @@ pub struct Wire {
 const PREFIXES: [(&str, usize, bool); 3] =
     [("len16be", 2, true), ("len16le", 2, false), ("len32be", 4, true)];
 
+/// A frame of no bytes would stop receivers, and tell them nothing.
+pub fn no_bytes() -> Error {
+    Error::usage("a frame of no bytes is never sent: give it at least one, or a '--length-prefix'")
+}
+
 impl Wire {
     /// Whether the device is to get something that is no frame.
     pub fn is_malformed(&self) -> bool {
@@ -117,9 +122,7 @@ impl Wire {
     /// Sends `frame` so; says when it began to go.
     pub async fn send(&self, probe: &mut Probe, frame: &[u8]) -> Result<Timestamp> {
         if frame.is_empty() && self.length_prefix.is_none() {
-            return Err(Error::usage(
-                "a frame of no bytes is never sent: give it at least one, or a '--length-prefix'",
-            ));
+            return Err(no_bytes());
         }
         if !self.is_raw() {
             return probe.send(frame.to_vec()).await;

@@ -63,12 +63,41 @@ impl<'a> Reporter<'a> {
 
     /// A frame that goes out, or would.
     pub fn sent(&mut self, frame: &[u8], remark: Option<&str>) {
+        let wire = &self.disguise.wire;
+        let header = wire.header(self.framing, frame).unwrap_or_default();
+        let digits: Vec<String> = header.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = digits.join(" ");
+        if wire.is_unframed {
+            let bytes = terminal::count(frame.len() as u64, "byte");
+            return self.bytes(&format!("-> {bytes} without a header"), frame);
+        }
+        if frame.is_empty() {
+            return self.out.say(&format!("-> the line's header {digits} and no frame"));
+        }
         let remark = remark.map(|remark| format!("({remark})"));
         self.frame("-> ", frame, remark.as_deref());
-        if let Some(header) = self.disguise.wire.header(self.framing, frame) {
-            let digits: Vec<String> = header.iter().map(|byte| format!("{byte:02x}")).collect();
-            self.out.say(&format!("   the line's header is {}", digits.join(" ")));
+        if !digits.is_empty() {
+            self.out.say(&format!("   the line's header is {digits}"));
         }
+    }
+
+    /// Bytes that are no frame.
+    fn bytes(&mut self, what: &str, bytes: &[u8]) {
+        let mut text = Line::new(false);
+        text.text(what);
+        self.dump(bytes, &mut text);
+        self.out.say(String::from_utf8_lossy(text.as_bytes()).trim_end_matches('\n'));
+    }
+
+    fn dump(&self, bytes: &[u8], text: &mut Line) {
+        if self.hex == 0 {
+            return;
+        }
+        if !text.as_bytes().ends_with(b"\n") {
+            text.text("\n");
+        }
+        let layout = if self.hex > 1 { Layout::HexAndCharacters } else { Layout::Hex };
+        dump(bytes, layout, text);
     }
 
     fn frame(&mut self, arrow: &str, frame: &[u8], remark: Option<&str>) {
@@ -83,13 +112,7 @@ impl<'a> Reporter<'a> {
             text.text("\n");
             tree::tree(&stack, &mut text);
         }
-        if self.hex > 0 {
-            if !self.is_tree {
-                text.text("\n");
-            }
-            let layout = if self.hex > 1 { Layout::HexAndCharacters } else { Layout::Hex };
-            dump(frame, layout, &mut text);
-        }
+        self.dump(frame, &mut text);
         self.out.say(String::from_utf8_lossy(text.as_bytes()).trim_end_matches('\n'));
     }
 
