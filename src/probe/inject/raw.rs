@@ -130,8 +130,8 @@ async fn listen(
         let Some(record) = record else { return Ok(came) };
         came += 1;
         tell(Event::Came(&record, super::since(&record, sent_at)));
-        if Instant::now() >= deadline && came > 100_000 {
-            return Ok(came);
+        if Instant::now() >= deadline && came > 1000 {
+            return Ok(came); // a line that is never silent does not stop time
         }
     }
 }

@@ -125,21 +125,27 @@ pub async fn run(
         Run { plan, target, open: HashMap::new(), answers: 0, dissector: Dissector::default() };
     let first = plan.source_port.unwrap_or(0xc000 | std::process::id() as u16 & 0x1fff);
     let mut next = Instant::now();
+    let all = plan.ports.len().saturating_mul(plan.count as usize);
     let shots = (0..plan.count).flat_map(|_| plan.ports.iter().copied());
     for (n, port) in shots.enumerate() {
         let own = match plan.source_port {
             Some(own) => own,
             None => first.wrapping_add((n % 0x2000) as u16).max(1024),
         };
-        run.send(probe, own, port).await?;
+        if run.send(probe, own, port).await? {
+            tell(Answer { port, what: What::Nothing }); // the one before from the same port
+        }
+        if n + 1 == all {
+            break;
+        }
         next = (next + plan.interval).max(Instant::now());
-        run.listen(probe, next, stop, tell).await?;
+        run.listen(probe, next, false, stop, tell).await?;
         if stop.is_stopped() {
             return Ok(run.answers);
         }
     }
     while let Some(due) = run.open.values().map(|open| open.due).min() {
-        run.listen(probe, due, stop, tell).await?;
+        run.listen(probe, due, true, stop, tell).await?;
         if stop.is_stopped() {
             break;
         }
@@ -152,7 +158,8 @@ impl Run<'_> {
         format!("eth/{}/tcp(src_port={own},dst_port={port},{more})", ip_layer(self.target))
     }
 
-    async fn send(&mut self, probe: &mut Probe, own: u16, port: u16) -> Result<()> {
+    /// Sends one; whether another one from the same port still waits for its answer.
+    async fn send(&mut self, probe: &mut Probe, own: u16, port: u16) -> Result<bool> {
         let plan = self.plan;
         let mss = plan.mss.map(|mss| format!(",option.mss={mss}")).unwrap_or_default();
         let digits: String = plan.data.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -166,15 +173,16 @@ impl Run<'_> {
         let bytes = plan.disguise.wire.cut(frame(&text, &ends, &plan.disguise)?);
         let sent = plan.disguise.wire.send(probe, &bytes).await?;
         let due = Instant::now() + plan.timeout;
-        self.open.insert((own, port), Open { port, seq: plan.seq, sent, due });
-        Ok(())
+        Ok(self.open.insert((own, port), Open { port, seq: plan.seq, sent, due }).is_some())
     }
 
-    /// Takes what comes until `deadline`, and tells ports whose time is up.
+    /// Takes what comes until `deadline`, or until the last port has answered, and tells ports whose time is
+    /// up.
     async fn listen(
         &mut self,
         probe: &mut Probe,
         deadline: Instant,
+        is_last: bool,
         stop: &mut Stop,
         tell: &mut impl FnMut(Answer),
     ) -> Result<()> {
@@ -189,8 +197,7 @@ impl Run<'_> {
                 self.take(probe, record, tell).await?;
             }
             self.expire(tell);
-            // Whoever has answered needs no more time.
-            if is_over || record.is_none() || (self.open.is_empty() && self.plan.ports.len() == 1) {
+            if is_over || record.is_none() || (is_last && self.open.is_empty()) {
                 return Ok(());
             }
         }

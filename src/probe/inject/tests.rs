@@ -103,6 +103,29 @@ async fn ports_are_open_closed_walled_odd_or_silent_and_the_open_ones_are_reset(
 }
 
 #[tokio::test(start_paused = true)]
+async fn ports_are_asked_at_the_interval_and_nobody_waits_for_those_that_have_answered() {
+    let (mut probe, seen) = connect(Box::new(ports));
+    let interval = Duration::from_secs(2);
+    let plan = tcp::Plan { count: 3, interval, ..syn_plan(vec![81]) };
+    let (_stopper, mut stop) = stop::pair();
+    let start = tokio::time::Instant::now();
+    let came = tcp::run(&mut probe, &plan, &mut stop, &mut |_| {}).await;
+    assert_eq!(came.expect("the line is there"), 3);
+    assert_eq!(start.elapsed(), interval * 2 + SOON);
+    let quick = tcp::Plan { interval: SOON / 2, ..syn_plan(vec![80, 81]) };
+    let start = tokio::time::Instant::now();
+    let came = tcp::run(&mut probe, &quick, &mut stop, &mut |_| {}).await;
+    assert_eq!(came.expect("the line is there"), 2);
+    assert!(start.elapsed() < SOON * 3, "{:?}", start.elapsed());
+    // A second segment from the same port, before the first has been answered: each is counted.
+    let mut told = 0;
+    let same = tcp::Plan { count: 3, interval: SOON, ..syn_plan(vec![84]) };
+    let came = tcp::run(&mut probe, &same, &mut stop, &mut |_| told += 1).await;
+    assert_eq!((came.expect("the line is there"), told), (0, 3));
+    assert!(seen.lock().expect("no panic").len() >= 8);
+}
+
+#[tokio::test(start_paused = true)]
 async fn datagrams_are_answered_refused_or_lost() {
     let device = |frame: &[u8]| {
         let quoted: String = frame[14..42].iter().map(|byte| format!("{byte:02x}")).collect();

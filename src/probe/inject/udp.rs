@@ -80,18 +80,24 @@ pub async fn run(
     let mut run = Run { plan, target, open: HashMap::new(), answers: 0 };
     let first = 0xc000 | std::process::id() as u16 & 0x1fff;
     let mut next = Instant::now();
+    let all = plan.ports.len().saturating_mul(plan.count as usize);
     let shots = (0..plan.count).flat_map(|_| plan.ports.iter().copied());
     for (n, port) in shots.enumerate() {
         let own = plan.source_port.unwrap_or(first.wrapping_add((n % 0x2000) as u16).max(1024));
-        run.send(probe, own, port).await?;
+        if run.send(probe, own, port).await? {
+            tell(Answer { port, what: What::Nothing }); // the one before from the same port
+        }
+        if n + 1 == all {
+            break;
+        }
         next = (next + plan.interval).max(Instant::now());
-        run.listen(probe, next, stop, tell).await?;
+        run.listen(probe, next, false, stop, tell).await?;
         if stop.is_stopped() {
             return Ok(run.answers);
         }
     }
     while let Some(due) = run.open.values().map(|open| open.due).min() {
-        run.listen(probe, due, stop, tell).await?;
+        run.listen(probe, due, true, stop, tell).await?;
         if stop.is_stopped() {
             break;
         }
@@ -100,7 +106,8 @@ pub async fn run(
 }
 
 impl Run<'_> {
-    async fn send(&mut self, probe: &mut Probe, own: u16, port: u16) -> Result<()> {
+    /// Sends one; whether another one from the same port still waits for its answer.
+    async fn send(&mut self, probe: &mut Probe, own: u16, port: u16) -> Result<bool> {
         let digits: String = self.plan.data.iter().map(|byte| format!("{byte:02x}")).collect();
         let data = if digits.is_empty() { digits } else { format!("/0x{digits}") };
         let text =
@@ -109,14 +116,17 @@ impl Run<'_> {
         let disguise = &self.plan.disguise;
         let bytes = disguise.wire.cut(frame(&text, &ends, disguise)?);
         let sent = disguise.wire.send(probe, &bytes).await?;
-        self.open.insert((own, port), Open { sent, due: Instant::now() + self.plan.timeout });
-        Ok(())
+        Ok(self
+            .open
+            .insert((own, port), Open { sent, due: Instant::now() + self.plan.timeout })
+            .is_some())
     }
 
     async fn listen(
         &mut self,
         probe: &mut Probe,
         deadline: Instant,
+        is_last: bool,
         stop: &mut Stop,
         tell: &mut impl FnMut(Answer),
     ) -> Result<()> {
@@ -132,7 +142,7 @@ impl Run<'_> {
                 tell(answer);
             }
             self.expire(tell);
-            if is_over || record.is_none() || (self.open.is_empty() && self.plan.ports.len() == 1) {
+            if is_over || record.is_none() || (is_last && self.open.is_empty()) {
                 return Ok(());
             }
         }
