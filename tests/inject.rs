@@ -254,6 +254,12 @@ fn frames_of_a_capture_and_of_a_dump_are_sent_as_they_are() {
         run(&["raw", hex.to_str().expect("plain"), "--dry-run", "-x", "-d", "sim"]);
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(out.lines().skip(1).collect::<Vec<_>>(), dump);
+    let digits = folder.path().join("digits.txt");
+    std::fs::write(&digits, "0200000000020200000000010806").expect("it can be written");
+    let file = digits.to_str().expect("plain");
+    let (code, out, err) = run(&["raw", file, "--format", "hex", "--dry-run", "-d", "sim"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("ethertype ARP (0x0806), length 0"), "{out}");
     let (code, _, err) = run(&["raw", name, "--frame", "99", "-d", "sim"]);
     assert_eq!(code, Some(2));
     assert!(err.contains("has no frame 99"), "{err}");

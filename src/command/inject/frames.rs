@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::data;
-use crate::capture::read::{Inner, Reader, Reading};
+use crate::capture::read::{Format, Inner, Reader, Reading};
 use crate::craft::text::Recipe;
 use crate::error::{Error, Result};
 use crate::record::{Body, Direction};
@@ -15,8 +15,13 @@ use crate::record::{Body, Direction};
 /// Frames that are taken of one file.
 const MOST: usize = 100_000;
 
-/// The frames that these words mean; `number` is the one of a file's that is wanted, from 1.
-pub(super) fn understand(words: &[String], number: Option<usize>) -> Result<Vec<Recipe>> {
+/// The frames that these words mean; `number` is the one of a file's that is wanted, from 1, and `format` what
+/// files are, where that is not found out by itself.
+pub(super) fn understand(
+    words: &[String],
+    number: Option<usize>,
+    format: Option<Format>,
+) -> Result<Vec<Recipe>> {
     let mut all = Vec::new();
     let mut has_file = false;
     for word in words {
@@ -25,7 +30,7 @@ pub(super) fn understand(words: &[String], number: Option<usize>) -> Result<Vec<
         match parsed {
             _ if word == "-" || is_file(path) => {
                 has_file = true;
-                all.extend(of_file(path, number)?);
+                all.extend(of_file(path, number, format)?);
             }
             Ok(recipe) => all.push(recipe),
             Err(mistake) => {
@@ -48,8 +53,8 @@ fn is_file(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.is_dir())
 }
 
-fn of_file(path: &Path, number: Option<usize>) -> Result<Vec<Recipe>> {
-    let reading = Reading { inner: Inner::Never, ..Reading::default() };
+fn of_file(path: &Path, number: Option<usize>, format: Option<Format>) -> Result<Vec<Recipe>> {
+    let reading = Reading { format, inner: Inner::Never, ..Reading::default() };
     let mut reader = Reader::open(path, &reading)?;
     let (mut frames, mut seen, mut left_out) = (Vec::new(), 0, 0);
     while let Some(record) = reader.read()? {

@@ -16,6 +16,7 @@ use super::session::Session;
 use super::{data, frames};
 use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
 use crate::cli::{Verdict, terminal};
+use crate::command::decode::FileFormat;
 use crate::craft::text::{self, Recipe};
 use crate::dissect::Dissector;
 use crate::endpoint::spec::{parse_duration, parse_positive};
@@ -73,6 +74,9 @@ pub(super) struct RawArgs {
     /// Only frame N of a file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frame: Option<u64>,
+    /// What a file is, when it is not found out by itself: digits alone are hex
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FileFormat>,
     /// Append so many bytes of data, from A to B: 0..1472, or 0..1472/8 in steps of 8
     #[arg(long, value_name = "A..B", value_parser = parse_sweep)]
     sweep: Option<Sweep>,
@@ -137,7 +141,8 @@ pub(super) fn run(args: RawArgs) -> Result<Verdict> {
     args.check()?;
     let disguise = args.disguise.disguise()?;
     let number = args.frame.map(|n| n as usize);
-    let mut recipes = frames::understand(&args.frames, number)?;
+    let mut recipes =
+        frames::understand(&args.frames, number, args.format.map(FileFormat::format))?;
     for recipe in &mut recipes {
         disguise.put_on(recipe)?;
     }
