@@ -85,7 +85,9 @@ fn ports_of_linux_answer_by_ipv6() {
 #[ignore = "needs root, /dev/net/tun, iproute2, procps: scripts/test"]
 fn linux_answers_frames_that_are_written_as_text() {
     let linux = Linux::new("text");
-    let raw = |frame: &str| linux.uarttool(&["inject", "raw", frame, "-W", "500ms"]);
+    // The interface has a carrier only now: the first frame may be there before Linux answers on it.
+    let twice = ["-c", "2", "-i", "300ms", "-W", "500ms"];
+    let raw = |frame: &str| linux.uarttool(&[&["inject", "raw", frame], &twice[..]].concat());
     let (code, said) = raw("icmp/\"hello\"");
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("<- IP 192.168.100.2 > 192.168.100.1: ICMP echo reply"), "{said}");
