@@ -8,6 +8,7 @@ pub mod clock; // nanoseconds that never go back
 pub mod error; // errors sorted by who has to act: the exit codes
 pub mod escape; // nothing from the line reaches a screen unescaped
 pub mod event; // what a running command tells the world
+pub mod mistake; // what is wrong in a text that a person wrote, and where
 pub mod record; // one thing seen on a line
 
 // Floor 1

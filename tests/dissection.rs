@@ -60,6 +60,10 @@ same_as_tshark! {
     ntp: ETHERNET, frames::small::ntp, ["ntp", "udp"];
     tftp: ETHERNET, frames::small::tftp, ["tftp", "udp"];
     tls: ETHERNET, frames::tls::tls, ["tls", "tcp"];
+    crafted: ETHERNET, frames::crafted::crafted, [
+        "udp", "ethernet", "vlan", "llc", "arp", "ipv4", "ipv6", "ipv6_hop_by_hop", "ipv6_fragment",
+        "ipv6_destination", "icmp", "icmpv6", "igmp", "tcp", "dhcp", "dns", "ntp"
+    ];
 }
 
 #[test]

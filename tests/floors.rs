@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("error", 0),
     ("escape", 0),
     ("event", 0),
+    ("mistake", 0),
     ("record", 0),
     ("bus", 1),
     ("framing", 1),

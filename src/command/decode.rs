@@ -85,7 +85,7 @@ pub struct DecodeArgs {
 
 /// What a file can be said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FileFormat {
+pub(super) enum FileFormat {
     Pcap,
     Pcapng,
     // The bytes of the line.
@@ -94,7 +94,7 @@ enum FileFormat {
 }
 
 impl FileFormat {
-    fn format(self) -> Format {
+    pub(super) fn format(self) -> Format {
         match self {
             FileFormat::Pcap => Format::Pcap,
             FileFormat::Pcapng => Format::Pcapng,

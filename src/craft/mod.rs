@@ -2,7 +2,9 @@
 //!
 //! Built with `pnet`'s packet builders; [`crate::proto`] reads them back in the tests.
 
+pub mod fuzz;
 pub mod layers;
+pub mod text;
 
 use std::net::Ipv4Addr;
 

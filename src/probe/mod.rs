@@ -6,6 +6,8 @@
 //! line, it shares it with other processes; on a line that another process shares, what it sends
 //! comes back like everything else and is shown then, with the time at which it went.
 
+pub mod inject;
+pub mod neighbours6;
 pub mod ping;
 
 use std::cell::RefCell;
@@ -20,11 +22,12 @@ use tokio::time::Instant;
 use crate::bus::{Bus, Inbox};
 use crate::clock::{Clock, Timestamp};
 use crate::craft;
+use crate::craft::text::End;
 use crate::endpoint::sharing::{Deliverer, Sharing};
 use crate::endpoint::{Link, Options, Received, Standing};
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::framing::{Carries, Decoder, Unframeable, ip};
+use crate::framing::{Carries, Decoder, Framing, Unframeable, ip};
 use crate::proto::{MacAddr, arp, be16, ethernet, ipv4_at};
 use crate::record::{Body, Direction, Origin, Record, Span};
 use crate::share::server::Outgoing;
@@ -107,6 +110,7 @@ pub struct Probe {
     /// Frames that we owe somebody.
     answers: VecDeque<Vec<u8>>,
     holds_answers: bool,
+    speaks_ip6: bool,
     sharing: Sharing,
     deliverer: Deliverer,
     /// What we send comes back when it has gone, and is shown then.
@@ -169,6 +173,7 @@ impl Probe {
             ended: None,
             answers: VecDeque::new(),
             holds_answers: false,
+            speaks_ip6: false,
             sharing: Sharing::none(),
             deliverer: Deliverer::new(origin.connection, options, &clock),
             is_echoed,
@@ -516,6 +521,7 @@ impl Probe {
                 self.learn(frame);
                 if self.answers.len() < MAX_ANSWERS {
                     self.answers.extend(self.arp_reply(frame));
+                    self.answers.extend(self.advertisement(frame));
                 }
             }
             self.queue.push_back(record);
@@ -541,6 +547,27 @@ impl Probe {
             tpa: asked.spa,
         };
         Some(craft::arp(&reply, asked.sha.into()))
+    }
+
+    /// The answer to a solicitation for our own IPv6 address, if we have one.
+    fn advertisement(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let host = End::new(self.identity.host_mac, self.identity.host_ip);
+        neighbours6::advertisement(frame, &host).filter(|_| self.speaks_ip6)
+    }
+
+    /// From now on we have the link-local address of our Ethernet address, and say so when asked.
+    pub(crate) fn speak_ip6(&mut self) {
+        self.speaks_ip6 = true;
+    }
+
+    /// The device is there.
+    pub(crate) fn found_device(&mut self, mac: MacAddr) {
+        self.identity.device_mac = mac;
+    }
+
+    /// How frames are put on the line.
+    pub fn framing(&self) -> &'static Framing {
+        self.options.framing
     }
 
     /// Asks for the device's Ethernet address.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// What the other end does with a frame: frames to send back, each after a while.
-type Device = Box<dyn FnMut(&[u8]) -> Vec<(Duration, Vec<u8>)> + Send>;
+pub(super) type Device = Box<dyn FnMut(&[u8]) -> Vec<(Duration, Vec<u8>)> + Send>;
 
 struct Near(mpsc::UnboundedReceiver<(Instant, Bytes)>);
 
@@ -58,9 +58,9 @@ impl Transmit for Far {
     }
 }
 
-type Seen = Arc<Mutex<Vec<Vec<u8>>>>;
+pub(super) type Seen = Arc<Mutex<Vec<Vec<u8>>>>;
 
-fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
+pub(super) fn probe(standing: Standing, device: Device) -> (Probe, Seen) {
     let (out, near) = mpsc::unbounded_channel();
     let seen = Seen::default();
     let about = About {
@@ -135,6 +135,7 @@ fn sequence(frame: &[u8]) -> u16 {
 
 fn plan(count: u64) -> Plan {
     Plan {
+        target: None,
         count: Some(count),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),

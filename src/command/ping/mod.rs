@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use crate::cli::target::{self, Tunnel};
 use crate::cli::{self, Verdict, signals, terminal};
 use crate::clock::Clock;
 use crate::craft;
+use crate::craft::text::link_local;
 use crate::endpoint::sharing::Sharing;
 use crate::endpoint::spec::parse_positive;
 use crate::endpoint::{Options, Spec};
 use crate::error::{Error, Result};
 use crate::probe::ping::Plan;
 use crate::probe::{Identity, Probe, ping};
-use crate::proto::{ethernet, icmp, ipv4};
+use crate::proto::{ethernet, icmp, ipv4, ipv6};
 use crate::stop;
 
 const EXAMPLES: &str = "\
@@ -31,6 +32,7 @@ Examples:
   uarttool ping -c 4
   uarttool ping -i 0.2 -s 1000 -c 20 -w ping.pcapng
   uarttool ping --sweep 1400..1472        which is the largest that is answered?
+  uarttool ping -6                        by IPv6, whose neighbours are asked for first
   uarttool ping -d tcp:127.0.0.1:5557 -c 100 -i 10ms -q
   uarttool ping -d sim,drop=5%,delay=20ms,seed=7   over a line that is bad
   uarttool ping -d serial:/dev/ttyUSB0,baud=921600
@@ -42,9 +44,12 @@ there or went away; 130 interrupted before there was a result.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct PingArgs {
-    /// The address to ping [default: the device's]
+    /// The address to ping, IPv4 or IPv6 [default: the device's]
     #[arg(value_name = "ADDRESS")]
-    address: Option<Ipv4Addr>,
+    address: Option<IpAddr>,
+    /// Use IPv6: without ADDRESS, the link-local address of the device's Ethernet address
+    #[arg(short = '6')]
+    six: bool,
     /// Stop after N requests
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -66,10 +71,10 @@ pub struct PingArgs {
     /// Fill the data with these bytes, in hex: ff, 00ff
     #[arg(short = 'p', long, value_name = "HEX", value_parser = parse_pattern)]
     pattern: Option<Pattern>,
-    /// IPv4 time to live
+    /// Time to live, or IPv6's hop limit
     #[arg(short = 't', long, value_name = "N", default_value_t = 64)]
     ttl: u8,
-    /// IPv4 type of service
+    /// Type of service, or IPv6's traffic class
     #[arg(short = 'Q', long, value_name = "N", default_value_t = 0, value_parser = parse_byte)]
     tos: u8,
     /// ICMP identifier [default: from the process id]
@@ -150,10 +155,11 @@ fn parse_byte(text: &str) -> Result<u8, String> {
 }
 
 impl PingArgs {
-    fn plan(&self) -> Plan {
+    fn plan(&self, target: Option<Ipv6Addr>) -> Plan {
         let sweep = self.sweep.clone().unwrap_or(Sweep { sizes: self.size..=self.size, step: 1 });
         let count = self.count.or_else(|| self.sweep.as_ref().map(Sweep::count));
         Plan {
+            target,
             count,
             interval: self.interval,
             timeout: self.timeout,
@@ -166,10 +172,25 @@ impl PingArgs {
         }
     }
 
+    /// Where IPv6 requests go.
+    fn target(&self, identity: &Identity) -> Result<Option<Ipv6Addr>> {
+        match self.address {
+            Some(IpAddr::V6(address)) if address.is_unspecified() => {
+                Err(Error::usage(format!("'{address}' is no address that could answer")))
+            }
+            Some(IpAddr::V6(address)) => Ok(Some(address)),
+            Some(IpAddr::V4(address)) if self.six => {
+                Err(Error::usage(format!("'{address}' is an IPv4 address, and '-6' asks for IPv6")))
+            }
+            _ => Ok(self.six.then(|| link_local(identity.device_mac))),
+        }
+    }
+
     /// A frame longer than the line carries is refused rather than swallowed by the device.
     fn check_size(&self, plan: &Plan, options: &Options) -> Result<()> {
         let size = *plan.sizes.end();
-        let headers = ethernet::HEADER + ipv4::HEADER + icmp::HEADER;
+        let ip = if plan.target.is_some() { ipv6::HEADER } else { ipv4::HEADER };
+        let headers = ethernet::HEADER + ip + icmp::HEADER;
         let limit = options.max_frame.saturating_sub(headers);
         if size <= limit {
             return Ok(());
@@ -191,16 +212,19 @@ pub fn run(args: PingArgs) -> Result<Verdict> {
     let config = target::config()?.preset(args.tunnel.preset)?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
     let mut identity = target::identity_on(&tunnel.spec, &args.addresses, &config)?;
-    identity.device_ip = args.address.unwrap_or(identity.device_ip);
-    args.check_size(&args.plan(), &tunnel.spec.options)?;
+    if let Some(IpAddr::V4(address)) = args.address {
+        identity.device_ip = address;
+    }
+    let plan = args.plan(args.target(&identity)?);
+    args.check_size(&plan, &tunnel.spec.options)?;
     args.capture.check()?;
     if let Some(why) = &tunnel.why {
         terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
     }
-    cli::block_on(send(args, tunnel, identity))
+    cli::block_on(send(args, plan, tunnel, identity))
 }
 
-async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verdict> {
+async fn send(args: PingArgs, plan: Plan, tunnel: Tunnel, identity: Identity) -> Result<Verdict> {
     let spec = &tunnel.spec;
     let (stopper, mut stop) = stop::pair();
     let interrupted = signals::watch(stopper.clone())?;
@@ -246,7 +270,6 @@ async fn send(args: PingArgs, tunnel: Tunnel, identity: Identity) -> Result<Verd
         };
         sink::start(plan, bus.watch(), stopper.clone())
     });
-    let plan = args.plan();
     let mut report_line = Reporter::new(&args, &plan, stopper);
     report_line.head(&identity, spec);
     let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);

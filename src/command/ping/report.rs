@@ -1,6 +1,7 @@
 //! ping's report, as ping prints it.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use super::PingArgs;
 use crate::endpoint::Spec;
@@ -8,7 +9,7 @@ use crate::error::Error;
 use crate::framing::Carries;
 use crate::probe::Identity;
 use crate::probe::ping::{Damage, Outcome, Plan, Reply, Statistics};
-use crate::proto::{ethernet, icmp, ipv4};
+use crate::proto::{ethernet, icmp, ipv4, ipv6};
 use crate::stop::Stopper;
 
 /// Prints ping's report.
@@ -58,8 +59,13 @@ impl<'a> Reporter<'a> {
         self.stopper.stop();
     }
 
+    fn target(&self, identity: &Identity) -> IpAddr {
+        self.plan.target.map_or(IpAddr::V4(identity.device_ip), IpAddr::V6)
+    }
+
     pub(super) fn head(&mut self, identity: &Identity, spec: &Spec) {
-        let headers = ipv4::HEADER + icmp::HEADER;
+        let ip = if self.plan.target.is_some() { ipv6::HEADER } else { ipv4::HEADER };
+        let headers = ip + icmp::HEADER;
         let (first, last) = (*self.plan.sizes.start(), *self.plan.sizes.end());
         let size = match first == last {
             true => format!("{first}({})", first + headers),
@@ -71,7 +77,7 @@ impl<'a> Reporter<'a> {
         };
         self.say(&format!(
             "PING {}{mac} through {}: {size} bytes of data",
-            identity.device_ip,
+            self.target(identity),
             crate::escape::lines(&spec.text)
         ));
     }
@@ -138,7 +144,7 @@ impl<'a> Reporter<'a> {
         let loss = format!("{loss:.4}");
         let loss = loss.trim_end_matches('0').trim_end_matches('.');
         let elapsed = s.elapsed.as_millis();
-        self.say(&format!("\n--- {} ping statistics ---", identity.device_ip));
+        self.say(&format!("\n--- {} ping statistics ---", self.target(identity)));
         self.say(&format!("{line}, {loss}% packet loss, time {elapsed}ms"));
         if let Some([min, average, max, deviation]) = s.rtt() {
             self.say(&format!(
@@ -160,7 +166,8 @@ impl<'a> Reporter<'a> {
             return;
         };
         if smallest > largest {
-            let headers = ethernet::HEADER + ipv4::HEADER + icmp::HEADER;
+            let ip = if self.plan.target.is_some() { ipv6::HEADER } else { ipv4::HEADER };
+            let headers = ethernet::HEADER + ip + icmp::HEADER;
             self.say(&format!(
                 "the largest frame that was answered has {} bytes; the smallest that was not has {}",
                 largest + headers,

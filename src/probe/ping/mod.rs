@@ -4,21 +4,21 @@
 //! request stays on the list until it is answered; one that is answered late still counts, as in
 //! ping. The outcome of each is told as it happens; [`Statistics`] sums up.
 
+mod echo;
 mod statistics;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Identity, Probe};
+use super::{Probe, neighbours6};
 use crate::clock::Timestamp;
-use crate::craft::{EchoRequest, Route};
 use crate::dissect::Dissector;
 use crate::error::{Error, Result};
-use crate::proto::{MacAddr, NoteKind, Stack, be16, icmp, ipv4, ipv4_at, mac_at};
+use crate::proto::Stack;
 use crate::record::{Body, Record};
 use crate::stop::Stop;
 pub use statistics::Statistics;
@@ -26,6 +26,8 @@ pub use statistics::Statistics;
 /// What to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// An IPv6 address; `None` is the device's IPv4 address.
+    pub target: Option<Ipv6Addr>,
     /// How many requests; `None` is until told to stop.
     pub count: Option<u64>,
     /// From one request to the next.
@@ -40,9 +42,9 @@ pub struct Plan {
     pub pattern: Vec<u8>,
     /// ICMP identifier.
     pub identifier: u16,
-    /// IPv4 time to live.
+    /// Time to live; IPv6 calls it hop limit.
     pub ttl: u8,
-    /// IPv4 type of service.
+    /// Type of service; IPv6 calls it traffic class.
     pub tos: u8,
 }
 
@@ -65,7 +67,7 @@ pub enum Outcome {
         /// Number of the request, from 1.
         number: u64,
         /// Who.
-        from: Ipv4Addr,
+        from: IpAddr,
         /// What the error says.
         text: String,
     },
@@ -140,6 +142,11 @@ pub async fn run(
     stop: &mut Stop,
     mut tell: impl FnMut(Outcome),
 ) -> (Statistics, Option<Error>) {
+    if let Some(target) = plan.target
+        && let Err(error) = neighbours6::resolve(probe, target, plan.timeout).await
+    {
+        return (Statistics::default(), Some(error));
+    }
     let start = Instant::now();
     let mut run = Run {
         plan,
@@ -254,23 +261,9 @@ impl Run<'_> {
         let (first, last) = (*self.plan.sizes.start(), *self.plan.sizes.end());
         self.next_size = if size + self.plan.step > last { first } else { size + self.plan.step };
         let sequence = number as u16;
-        let identity = *probe.identity();
-        let route = Route {
-            source_mac: identity.host_mac,
-            destination_mac: identity.device_mac,
-            source: identity.host_ip,
-            destination: identity.device_ip,
-        };
         let data = self.data(size);
-        let echo = EchoRequest {
-            identifier: self.plan.identifier,
-            sequence,
-            ttl: self.plan.ttl,
-            tos: self.plan.tos,
-            ip_id: sequence,
-            data: &data,
-        };
-        let at = probe.send(echo.frame(&route)).await?;
+        let frame = echo::request(self.plan, probe.identity(), sequence, &data);
+        let at = probe.send(frame).await?;
         let due = Instant::now() + self.plan.timeout;
         let sent = Sent { number, size, at, due, answered: false, told: false };
         if let Some(old) = self.sent.insert(sequence, sent)
@@ -307,7 +300,7 @@ impl Run<'_> {
             tell(Outcome::Timeout { number: sent.number, size: sent.size });
             let goes_on = self.departure().is_some();
             let is_lost = self.statistics.received == 0 && goes_on;
-            if is_lost && !std::mem::replace(&mut self.asked, true) {
+            if is_lost && self.plan.target.is_none() && !std::mem::replace(&mut self.asked, true) {
                 probe.ask_for_device().await?;
             }
         }
@@ -338,63 +331,39 @@ impl Run<'_> {
 
     /// What a frame means for our requests.
     fn judge(&mut self, stack: &Stack<'_>, now: Timestamp, probe: &Probe) -> Option<Outcome> {
-        let [_, network, message, ..] = stack.layers else { return None };
-        if network.protocol != &ipv4::IPV4 || message.protocol != &icmp::ICMP {
-            return None;
+        let message = echo::message(stack)?;
+        let ours = message.identifier == self.plan.identifier;
+        let mut sent = *self.sent.get(&message.sequence).filter(|_| ours)?;
+        if !message.is_reply {
+            self.statistics.errors += 1;
+            let mut line = crate::proto::line::Line::new(false);
+            stack.summarise(message.at, &mut line);
+            let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
+            return Some(Outcome::Error { number: sent.number, from: message.from, text });
         }
-        let (ip, header, data) = (stack.header(1), stack.header(2), stack.payload(2));
-        let kind = *header.first()?;
-        if kind != icmp::ECHO_REPLY {
-            return self.judge_error(stack, kind, ipv4_at(ip, 12)?, data);
-        }
-        let ours = be16(header, 4)? == self.plan.identifier;
-        let sequence = be16(header, 6)?;
-        let mut sent = *self.sent.get(&sequence).filter(|_| ours)?;
-        if let Some(what) = misdirection(stack, probe.identity()) {
+        if let Some(what) = echo::misdirection(stack, probe.identity(), self.plan.target) {
             return Some(Outcome::Misdirected { number: sent.number, what });
         }
-        if stack.notes.iter().any(|note| matches!(note.kind, NoteKind::Checksum { .. })) {
+        if echo::is_damaged(stack) {
             return Some(Outcome::BadChecksum { number: sent.number });
         }
         let reply = Reply {
             number: sent.number,
-            length: header.len() + data.len(),
-            ttl: *ip.get(8)?,
+            length: message.length,
+            ttl: message.ttl,
             time: now.since(sent.at),
-            damage: damage(&self.data(sent.size), data),
+            damage: damage(&self.data(sent.size), message.data),
         };
         self.statistics.damaged += u64::from(reply.damage.is_some());
         if std::mem::replace(&mut sent.answered, true) {
             self.statistics.duplicates += 1;
             return Some(Outcome::Duplicate(reply));
         }
-        self.sent.insert(sequence, sent);
+        self.sent.insert(message.sequence, sent);
         self.statistics.received += 1;
         self.statistics.largest_answered = self.statistics.largest_answered.max(Some(sent.size));
         self.statistics.add_time(reply.time);
         Some(Outcome::Reply(reply))
-    }
-
-    /// An ICMP error that quotes one of our requests.
-    fn judge_error(
-        &mut self,
-        stack: &Stack<'_>,
-        kind: u8,
-        from: Ipv4Addr,
-        quoted: &[u8],
-    ) -> Option<Outcome> {
-        let is_error = matches!(kind, icmp::UNREACHABLE | 4 | 5 | 11 | 12);
-        let inner = quoted.get(usize::from(quoted.first()? & 15) * 4..)?;
-        let ours = is_error
-            && quoted.get(9) == Some(&1)
-            && inner.first() == Some(&icmp::ECHO_REQUEST)
-            && be16(inner, 4)? == self.plan.identifier;
-        let sent = self.sent.get(&be16(inner, 6)?).filter(|_| ours)?;
-        self.statistics.errors += 1;
-        let mut line = crate::proto::line::Line::new(false);
-        stack.summarise(2, &mut line);
-        let text = String::from_utf8_lossy(line.as_bytes()).into_owned();
-        Some(Outcome::Error { number: sent.number, from, text })
     }
 
     fn finish(mut self) -> Statistics {
@@ -409,21 +378,6 @@ impl Run<'_> {
         self.statistics.elapsed = self.start.elapsed();
         self.statistics
     }
-}
-
-/// What is wrong with the addresses of a reply.
-fn misdirection(stack: &Stack<'_>, identity: &Identity) -> Option<String> {
-    let (ethernet, ip) = (stack.header(0), stack.header(1));
-    let (from, to) = (ipv4_at(ip, 12)?, ipv4_at(ip, 16)?);
-    let mac = MacAddr::from(mac_at(ethernet, 0)?);
-    if from != identity.device_ip {
-        return Some(format!("comes from {from}"));
-    }
-    if to != identity.host_ip {
-        return Some(format!("goes to {to}, not to {}", identity.host_ip));
-    }
-    let is_ours = mac == identity.host_mac || mac.is_broadcast();
-    (!is_ours).then(|| format!("goes to {mac}, not to {}", identity.host_mac))
 }
 
 /// Where `got` differs from `sent`.

@@ -2,6 +2,7 @@
 
 pub mod coap;
 pub mod control;
+pub mod crafted;
 pub mod dhcp;
 pub mod dns;
 pub mod http;
