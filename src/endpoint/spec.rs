@@ -120,12 +120,16 @@ impl Spec {
         let (name, address) = match head.split_once(':') {
             Some(parts) => parts,
             None if by_itself => (head, ""),
-            None => return Err(bad(text, &format!("'{head}' has no form in front of a colon"))),
+            None => {
+                let what = format!("'{head}' has no form in front of a colon");
+                return Err(bad(text, &what, forms()));
+            }
         };
         let Some(form) = FORMS.iter().copied().find(|form| form.name == name) else {
-            return Err(bad(text, &format!("there is no form '{name}:'")));
+            return Err(bad(text, &format!("there is no form '{name}:'"), forms()));
         };
-        (form.check)(address).map_err(|what| bad(text, &what))?;
+        let written = || format!("it is written\n{}", form.usage());
+        (form.check)(address).map_err(|what| bad(text, &what, written()))?;
         let mut spec = Spec {
             text: text.to_owned(),
             form,
@@ -133,16 +137,16 @@ impl Spec {
             options: Options::default(),
         };
         for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
-            spec.options.set(option, form).map_err(|what| bad(text, &what))?;
+            spec.options.set(option, form).map_err(|what| bad(text, &what, options_help()))?;
         }
         spec.settle()?;
-        spec.options.check().map_err(|what| bad(text, &what))?;
+        spec.options.check().map_err(|what| bad(text, &what, options_help()))?;
         Ok(spec)
     }
 
     /// Checks whether the options go together, and with the form; for when they were changed.
     pub fn settle(&mut self) -> Result<()> {
-        (self.form.settle)(&mut self.options).map_err(|what| bad(&self.text, &what))
+        (self.form.settle)(&mut self.options).map_err(|what| bad(&self.text, &what, options_help()))
     }
 }
 
@@ -297,32 +301,42 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn bad(text: &str, what: &str) -> Error {
+fn bad(text: &str, what: &str, help: String) -> Error {
     let shown = crate::escape::terminal(text.as_bytes());
-    Error::usage(format!("bad endpoint '{shown}': {what}")).with_help(forms())
+    Error::usage(format!("bad endpoint '{shown}': {what}")).with_help(help)
+}
+
+impl Form {
+    /// How it is written and what it is, in a line.
+    fn usage(&self) -> String {
+        let colon = if self.address.is_empty() { "" } else { ":" };
+        format!("  {:<24} {}", format!("{}{colon}{}", self.name, self.address), self.help)
+    }
 }
 
 /// The forms, one a line, for errors and help.
 pub fn forms() -> String {
     let mut text = String::from("an endpoint is one of");
     for form in FORMS {
-        let colon = if form.address.is_empty() { "" } else { ":" };
-        let usage = format!("{}{colon}{}", form.name, form.address);
-        text.push_str(&format!("\n  {usage:<24} {}", form.help));
+        text.push_str(&format!("\n{}", form.usage()));
     }
     text.push_str(
         "\n  auto                     what another uarttool holds, or what listens on port 5556",
     );
-    text.push_str(
-        "\nwith options behind commas: framing=len16be, max-frame=1514, reconnect=1s, \
-         line-rate=115200, quickack=on|off",
-    );
-    text.push_str(&format!("\n{}", impairments()));
-    text.push_str("\nand the framing is one of");
-    for framing in framing::ALL {
-        text.push_str(&format!("\n  {:<24} {}", framing.name, framing.help));
-    }
+    text.push_str(&format!("\nwith {}", options_help()));
     text
+}
+
+/// The options that every form has, for errors.
+fn options_help() -> String {
+    let names: Vec<_> =
+        framing::ALL.iter().chain(framing::MESSAGES).map(|framing| framing.name).collect();
+    format!(
+        "options behind commas: framing=len16be, max-frame=1514, reconnect=1s, line-rate=115200, \
+         quickack=on|off\n{}\nframings: {}",
+        impairments(),
+        names.join(", ")
+    )
 }
 
 /// The impairments, for errors and help.
@@ -373,7 +387,10 @@ mod tests {
         ] {
             let error = Spec::parse(text).expect_err(text);
             assert!(error.chain().contains(part), "{text}: {}", error.chain());
-            assert!(error.help().is_some_and(|help| help.contains("tcp-listen:")));
+            let help = error.help().expect("a way out");
+            let is_of_it =
+                ["one of", "is written", "options behind"].map(|part| help.contains(part));
+            assert!(is_of_it.contains(&true), "{text}: {help}");
         }
     }
 
