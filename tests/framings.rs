@@ -274,6 +274,7 @@ fn linux_behind_slip_is_pinged() {
         let told = assert_pings(&["-d", &slip.endpoint("slip")]);
         assert!(told.contains(&format!("the line speaks {framing}")), "{told}");
         assert_pings(&["-d", &slip.endpoint(&framing), "-s", "1472"]);
+        assert_pings(&["-d", &slip.endpoint(&framing), "fd00::2"]);
         // Nothing but IP went onto a line of IP.
         let refused = slip.peer.stdout().lines().filter(|line| line.contains("refused")).count();
         let most = if kind == "ip" { 3 } else { 0 };
