@@ -427,3 +427,21 @@ fn a_device_with_another_address_is_found_and_a_wrong_word_about_it_is_told() {
         .err
         .wait_for(0, "the device says that it is 192.168.100.2, and '--device-ip' says");
 }
+
+#[test]
+fn a_device_is_judged_through_the_bridge_that_holds_it_and_its_forwards_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = format!("unix-listen:{}", folder.path().join("line").display());
+    let device = Process::start(uarttool().args(["sim", "--listen", &line]));
+    device.err.wait_for(0, "listening");
+    let line = line.replace("unix-listen:", "unix:");
+    let bridge = Bridge::start(&line, &["--forward", "0:80"]);
+    assert!(get(&bridge, "/").0.starts_with("HTTP/1.1 200"));
+    let judge = ["conformance", "-d", &line, "icmp.echo-basic", "link.oversize-header-only"];
+    let output = run([&judge[..], &["http.get-root", "tcp.graceful-close"]].concat());
+    let (stdout, stderr) = text(&output);
+    assert!(stderr.contains("uarttool bridge (pid"), "{stderr}");
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("14 results: 14 passed"), "{stdout}");
+    assert!(get(&bridge, "/").0.starts_with("HTTP/1.1 200"));
+}
