@@ -8,11 +8,12 @@
 
 mod checks;
 mod connections;
+mod drafts;
+mod life;
 mod load;
 mod web;
 
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,14 +21,13 @@ use tokio::time::Instant;
 
 use super::measure::Measure;
 use super::model::{Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
-use super::rig::{Capability, Rig, connect_within};
+use super::rig::{Capability, Rig};
 use super::seen::Seen;
-use super::stimulus::{Datagram, ECHO_HEADERS, Echo};
+use super::stimulus::ECHO_HEADERS;
 use super::web::Wires;
 use crate::clock::Timestamp;
-use crate::craft::layers::{Checksum, Ethernet, Icmp, Ipv4, Udp};
 use crate::probe::{Heard, Identity};
-use crate::proto::{MacAddr, icmp};
+use crate::proto::icmp;
 use crate::record::{Body, FramingError, Record};
 pub use checks::{compare, is_reaction, said};
 use connections::Connections;
@@ -198,53 +198,6 @@ impl Trial {
     /// How many checks have failed so far.
     pub fn failure_count(&self) -> usize {
         self.failures.len()
-    }
-
-    /// The address of that number in the host's network of 256.
-    pub fn address(&self, last: u8) -> Ipv4Addr {
-        let [a, b, c, _] = self.identity().host_ip.octets();
-        Ipv4Addr::new(a, b, c, last)
-    }
-
-    /// A neighbour that nobody has seen yet.
-    pub fn neighbour(&mut self) -> (Ipv4Addr, MacAddr) {
-        let last = self.rig.numbers.neighbour();
-        (self.address(last), MacAddr(2, 0, 0, 0, 1, last))
-    }
-
-    /// Ethernet from us to the device.
-    pub fn eth(&self, kind: u16) -> Ethernet {
-        let Identity { host_mac, device_mac, .. } = self.identity();
-        Ethernet { destination: device_mac, source: host_mac, kind }
-    }
-
-    /// IPv4 from us to the device.
-    pub fn ip(&mut self, protocol: u8) -> Ipv4 {
-        let Identity { host_ip, device_ip, .. } = self.identity();
-        Ipv4 { id: self.rig.numbers.ip_id(), ..Ipv4::new(host_ip, device_ip, protocol) }
-    }
-
-    /// An echo request of its own identifier and sequence number, with `size` bytes of data.
-    pub fn echo(&mut self, size: usize) -> Echo {
-        let (id, sequence) = self.rig.numbers.echo();
-        let mut rest = [0; 4];
-        rest[..2].copy_from_slice(&id.to_be_bytes());
-        rest[2..].copy_from_slice(&sequence.to_be_bytes());
-        let data = (0..size).map(|n| (n as u8).wrapping_add(sequence as u8)).collect();
-        let icmp =
-            Icmp { kind: icmp::ECHO_REQUEST, code: 0, checksum: Checksum::Right, rest, data };
-        Echo { eth: self.eth(0x0800), ip: self.ip(1), icmp, padding: Vec::new() }
-    }
-
-    /// A datagram to a port, from a port of its own.
-    pub fn datagram(&mut self, port: u16, data: &[u8]) -> Datagram {
-        let udp = Udp::new(self.rig.numbers.port(), port);
-        Datagram { eth: self.eth(0x0800), ip: self.ip(17), udp, data: data.to_vec() }
-    }
-
-    /// A datagram to a port on which nobody listens.
-    pub fn datagram_to_nobody(&mut self) -> Datagram {
-        self.datagram(self.rig.target.ports.closed_udp, b"is anybody there?")
     }
 
     /// Sends a frame.
@@ -439,142 +392,5 @@ impl Trial {
     /// What has come since this was last asked.
     pub fn take_seen(&mut self) -> Vec<Seen> {
         std::mem::take(&mut self.seen)
-    }
-
-    /// One marked echo request: whether it was answered. Its reply is not kept.
-    pub async fn ping(&mut self) -> Flow<bool> {
-        self.ping_within(ANSWER).await
-    }
-
-    /// The same with another patience, on an idle line.
-    pub async fn ping_within(&mut self, patience: Duration) -> Flow<bool> {
-        let echo = self.echo(SENTINEL_DATA);
-        self.sentinels.insert(echo.icmp.rest);
-        self.send(&echo.frame()).await?;
-        let deadline = Instant::now() + self.within(patience);
-        let came = self.take_until(deadline, |seen| echo.is_answered_by(seen)).await?;
-        if came {
-            self.queued = 0;
-        }
-        Ok(came)
-    }
-
-    /// Whether the device answers now, or after it was given the time to get back into step.
-    pub async fn is_alive(&mut self) -> Flow<bool> {
-        let announced = self.rig.invariants.announcements;
-        for attempt in 0..SENTINELS {
-            match attempt {
-                0 => {}
-                1 => self.resync().await?,
-                _ => self.back_into_step().await?,
-            }
-            if self.ping().await? {
-                self.note_return(attempt > 0, announced);
-                self.outages += u32::from(attempt > 0);
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Notes whether a device that is back after an outage has booted: it announces its address then.
-    /// One that does so now and then anyhow tells nothing by it.
-    fn note_return(&mut self, was_away: bool, announced_before: u64) {
-        let invariants = &mut self.rig.invariants;
-        let has_announced = invariants.announcements > announced_before;
-        if was_away && has_announced && !invariants.announces_at_times {
-            self.seems_rebooted = true;
-        }
-        let idle = if was_away { announced_before } else { invariants.announcements };
-        invariants.announces_at_times |= idle > invariants.announcements_at_boot;
-    }
-
-    /// Waits until everything that was sent is answered, as far as it will be: what came since the
-    /// last time. A device that is silent from now on fails the test.
-    pub async fn settle(&mut self) -> Flow<Vec<Seen>> {
-        self.survives().await?;
-        let longest = self.rig.pace.byte_time.saturating_mul(self.max_frame() as u32);
-        self.listen(GRACE.mul_f64(self.rig.time_scale.max(1.0)) + longest.min(LONGEST_BACKLOG))
-            .await?;
-        Ok(self.take_seen())
-    }
-
-    /// The device answers a ping; one that does not has not survived.
-    pub async fn survives(&mut self) -> Flow {
-        let is_alive = self.is_alive().await?;
-        let expected = "the device answers a ping afterwards";
-        let actual = format!("{SENTINELS} pings, with silence between them, were not answered");
-        if !self.must(is_alive, expected, actual) && !is_alive {
-            self.has_died = true;
-            return Err(Halt::Failed);
-        }
-        Ok(())
-    }
-
-    /// Sends a frame, and everything that comes of it.
-    pub async fn exchange(&mut self, frame: &[u8]) -> Flow<Vec<Seen>> {
-        self.send(frame).await?;
-        self.settle().await
-    }
-
-    /// Leaves the line and meets it again.
-    pub async fn reconnect(&mut self) -> Flow {
-        self.meet(Duration::ZERO).await
-    }
-
-    /// Meets the line, which may come within `wait`. We leave it before: who serves one client serves
-    /// the next when that is gone.
-    async fn meet(&mut self, wait: Duration) -> Flow {
-        self.rig.probe.cut();
-        let link = connect_within(&*self.rig.connector, wait).await?;
-        self.rig.probe.relink(link);
-        self.rig.invariants.is_fresh = true;
-        self.queued = 0;
-        Ok(())
-    }
-
-    /// Leaves the line.
-    pub async fn leave(&mut self) -> Flow {
-        self.rig.probe.cut();
-        Ok(())
-    }
-
-    /// Starts the device anew and meets it while it boots.
-    pub async fn restart(&mut self) -> Flow {
-        let Some(restart) = &mut self.rig.restart else {
-            return Err(Halt::Skip("the device cannot be started anew".to_owned()));
-        };
-        self.rig.probe.cut();
-        restart.restart().await?;
-        self.meet(self.rig.boot_time).await // its line may be there only after a while
-    }
-
-    /// Brings a device back that does not answer: by waiting, by meeting it again, by starting it anew.
-    /// Where that does not help, the error says what came of the last attempt.
-    pub async fn bring_back(&mut self) -> Result<(), String> {
-        let mut why = String::new();
-        for step in 0..3 {
-            let stepped = match step {
-                0 => Ok(()),
-                1 if self.rig.can(Capability::Reconnect) => self.reconnect().await,
-                2 if self.rig.can(Capability::Restart) => self.restart().await,
-                _ => continue,
-            };
-            let is_back = match stepped {
-                Ok(()) => self.is_alive().await,
-                Err(halt) => Err(halt),
-            };
-            match is_back {
-                Ok(true) => {
-                    self.take_seen();
-                    return Ok(());
-                }
-                Ok(false) => "it does not answer".clone_into(&mut why),
-                Err(Halt::Inconclusive(text) | Halt::Skip(text)) => why = text,
-                Err(Halt::Error(error)) => why = error.chain(),
-                Err(Halt::Failed) => {}
-            }
-        }
-        Err(why)
     }
 }

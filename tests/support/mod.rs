@@ -26,6 +26,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take that should be quick.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// How long the rest of what a process has said is waited for when it has ended.
+const REST: Duration = Duration::from_millis(500);
+
 /// Our binary: the one built with the tests, or another that `UARTTOOL_BIN` names.
 pub fn binary() -> String {
     std::env::var("UARTTOOL_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_uarttool").to_owned())
@@ -72,7 +75,14 @@ pub fn text(output: &Output) -> (String, String) {
 
 /// Lines as they arrive, and a way to wait for one.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<(Mutex<Vec<u8>>, Condvar)>);
+pub struct Lines(Arc<(Mutex<Arrived>, Condvar)>);
+
+/// What has arrived, and whether that is all.
+#[derive(Default)]
+struct Arrived {
+    bytes: Vec<u8>,
+    is_all: bool,
+}
 
 impl Lines {
     /// Collects everything that `source` yields, on a thread of its own.
@@ -81,29 +91,39 @@ impl Lines {
         let shared = lines.clone();
         thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
+            let (text, arrived) = &*shared.0;
             while let Ok(n) = source.read(&mut buffer) {
                 if n == 0 {
                     break;
                 }
-                let (text, arrived) = &*shared.0;
-                text.lock().expect("no panic").extend_from_slice(&buffer[..n]);
+                text.lock().expect("no panic").bytes.extend_from_slice(&buffer[..n]);
                 arrived.notify_all();
             }
+            text.lock().expect("no panic").is_all = true;
+            arrived.notify_all();
         });
         lines
     }
 
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.0.lock().expect("no panic")).into_owned()
+        String::from_utf8_lossy(&self.0.0.lock().expect("no panic").bytes).into_owned()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.0.lock().expect("no panic").clone()
+        self.0.0.lock().expect("no panic").bytes.clone()
     }
 
     /// How many bytes there are.
     pub fn len(&self) -> usize {
-        self.0.0.lock().expect("no panic").len()
+        self.0.0.lock().expect("no panic").bytes.len()
+    }
+
+    /// Waits until all is there, or for `at_most`: a process that was left behind may keep the other end.
+    fn wait_for_all(&self, at_most: Duration) {
+        let (text, arrived) = &*self.0;
+        let guard = text.lock().expect("no panic");
+        let waited = arrived.wait_timeout_while(guard, at_most, |arrived| !arrived.is_all);
+        drop(waited.expect("no panic"));
     }
 
     /// Waits until what comes behind the first `from` bytes holds `wanted`; returns that part.
@@ -112,7 +132,8 @@ impl Lines {
         let deadline = Instant::now() + SOON;
         let mut guard = text.lock().expect("no panic");
         loop {
-            let part = String::from_utf8_lossy(guard.get(from..).unwrap_or_default()).into_owned();
+            let part =
+                String::from_utf8_lossy(guard.bytes.get(from..).unwrap_or_default()).into_owned();
             if part.contains(wanted) {
                 return part;
             }
@@ -169,7 +190,8 @@ impl Process {
         loop {
             if let Some(status) = self.child.lock().expect("no panic").try_wait().expect("a child")
             {
-                thread::sleep(Duration::from_millis(20)); // the readers take the rest
+                self.out.wait_for_all(REST);
+                self.err.wait_for_all(REST);
                 return status;
             }
             assert!(
