@@ -1,0 +1,117 @@
+"""What a row is given: a folder, processes that end with it, processors to pin them to, a network of its own."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CLONE_NEWNET = 0x4000_0000
+
+
+class Failed(Exception):
+    """Why a row could not be measured, as a sentence."""
+
+
+class Bench:
+    """One row's surroundings, gone with `close`."""
+
+    def __init__(self, folder, quick, pin):
+        self.folder, self.quick = folder, quick
+        processors = sorted(os.sched_getaffinity(0))
+        self.pinned = pin and len(processors) > 1 and shutil.which("taskset") is not None
+        self.receiver, self.sender = (processors[0], processors[-1]) if self.pinned else (None, None)
+        self.everywhere = processors
+        self.running = []
+        self.notes = []
+        # Nothing of the user's: no tunnel that is shared, no device that is set.
+        self.environment = {name: value for name, value in os.environ.items() if name != "UARTTOOL_DEVICE"}
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        self.environment |= {"XDG_RUNTIME_DIR": str(runtime), "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+        self.uarttool = os.environ["UARTTOOL"]
+
+    def note(self, text):
+        """A line below the table, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def own_network(self):
+        """Leaves the machine's network for an empty one, which ends with this process."""
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+            raise Failed(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+        Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+        self.check("ip", "link", "set", "lo", "up")
+
+    def check(self, *command):
+        """Runs something that has to work; its stdout."""
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
+        if done.returncode:
+            raise Failed(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def start(self, *command, pinned=True, **options):
+        """Starts a program, on the sender's processor where there are two."""
+        if pinned and self.pinned:
+            command = ("taskset", "-c", str(self.sender), *command)
+        options = {"stdin": subprocess.DEVNULL, "env": self.environment, "cwd": self.folder} | options
+        process = subprocess.Popen([str(part) for part in command], **options)
+        self.running.append(process)
+        return process
+
+    def run(self, *command, patience=120, **options):
+        """Runs a program to its end: seconds, stdout and stderr as text."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        started = time.monotonic()
+        process = self.start(*command, **options)
+        try:
+            out, err = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, err = process.communicate()
+            raise Failed(f"{shown(command)} did not end within {patience} s: {last(err)}") from None
+        seconds = time.monotonic() - started
+        if process.returncode:
+            raise Failed(f"{shown(command)} ended with {process.returncode}: {last(err)}")
+        return seconds, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace")
+
+    @contextlib.contextmanager
+    def receiving(self):
+        """This process on the receiver's processor, while senders are on theirs."""
+        if self.pinned:
+            os.sched_setaffinity(0, {self.receiver})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, self.everywhere)
+
+    def traffic(self, frames, seed=1):
+        """A pcap of mixed frames, as busy lines carry them."""
+        path = self.folder / f"traffic-{frames}-{seed}.pcap"
+        if not path.exists():
+            self.check(os.environ["UARTTOOL_TRAFFIC"], str(path), str(frames), str(seed))
+        return path
+
+    def close(self):
+        for process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def shown(command):
+    return " ".join(Path(str(command[0])).name if n == 0 else str(part) for n, part in enumerate(command))
+
+
+def last(text):
+    lines = (text or b"").decode(errors="replace").strip().splitlines()
+    return " / ".join(lines[-3:]) or "without a word"
