@@ -14,7 +14,8 @@ use support::{Process, binary};
 
 /// The program that makes the input, which cargo builds along with the tests.
 fn traffic() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_uarttool")).with_file_name("examples").join("traffic");
+    let built =
+        Path::new(env!("CARGO_BIN_EXE_uarttool")).with_file_name("examples").join("traffic");
     if !built.exists() {
         let arguments = ["build", "--quiet", "--locked", "--example", "traffic"];
         let mut cargo = Command::new(env!("CARGO"));
@@ -46,7 +47,8 @@ fn row(name: &str) -> (Value, String) {
 fn a_replay_is_measured() {
     let (row, said) = row("replay");
     let figures = row["figures"].as_array().expect("figures");
-    let keys: Vec<_> = figures.iter().map(|figure| figure["figure"].as_str().expect("a key")).collect();
+    let keys: Vec<_> =
+        figures.iter().map(|figure| figure["figure"].as_str().expect("a key")).collect();
     let gaps = ["gap_p50_1ms", "gap_p99_1ms", "drift_1ms", "gap_p50_100us", "gap_p99_100us"];
     assert_eq!(keys, [&gaps[..], &["drift_100us", "top_speed"]].concat());
     for figure in figures {

@@ -53,17 +53,18 @@ def measured(name, row, chosen):
     """The results of one row: by turns, each contender once a round."""
     with tempfile.TemporaryDirectory(prefix="uarttool-bench-") as folder:
         bench = Bench(Path(folder), chosen.quick, not chosen.no_pin)
+        before, values = machine.Busy(), {}
         try:
-            before, values = machine.Busy(), {}
             contenders = row.contenders(bench)
             for number in range(chosen.rounds):
                 for contender, run in contenders.items():
                     say(f"{name}: round {number + 1} of {chosen.rounds}, {contender}")
                     for key, value in run().items():
                         values.setdefault(key, {}).setdefault(contender, []).append(value)
-            return table.Result(name, row, list(contenders), values, chosen, bench, before.until_now())
         finally:
             bench.close()
+        # Only now: the processors' time of our programs is known when they have ended.
+        return table.Result(name, row, list(contenders), values, chosen, bench, before.until_now())
 
 
 def main():

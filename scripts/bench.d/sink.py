@@ -1,49 +1,39 @@
-"""A TCP server in the place of the tunnel, which only reads."""
+"""A TCP server in the place of the tunnel, which only reads: a program of its own, so that nothing else delays it.
 
+usage: sink.py BYTES [keep]; says its port, then how long the bytes took from the first to the last and, with `keep`,
+their SHA-256; ends when the sender has closed.
+"""
+
+import gc
+import hashlib
 import socket
+import sys
 import time
 
-from bench import Failed
+
+def main(total, keep):
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    gc.disable()
+    connection, _ = listener.accept()
+    room, taken, kept, started = bytearray(1 << 20), 0, bytearray(), None
+    while taken < total:
+        count = connection.recv_into(room)
+        started = started or time.monotonic()
+        if not count:
+            print(f"only {taken} of {total} bytes arrived", flush=True)
+            return 1
+        taken += count
+        if keep:
+            kept += room[:count]
+    print(time.monotonic() - started, hashlib.sha256(kept).hexdigest(), flush=True)
+    while count := connection.recv_into(room):
+        taken += count
+    if taken > total:
+        print(f"{taken - total} bytes too many arrived", flush=True)
+        return 1
+    return 0
 
 
-class Sink:
-    """One connection's reader; `close` it after the sender ended."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.connection = None
-
-    def take(self, total, process, patience, keep=False):
-        """Reads `total` bytes from the first connection: seconds from the first to the last, and the bytes if kept."""
-        deadline = time.monotonic() + patience
-        self.connection = self.accept(process, deadline)
-        room, taken, kept = bytearray(1 << 20), 0, bytearray()
-        started = None
-        while taken < total:
-            self.connection.settimeout(max(deadline - time.monotonic(), 0.01))
-            try:
-                count = self.connection.recv_into(room)
-            except TimeoutError:
-                raise Failed(f"{taken} of {total} bytes arrived within {patience} s") from None
-            started = started or time.monotonic()
-            if not count:
-                raise Failed(f"{taken} of {total} bytes arrived, then the sender closed the connection")
-            taken += count
-            if keep:
-                kept += room[:count]
-        return time.monotonic() - started, bytes(kept)
-
-    def accept(self, process, deadline):
-        self.listener.settimeout(0.1)
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                return self.listener.accept()[0]
-            except TimeoutError:
-                pass
-        raise Failed("nobody connected to the sink")
-
-    def close(self):
-        for part in (self.connection, self.listener):
-            if part:
-                part.close()
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:] == ["keep"]))

@@ -13,16 +13,19 @@ def seconds(value):
     return f"{value * 1e9:.0f} ns"
 
 
-def rate(unit):
-    """Shows so many of `unit` a second."""
+def rate(value):
+    """So many a second; of what, the title says."""
+    for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {prefix}/s"
+    return f"{value:.3g} /s"
 
-    def show(value):
-        for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-            if value >= size:
-                return f"{value / size:.3g} {prefix}{unit}/s"
-        return f"{value:.3g} {unit}/s"
 
-    return show
+def times(ratio):
+    """A ratio, as short as can be."""
+    if ratio is None:
+        return "-"
+    return "<0.001x" if 0 <= ratio < 0.001 else f"{ratio:.3g}x"
 
 
 @dataclass
@@ -58,7 +61,8 @@ class Result:
     def __init__(self, name, row, contenders, values, chosen, bench, busy):
         self.name, self.row, self.contenders, self.values = name, row, contenders, values
         self.rounds, self.quick, self.busy, self.notes = chosen.rounds, chosen.quick, busy, bench.notes
-        self.pinned = (bench.sender, bench.receiver) if bench.pinned else None
+        self.preferred = bench.placed and bench.preferred
+        self.pinned = (bench.sender, bench.receiver) if bench.placed and bench.pinned else None
         self.versions = row.versions(bench)
 
     def lines(self):
@@ -76,7 +80,7 @@ class Result:
         for figure, values, medians, ratio, met in self.lines():
             cells = [f"{figure.show(m)} ({spread(figure, v)})" if v else "-" for m, v in zip(medians, values)]
             goal = f"{figure.goal.text(figure.show)} {'met' if met else 'NOT MET'}" if met is not None else ""
-            rows.append((figure.title, *cells, f"{ratio:.3g}x" if ratio is not None else "-", goal))
+            rows.append((figure.title, *cells, times(ratio), goal))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         return "\n".join([*lines, *(f"  {line}" for line in self.surroundings())]) + "\n"
@@ -88,10 +92,11 @@ class Result:
             f" load {busy['load_before']:.1f} before, {busy['load_after']:.1f} after; others kept"
             f" {busy['processors_busy_with_others']:.2f} of {machine.described()['processors']} processors busy"
         )
+        preferred = ", and run before others (nice -20)" if self.preferred else ""
         if self.pinned:
-            yield f"senders are pinned to processor {self.pinned[0]}, receivers to {self.pinned[1]}"
+            yield f"senders are pinned to processor {self.pinned[0]}, receivers to {self.pinned[1]}{preferred}"
         else:
-            yield "nothing is pinned to a processor"
+            yield f"nothing is pinned to a processor{preferred}"
         yield from self.notes
 
     def json(self):
@@ -114,7 +119,7 @@ class Result:
         return {
             "row": self.name, "versions": self.versions, "rounds": self.rounds, "quick": self.quick,
             "pinned": self.pinned and {"sender": self.pinned[0], "receiver": self.pinned[1]},
-            "busy": self.busy, "notes": list(self.surroundings())[2:], "figures": figures,
+            "busy": self.busy, "notes": self.notes, "figures": figures,
         }
 
 

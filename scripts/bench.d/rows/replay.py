@@ -5,14 +5,16 @@ namespace. Arrivals are the kernel's stamps (see arrivals.py), of TCP segments o
 end of the pair here. Every byte that arrives is compared with the capture.
 """
 
+import hashlib
 import re
 import struct
-import time
+import sys
+from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 from arrivals import Arrivals, judged
-from bench import Failed
+from bench import RECEIVER, SENDER, Failed, last, shown
 from captures import to_device, write
-from sink import Sink
 from table import Figure, Goal, rate
 
 TOOLS = {"tcpreplay": "tcpreplay", "ip": "iproute2", "taskset": "util-linux"}
@@ -27,8 +29,9 @@ FIGURES = [
         Figure(f"gap_p99_{gap}", f"{title} apart: gap error p99", "s"),
         Figure(f"drift_{gap}", f"{title} apart: drift at the end", "s", goal=DRIFT),
     )
-] + [Figure("top_speed", "top speed", "frames/s", rate("frames"), Goal(2, at_most=False))]
+] + [Figure("top_speed", "top speed, frames", "frames/s", rate, Goal(2, at_most=False))]
 PATIENCE = 120
+SINK = Path(__file__).resolve().parents[1] / "sink.py"
 ETH_P_IP = 0x0800
 
 
@@ -68,15 +71,15 @@ class Replay:
         said = ", ".join(f"{count} frames {gap.replace('us', ' us').replace('ms', ' ms')} apart" for gap, count in counts.items())
         bench.note(f"{said}; {self.fast_frames} at top speed, {self.fast_bytes / self.fast_frames:.0f} bytes each on average")
         bench.note("arrivals are the kernel's stamps: of TCP segments on lo for uarttool, of frames on veth for tcpreplay")
-        bench.note("top speed: uarttool until the sink has read all of it; tcpreplay, the capture preloaded, as it reports itself")
+        spaced = {"1ms": "1 ms", "100us": "100 us"}
+        said = ", ".join(f"{count} frames {spaced[gap]} apart" for gap, count in counts.items())
 
     def round(self, timed, fast):
         values = {}
-        with self.bench.receiving():
-            for gap, (frames, capture) in self.timed.items():
-                stamps = timed(frames, capture)
-                values |= {f"{key}_{gap}": value for key, value in judged(stamps, GAPS[gap] * 1000).items()}
-            values["top_speed"] = self.fast_frames / fast()
+        for gap, (frames, capture) in self.timed.items():
+            stamps = timed(frames, capture)
+            values |= {f"{key}_{gap}": value for key, value in judged(stamps, GAPS[gap] * 1000).items()}
+        values["top_speed"] = self.fast_frames / fast()
         return values
 
     def arrivals(self, interface, protocol, send):
@@ -91,41 +94,35 @@ class Replay:
                 return seen, returned
         raise Failed(f"no good stamps: {why or 'nothing arrived'}")
 
-    def sink(self, capture, total, *options, keep=False):
-        """Our replay into a sink: its port, the seconds it took, the bytes if kept."""
-        sink = Sink()
-        log = self.bench.folder / "replay.log"
+    def replayed(self, capture, total, *options, keep=False):
+        """Our replay into a sink: its port, the seconds it took, the hash of the bytes if kept."""
+        reader = (sys.executable, "-B", SINK, total, *(["keep"] if keep else []))
+        sink = self.bench.start(*reader, on=RECEIVER, stdout=PIPE, stderr=STDOUT)
+        port = int(sink.stdout.readline())
+        command = (
+            self.bench.uarttool, "replay", capture, "-d", f"tcp:127.0.0.1:{port}",
+            "--no-attach", "--only", "to-device", *options,
+        )  # fmt: skip
+        said = self.bench.run(*command, on=SENDER, patience=PATIENCE)[2]
         try:
-            with open(log, "wb") as out:
-                process = self.bench.start(
-                    self.bench.uarttool, "replay", capture, "-d", f"tcp:127.0.0.1:{sink.port}",
-                    "--no-attach", "--only", "to-device", *options, stdout=out, stderr=out,
-                )  # fmt: skip
-            seconds, kept = sink.take(total, process, PATIENCE, keep)
-            deadline = time.monotonic() + 10
-            while process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            if process.returncode != 0:
-                raise Failed(f"uarttool replay ended with {process.returncode}")
-            return sink.port, seconds, kept
+            seconds, digest = self.bench.finished(sink, ("sink",), 10)[0].split()
         except Failed as failed:
-            raise Failed(f"{failed}: {' / '.join(log.read_text(errors='replace').splitlines()[-5:])}") from None
-        finally:
-            sink.close()
+            raise Failed(f"{failed}; {shown(command)} said: {last(said.encode())}") from None
+        return port, float(seconds), digest
 
     def ours(self, frames, capture):
         stream = b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
-        send = lambda: self.sink(capture, len(stream), keep=True)
-        seen, (port, _, kept) = self.arrivals("lo", ETH_P_IP, send)
-        if kept != stream:
+        send = lambda: self.replayed(capture, len(stream), keep=True)
+        seen, (port, _, digest) = self.arrivals("lo", ETH_P_IP, send)
+        if digest != hashlib.sha256(stream).hexdigest():
             raise Failed("what uarttool sent is not what the capture holds")
         return stamps_of(frames, seen, port)
 
     def ours_fast(self):
-        return self.sink(self.fast, self.fast_bytes + 2 * self.fast_frames, "-t")[1]
+        return self.replayed(self.fast, self.fast_bytes + 2 * self.fast_frames, "-t")[1]
 
     def theirs(self, frames, capture):
-        send = lambda: self.bench.run("tcpreplay", "-q", "-i", "wire0", capture, patience=PATIENCE)
+        send = lambda: self.bench.run("tcpreplay", "-q", "-i", "wire0", capture, on=SENDER, patience=PATIENCE)
         seen, _ = self.arrivals("wire1", 3, send)
         if [frame for _, frame in seen] != frames:
             raise Failed(f"what tcpreplay sent is not what the capture holds: {len(seen)} frames of {len(frames)}")
@@ -134,7 +131,7 @@ class Replay:
     def theirs_fast(self):
         before = self.received()
         command = ["tcpreplay", "-q", "--topspeed", "--preload-pcap", "-i", "wire0", self.fast]
-        out = self.bench.run(*command, patience=PATIENCE)[1]
+        out = self.bench.run(*command, on=SENDER, patience=PATIENCE)[1]
         report = re.search(r"Actual: (\d+) packets .* sent in ([\d.]+) seconds", out)
         arrived = self.received() - before
         if not report or int(report[1]) != self.fast_frames or arrived != self.fast_frames:
