@@ -3,10 +3,12 @@
 import contextlib
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -16,6 +18,16 @@ SENDER, RECEIVER = "sender", "receiver"
 
 class Failed(Exception):
     """Why a row could not be measured, as a sentence."""
+
+
+@dataclass
+class Done:
+    """A program that ran: how long, how long on a processor, what it said."""
+
+    seconds: float
+    busy: float
+    out: str
+    err: str
 
 
 class Bench:
@@ -72,12 +84,12 @@ class Bench:
         return process
 
     def run(self, *command, patience=120, **options):
-        """Runs a program to its end: seconds, stdout and stderr as text."""
+        """Runs a program to its end, while no other one of ours ends."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        started = time.monotonic()
+        started, used = time.monotonic(), processor_seconds()
         process = self.start(*command, **options)
         out, err = self.finished(process, command, patience)
-        return time.monotonic() - started, out, err
+        return Done(time.monotonic() - started, processor_seconds() - used, out, err)
 
     def finished(self, process, command, patience):
         """Waits for a program, which has to succeed: stdout and stderr as text."""
@@ -110,10 +122,18 @@ class Bench:
                 process.wait()
 
 
+def processor_seconds():
+    """What programs that have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def shown(command):
     return " ".join(Path(str(command[0])).name if n == 0 else str(part) for n, part in enumerate(command))
 
 
 def last(text):
+    """What a program said of its failure, or else last."""
     lines = (text or b"").decode(errors="replace").strip().splitlines()
-    return " / ".join(lines[-3:]) or "without a word"
+    failures = [line for line in lines if line.startswith(("error", "uarttool: "))]
+    return " / ".join((failures or lines)[-3:]) or "without a word"

@@ -21,6 +21,11 @@ def rate(value):
     return f"{value:.3g} /s"
 
 
+def share(value):
+    """Of one processor."""
+    return f"{value * 100:.3g} %"
+
+
 def times(ratio):
     """A ratio, as short as can be."""
     if ratio is None:
@@ -52,7 +57,7 @@ class Figure:
     title: str
     unit: str
     show: callable = seconds
-    goal: Goal | None = None
+    goal: Goal | None = None  # towards the first peer
 
 
 class Result:
@@ -66,21 +71,21 @@ class Result:
         self.versions = row.versions(bench)
 
     def lines(self):
-        """Of each figure: itself, each contender's values, ours to the peer's (where they mean something), goal met."""
+        """Of each figure: itself, each contender's values, medians, ours to each peer's; whether the first peer is beaten."""
         for figure in self.row.FIGURES:
             values = [self.values.get(figure.key, {}).get(contender, []) for contender in self.contenders]
             medians = [statistics.median(own) if own else None for own in values]
-            ours, theirs = medians[0], medians[1] if len(medians) > 1 else None
-            ratio = abs(ours) / abs(theirs) if ours is not None and theirs else None
-            met = figure.goal.met(ours, ratio) if figure.goal and ours is not None else None
-            yield figure, values, medians, ratio, met
+            ours = medians[0]
+            ratios = [abs(ours) / abs(theirs) if ours is not None and theirs else None for theirs in medians[1:]]
+            met = figure.goal.met(ours, ratios[0]) if figure.goal and ours is not None else None
+            yield figure, values, medians, ratios, met
 
     def text(self):
         rows = [(self.name, *(self.versions[contender] for contender in self.contenders), "ratio", "goal")]
-        for figure, values, medians, ratio, met in self.lines():
+        for figure, values, medians, ratios, met in self.lines():
             cells = [f"{figure.show(m)} ({spread(figure, v)})" if v else "-" for m, v in zip(medians, values)]
             goal = f"{figure.goal.text(figure.show)} {'met' if met else 'NOT MET'}" if met is not None else ""
-            rows.append((figure.title, *cells, times(ratio), goal))
+            rows.append((figure.title, *cells, " ".join(map(times, ratios)), goal))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         return "\n".join([*lines, *(f"  {line}" for line in self.surroundings())]) + "\n"
@@ -101,7 +106,7 @@ class Result:
 
     def json(self):
         figures = []
-        for figure, values, medians, ratio, met in self.lines():
+        for figure, values, medians, ratios, met in self.lines():
             contenders = {
                 contender: {"median": median, "min": min(own), "max": max(own), "values": own}
                 for contender, own, median in zip(self.contenders, values, medians)
@@ -114,7 +119,7 @@ class Result:
             }
             figures.append({
                 "figure": figure.key, "title": figure.title, "unit": figure.unit,
-                "contenders": contenders, "ratio": ratio, "goal": goal,
+                "contenders": contenders, "ratios": dict(zip(self.contenders[1:], ratios)), "goal": goal,
             })
         return {
             "row": self.name, "versions": self.versions, "rounds": self.rounds, "quick": self.quick,

@@ -47,7 +47,7 @@ class Decode:
 
     def rate(self, count, *command):
         """Frames a second of a program that writes to nowhere."""
-        return count / self.bench.run(*command, on=SENDER, patience=PATIENCE, stdout=DEVNULL)[0]
+        return count / self.bench.run(*command, on=SENDER, patience=PATIENCE, stdout=DEVNULL).seconds
 
     def ours(self):
         decode = (self.bench.uarttool, "decode")

@@ -12,22 +12,24 @@ import sys
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
-from arrivals import Arrivals, judged
+from arrivals import ETH_P_ALL, Arrivals, judged
 from bench import RECEIVER, SENDER, Failed, last, shown
 from captures import to_device, write
-from table import Figure, Goal, rate
+from table import Figure, Goal, rate, share
 
 TOOLS = {"tcpreplay": "tcpreplay", "ip": "iproute2", "taskset": "util-linux"}
 ROOT = True
 GAPS = {"1ms": 1000, "100us": 100}  # us
+SPACED = {"1ms": "1 ms", "100us": "100 us"}
 DRIFT = Goal(0.001, at_most=True, ratio=False)
 FIGURES = [
     figure
-    for gap, title in (("1ms", "1 ms"), ("100us", "100 us"))
+    for gap, title in SPACED.items()
     for figure in (
         Figure(f"gap_p50_{gap}", f"{title} apart: gap error p50", "s", goal=Goal(0.1, at_most=True)),
         Figure(f"gap_p99_{gap}", f"{title} apart: gap error p99", "s"),
         Figure(f"drift_{gap}", f"{title} apart: drift at the end", "s", goal=DRIFT),
+        Figure(f"processor_{gap}", f"{title} apart: of a processor", "share", share),
     )
 ] + [Figure("top_speed", "top speed, frames", "frames/s", rate, Goal(2, at_most=False))]
 PATIENCE = 120
@@ -36,9 +38,10 @@ ETH_P_IP = 0x0800
 
 
 def versions(bench):
-    ours = bench.check(bench.uarttool, "--version").split("\n")[0]
-    theirs = re.search(r"tcpreplay version: (\S+)", "".join(bench.run("tcpreplay", "--version")[1:]))
-    return {"uarttool": ours, "tcpreplay": f"tcpreplay {theirs[1]}" if theirs else "tcpreplay"}
+    said = bench.run("tcpreplay", "--version")
+    version = re.search(r"tcpreplay version: (\S+)", said.out + said.err)
+    theirs = f"tcpreplay {version[1]}" if version else "tcpreplay"
+    return {"uarttool": bench.check(bench.uarttool, "--version").strip(), "tcpreplay": theirs, "nano": "its --timer=nano"}
 
 
 def contenders(bench):
@@ -50,6 +53,7 @@ def contenders(bench):
     return {
         "uarttool": lambda: replay.round(replay.ours, replay.ours_fast),
         "tcpreplay": lambda: replay.round(replay.theirs, replay.theirs_fast),
+        "nano": lambda: replay.round(replay.sleeping, None),
     }
 
 
@@ -68,18 +72,19 @@ class Replay:
         self.fast_frames = len(mixed) * self.times
         self.fast_bytes = sum(map(len, mixed)) * self.times
         self.fast = write(bench.folder / "fast.pcap", mixed, 100, self.times)
-        said = ", ".join(f"{count} frames {gap.replace('us', ' us').replace('ms', ' ms')} apart" for gap, count in counts.items())
+        said = ", ".join(f"{count} frames {SPACED[gap]} apart" for gap, count in counts.items())
         bench.note(f"{said}; {self.fast_frames} at top speed, {self.fast_bytes / self.fast_frames:.0f} bytes each on average")
+        bench.note("between frames tcpreplay looks at the clock, with --timer=nano it sleeps; goals are towards the first")
         bench.note("arrivals are the kernel's stamps: of TCP segments on lo for uarttool, of frames on veth for tcpreplay")
-        spaced = {"1ms": "1 ms", "100us": "100 us"}
-        said = ", ".join(f"{count} frames {spaced[gap]} apart" for gap, count in counts.items())
 
     def round(self, timed, fast):
         values = {}
         for gap, (frames, capture) in self.timed.items():
-            stamps = timed(frames, capture)
-            values |= {f"{key}_{gap}": value for key, value in judged(stamps, GAPS[gap] * 1000).items()}
-        values["top_speed"] = self.fast_frames / fast()
+            stamps, busy = timed(frames, capture)
+            found = judged(stamps, GAPS[gap] * 1000) | {"processor": busy / (len(frames) * GAPS[gap] / 1e6)}
+            values |= {f"{key}_{gap}": value for key, value in found.items()}
+        if fast:
+            values["top_speed"] = self.fast_frames / fast()
         return values
 
     def arrivals(self, interface, protocol, send):
@@ -95,7 +100,7 @@ class Replay:
         raise Failed(f"no good stamps: {why or 'nothing arrived'}")
 
     def replayed(self, capture, total, *options, keep=False):
-        """Our replay into a sink: its port, the seconds it took, the hash of the bytes if kept."""
+        """Our replay into a sink: the sink's port and seconds, the hash of the bytes if kept, our processor's seconds."""
         reader = (sys.executable, "-B", SINK, total, *(["keep"] if keep else []))
         sink = self.bench.start(*reader, on=RECEIVER, stdout=PIPE, stderr=STDOUT)
         port = int(sink.stdout.readline())
@@ -103,35 +108,39 @@ class Replay:
             self.bench.uarttool, "replay", capture, "-d", f"tcp:127.0.0.1:{port}",
             "--no-attach", "--only", "to-device", *options,
         )  # fmt: skip
-        said = self.bench.run(*command, on=SENDER, patience=PATIENCE)[2]
+        done = self.bench.run(*command, on=SENDER, patience=PATIENCE)
         try:
             seconds, digest = self.bench.finished(sink, ("sink",), 10)[0].split()
         except Failed as failed:
-            raise Failed(f"{failed}; {shown(command)} said: {last(said.encode())}") from None
-        return port, float(seconds), digest
+            raise Failed(f"{failed}; {shown(command)} said: {last(done.err.encode())}") from None
+        return port, float(seconds), digest, done.busy
 
     def ours(self, frames, capture):
         stream = b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
         send = lambda: self.replayed(capture, len(stream), keep=True)
-        seen, (port, _, digest) = self.arrivals("lo", ETH_P_IP, send)
+        seen, (port, _, digest, busy) = self.arrivals("lo", ETH_P_IP, send)
         if digest != hashlib.sha256(stream).hexdigest():
             raise Failed("what uarttool sent is not what the capture holds")
-        return stamps_of(frames, seen, port)
+        return stamps_of(frames, seen, port), busy
 
     def ours_fast(self):
         return self.replayed(self.fast, self.fast_bytes + 2 * self.fast_frames, "-t")[1]
 
-    def theirs(self, frames, capture):
-        send = lambda: self.bench.run("tcpreplay", "-q", "-i", "wire0", capture, on=SENDER, patience=PATIENCE)
-        seen, _ = self.arrivals("wire1", 3, send)
+    def theirs(self, frames, capture, *options):
+        send = lambda: self.bench.run("tcpreplay", "-q", *options, "-i", "wire0", capture, on=SENDER, patience=PATIENCE)
+        seen, done = self.arrivals("wire1", ETH_P_ALL, send)
         if [frame for _, frame in seen] != frames:
             raise Failed(f"what tcpreplay sent is not what the capture holds: {len(seen)} frames of {len(frames)}")
-        return [stamp for stamp, _ in seen]
+        return [stamp for stamp, _ in seen], done.busy
+
+    def sleeping(self, frames, capture):
+        """Their way to wait that leaves the processor to others, as ours does; by default they look at the clock all the time."""
+        return self.theirs(frames, capture, "--timer=nano")
 
     def theirs_fast(self):
         before = self.received()
         command = ["tcpreplay", "-q", "--topspeed", "--preload-pcap", "-i", "wire0", self.fast]
-        out = self.bench.run(*command, on=SENDER, patience=PATIENCE)[1]
+        out = self.bench.run(*command, on=SENDER, patience=PATIENCE).out
         report = re.search(r"Actual: (\d+) packets .* sent in ([\d.]+) seconds", out)
         arrived = self.received() - before
         if not report or int(report[1]) != self.fast_frames or arrived != self.fast_frames:
