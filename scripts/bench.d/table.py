@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import machine
 
+QUIET = 0.2  # processors that others may keep busy
+
 
 def seconds(value):
     for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
@@ -95,13 +97,14 @@ class Result:
         yield (
             f"medians of {self.rounds} by turns (least..most){', --quick' if self.quick else ''}, in {busy['seconds']:.0f} s;"
             f" load {busy['load_before']:.1f} before, {busy['load_after']:.1f} after; others kept"
-            f" {busy['processors_busy_with_others']:.2f} of {machine.described()['processors']} processors busy"
+            f" {busy['processors_busy_with_others']:.2f} of {machine.described()['processors']} processors busy, the host of this machine took {busy['processors_stolen']:.2f}"
         )
-        preferred = ", and run before others (nice -20)" if self.preferred else ""
+        if busy["processors_busy_with_others"] + busy["processors_stolen"] > QUIET:
+            yield "NOISY: measure again when others are quiet"
+        pinned = "nothing is pinned to a processor"
         if self.pinned:
-            yield f"senders are pinned to processor {self.pinned[0]}, receivers to {self.pinned[1]}{preferred}"
-        else:
-            yield f"nothing is pinned to a processor{preferred}"
+            pinned = f"senders are pinned to processor {self.pinned[0]}, receivers to {self.pinned[1]}"
+        yield pinned + ("; both run before others (nice -20)" if self.preferred else "")
         yield from self.notes
 
     def json(self):
