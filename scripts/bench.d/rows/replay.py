@@ -106,7 +106,7 @@ class Replay:
         port = int(sink.stdout.readline())
         command = (
             self.bench.uarttool, "replay", capture, "-d", f"tcp:127.0.0.1:{port}",
-            "--no-attach", "--only", "to-device", *options,
+            "--no-attach", "--only", "to-device", "--no-wait", "-q", *options,
         )  # fmt: skip
         done = self.bench.run(*command, on=SENDER, patience=PATIENCE)
         try:
