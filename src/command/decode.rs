@@ -84,7 +84,7 @@ pub struct DecodeArgs {
 
 /// What a file can be said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FileFormat {
+pub(super) enum FileFormat {
     Pcap,
     Pcapng,
     // The bytes of the line.
@@ -93,7 +93,7 @@ enum FileFormat {
 }
 
 impl FileFormat {
-    fn format(self) -> Format {
+    pub(super) fn format(self) -> Format {
         match self {
             FileFormat::Pcap => Format::Pcap,
             FileFormat::Pcapng => Format::Pcapng,
@@ -103,7 +103,7 @@ impl FileFormat {
     }
 }
 
-fn parse_inner(text: &str) -> Result<Inner, String> {
+pub(super) fn parse_inner(text: &str) -> Result<Inner, String> {
     match text {
         "auto" => Ok(Inner::Auto),
         "never" => Ok(Inner::Never),

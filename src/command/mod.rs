@@ -7,6 +7,7 @@ mod guard;
 mod http;
 mod inject;
 mod ping;
+mod replay;
 mod run;
 mod sim;
 mod sniff;
@@ -58,6 +59,7 @@ enum Command {
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
     Http(Box<http::HttpArgs>),
+    Replay(Box<replay::ReplayArgs>),
     Bridge(Box<bridge::BridgeArgs>),
     Run(Box<run::RunArgs>),
     Sim(sim::SimArgs),
@@ -84,6 +86,7 @@ impl CommandLine {
             | Command::Inject(_)
             | Command::Ping(_)
             | Command::Http(_)
+            | Command::Replay(_)
             | Command::Bridge(_)
             | Command::Sim(_)
             | Command::Guard(_) => {}
@@ -99,6 +102,7 @@ impl CommandLine {
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
             Command::Http(args) => http::run(*args),
+            Command::Replay(args) => replay::run(*args),
             Command::Bridge(args) => bridge::run(*args),
             Command::Run(args) => run::run(*args),
             Command::Sim(args) => sim::run(args),
