@@ -379,7 +379,13 @@ impl Worker {
     ) -> bool {
         let Some(filter) = &self.job.filter else { return true };
         let seen = Seen { frame, length, direction, link };
-        filter.matches(&seen, || self.dissector.dissect_as(link, frame, length))
+        let dissector = &mut self.dissector;
+        // What a filter finds must not depend on which frames it looked into: each is dissected or none.
+        if filter.needs_layers() {
+            let stack = dissector.dissect_as(link, frame, length);
+            return filter.matches(&seen, || stack);
+        }
+        filter.matches(&seen, || dissector.dissect_as(link, frame, length))
     }
 }
 

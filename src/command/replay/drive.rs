@@ -73,6 +73,15 @@ pub(super) struct Totals {
     pub(super) first: Option<Bytes>,
 }
 
+/// How it ended.
+pub(super) struct Done {
+    pub(super) totals: Totals,
+    pub(super) judge: Option<Judge>,
+    pub(super) schedule: Schedule,
+    /// Something was wrong with the file.
+    pub(super) is_damaged: bool,
+}
+
 /// A replay under way.
 pub(super) struct Drive {
     pub(super) probe: Probe,
@@ -88,6 +97,8 @@ pub(super) struct Drive {
     pub(super) start: Option<Instant>,
     /// Frames that go next, and when they were due.
     pub(super) batch: Vec<(Bytes, Option<Instant>, u64)>,
+    /// Their bytes.
+    pub(super) batch_bytes: usize,
     pub(super) progress: Progress,
 }
 
@@ -138,9 +149,7 @@ impl Drive {
                 Heard::Other(item) => return item,
                 Heard::Nothing => {}
             }
-            for damage in self.source.damage() {
-                self.progress.tell(&format!("{}: {damage}", self.plan.name));
-            }
+            self.tell_damage();
         }
     }
 
@@ -184,9 +193,10 @@ impl Drive {
             None => frame,
         };
         let is_late = due.is_none_or(|due| due + Duration::from_micros(200) < Instant::now());
+        self.batch_bytes += frame.len();
         self.batch.push((frame, due, number));
-        let bytes = || self.batch.iter().map(|(frame, ..)| frame.len()).sum::<usize>();
-        let is_full = self.batch.len() >= self.plan.together || bytes() >= TOGETHER_BYTES;
+        let is_full =
+            self.batch.len() >= self.plan.together || self.batch_bytes >= TOGETHER_BYTES;
         if is_full || !is_late { self.flush().await } else { Ok(()) }
     }
 
@@ -255,6 +265,7 @@ impl Drive {
         let number = *number;
         let now = Instant::now();
         let frames: Vec<Bytes> = self.batch.iter().map(|(frame, ..)| frame.clone()).collect();
+        let size = std::mem::take(&mut self.batch_bytes);
         for (_, due, _) in self.batch.drain(..) {
             if let Some(due) = due {
                 self.totals.lateness.count(now.saturating_duration_since(due));
@@ -271,15 +282,17 @@ impl Drive {
             () = stopped => return Ok(()), // whoever is there does not read
         }
         self.totals.sent += frames.len() as u64;
-        self.totals.bytes += frames.iter().map(|frame| frame.len() as u64).sum::<u64>();
+        self.totals.bytes += size as u64;
         self.totals.last.0 = number;
         self.totals.time = self.start.map(|start| start.elapsed()).unwrap_or_default();
         if self.totals.first.is_none() {
             self.totals.first = frames.into_iter().next();
         }
-        // What has come meanwhile; what comes is looked at in any case.
-        let record = self.probe.receive(Instant::now()).await?;
-        record.iter().for_each(|record| self.hear(record));
+        // What has come meanwhile; a look at the line costs no time, as a timer would.
+        let look = std::future::ready(());
+        if let Heard::Record(record) = self.probe.receive_or(Instant::now() + FAR, look).await? {
+            self.hear(&record);
+        }
         let records = self.probe.drain();
         records.iter().for_each(|record| self.hear(record));
         Ok(())
@@ -337,5 +350,18 @@ impl Drive {
         let records = self.probe.drain();
         records.iter().for_each(|record| self.hear(record));
         self.judge.iter_mut().for_each(Judge::finish);
+        self.tell_damage();
+    }
+
+    fn tell_damage(&mut self) {
+        for damage in self.source.damage() {
+            self.progress.tell(&format!("{}: {damage}", self.plan.name));
+        }
+    }
+
+    /// What is left when the line is left.
+    pub(super) fn done(self) -> Done {
+        let Drive { totals, judge, schedule, source, .. } = self;
+        Done { totals, judge, schedule, is_damaged: source.is_damaged }
     }
 }

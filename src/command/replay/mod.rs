@@ -8,8 +8,8 @@ use std::io::Write;
 use std::time::Duration;
 
 pub use args::ReplayArgs;
-use drive::{Drive, Plan};
-use report::Progress;
+use drive::{Done, Drive, Plan};
+use report::{Progress, Told};
 
 use crate::bus::Bus;
 use crate::capture::{self, series};
@@ -30,6 +30,11 @@ use crate::replay::session::Session;
 use crate::replay::source::{self, Ends, Source, What};
 use crate::stop;
 
+/// How long nothing is looked at but what is waited for.
+const FAR: Duration = Duration::from_millis(250);
+/// Frames that go in one write at most, when they are late.
+const TOGETHER: usize = 256;
+
 /// Runs the command.
 pub fn run(args: ReplayArgs) -> Result<Verdict> {
     let config = target::config()?;
@@ -47,41 +52,20 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
     let (stopper, mut stop) = stop::pair();
     let interrupted = signals::watch(stopper.clone())?;
     let scribe = Scribe::start()?;
-    let teller = scribe.clone();
-    let events = Events::new(move |event| teller.tell(&event.to_string()));
     let ends = ends(&identity);
-    let job = args.job(&tunnel.spec, ends, &stop);
-    let (mut source, what) = source::start(job)?;
+    let (mut source, what) = source::start(args.job(&tunnel.spec, ends, &stop))?;
     scribe.tell(&format!("replaying {what}"));
-    // Our addresses are those of the recording: that is for whom the device will ask.
-    let identity = tokio::select! {
-        biased;
-        () = stop.wait() => return Ok(Verdict::Interrupted),
-        speaker = speaker(&mut source, identity) => speaker?,
-    };
-    let clock = Clock::system();
-    let spec = &tunnel.spec;
-    let mut sharing = Sharing::new(tunnel.folder.clone(), "replay", spec, &clock, &events).await;
-    sharing.set_busy(Some(format!("replay (pid {}) is sending itself", std::process::id())));
-    let connector = connect::open(spec, &events, tunnel.attach("replay"))?;
-    connector.prepare().await?;
-    let link = tokio::select! {
-        biased;
-        () = stop.wait() => return Ok(Verdict::Interrupted),
-        link = connector.connect() => link?,
-    };
-    let link = match args.line_rate() {
-        Some(baud) => Link { tx: paced::paced(link.tx, baud, spec.options.framing), ..link },
-        None => link,
-    };
     let mut bus = Bus::default();
-    let recording = args.recording().map(|plan| {
-        sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper.clone())
-    });
-    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
-    probe.fix_identity();
-    let progress = Progress::new(&scribe, args.is_quiet());
-    let is_paced = args.line_rate().or(spec.options.line_rate).is_some();
+    let clock = Clock::system();
+    let recording = args.recording();
+    let recording = recording
+        .map(|plan| sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper));
+    let probe = tokio::select! {
+        biased;
+        () = stop.wait() => return Ok(Verdict::Interrupted),
+        probe = meet(&args, &tunnel, identity, &mut source, (&scribe, clock, bus)) => probe?,
+    };
+    let is_paced = args.line_rate().or(tunnel.spec.options.line_rate).is_some();
     let mut drive = Drive {
         probe,
         source,
@@ -91,7 +75,7 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         judge: args.judge(),
         plan: Plan {
             timeout: args.timeout(),
-            together: if is_paced { 1 } else { 256 },
+            together: if is_paced { 1 } else { TOGETHER },
             limit: args.limit(),
             name: args.file.display().to_string(),
         },
@@ -99,29 +83,65 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         totals: drive::Totals::default(),
         start: None,
         batch: Vec::new(),
-        progress,
+        batch_bytes: 0,
+        progress: Progress::new(&scribe, args.is_quiet()),
     };
     let ended = drive.run().await;
     drive.leave().await;
-    let Drive { source, judge, totals, schedule, probe, .. } = drive;
-    drop(probe); // and with it the bus: the capture ends
+    let done = drive.done(); // and with the probe the bus is gone: the capture ends
     let written = match recording {
         Some(report) => report.await.ok().and_then(|report| report.error),
         None => None,
     };
     scribe.finish();
-    let told = report::Told { args: &args, totals: &totals, schedule: &schedule, judge: judge.as_ref() };
-    let is_interrupted = interrupted.is_set() && !totals.is_complete;
-    let text = told.text(is_interrupted, &ends);
+    conclude(&args, &done, interrupted.is_set(), (ended.err().or(written), &ends))
+}
+
+/// A host on the line with the addresses of whoever speaks in the recording: it is for them that the device asks.
+async fn meet(
+    args: &ReplayArgs,
+    tunnel: &Tunnel,
+    identity: Identity,
+    source: &mut Source,
+    (scribe, clock, bus): (&Scribe, Clock, Bus),
+) -> Result<Probe> {
+    let teller = scribe.clone();
+    let events = Events::new(move |event| teller.tell(&event.to_string()));
+    let identity = speaker(source, identity).await?;
+    let spec = &tunnel.spec;
+    let mut sharing = Sharing::new(tunnel.folder.clone(), "replay", spec, &clock, &events).await;
+    sharing.set_busy(Some(format!("replay (pid {}) is sending itself", std::process::id())));
+    let connector = connect::open(spec, &events, tunnel.attach("replay"))?;
+    connector.prepare().await?;
+    let link = connector.connect().await?;
+    let link = match args.line_rate() {
+        Some(baud) => Link { tx: paced::paced(link.tx, baud, spec.options.framing), ..link },
+        None => link,
+    };
+    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
+    probe.fix_identity();
+    Ok(probe)
+}
+
+/// Reports, and says how it ended.
+fn conclude(
+    args: &ReplayArgs,
+    done: &Done,
+    is_interrupted: bool,
+    (error, ends): (Option<Error>, &Ends),
+) -> Result<Verdict> {
+    let Done { totals, judge, schedule, is_damaged } = done;
+    let is_interrupted = is_interrupted && !totals.is_complete;
+    let text = Told { args, totals, schedule, judge: judge.as_ref() }.text(is_interrupted, ends);
     if std::io::stdout().write_all(text.as_bytes()).is_err() {
         return Ok(Verdict::Done); // nobody reads
     }
-    match ended.err().or(written) {
+    match error {
         Some(error) => Err(error),
         None if is_interrupted => Ok(Verdict::Interrupted),
-        None if totals.sent == 0 => Err(nothing_sent(&args)),
-        None if judge.is_some_and(|judge| !judge.is_content()) => Ok(Verdict::Failed),
-        None if source.is_damaged => Err(Error::new(
+        None if totals.sent == 0 => Err(nothing_sent(args)),
+        None if judge.as_ref().is_some_and(|judge| !judge.is_content()) => Ok(Verdict::Failed),
+        None if *is_damaged => Err(Error::new(
             Category::InputFile,
             "the file is damaged; what could be read was replayed",
         )),
@@ -193,5 +213,3 @@ fn sink_plan(capture: series::Plan, tunnel: &Tunnel, clock: &Clock) -> SinkPlan 
     }
 }
 
-/// What is waited for at most, where nothing else is said.
-const FAR: Duration = Duration::from_millis(250);
