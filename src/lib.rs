@@ -32,6 +32,7 @@ pub mod endpoint; // endpoint text -> Spec -> Connector -> Link
 
 // Floor 5
 pub mod probe; // a host on the line: what inject and conformance share
+pub mod replay; // what was captured, sent again: when, in what form, and what has to come back
 pub mod tap; // where records come from: direct, proxy
 
 // Floor 6

@@ -104,7 +104,7 @@ impl FileFormat {
     }
 }
 
-fn parse_inner(text: &str) -> Result<Inner, String> {
+pub(super) fn parse_inner(text: &str) -> Result<Inner, String> {
     match text {
         "auto" => Ok(Inner::Auto),
         "never" => Ok(Inner::Never),

@@ -7,6 +7,7 @@ mod guard;
 mod http;
 mod inject;
 mod ping;
+mod replay;
 mod reset;
 mod run;
 mod sim;
@@ -59,6 +60,7 @@ enum Command {
     Inject(inject::InjectArgs),
     Ping(ping::PingArgs),
     Http(Box<http::HttpArgs>),
+    Replay(Box<replay::ReplayArgs>),
     Bridge(Box<bridge::BridgeArgs>),
     Run(Box<run::RunArgs>),
     Sim(sim::SimArgs),
@@ -86,6 +88,7 @@ impl CommandLine {
             | Command::Inject(_)
             | Command::Ping(_)
             | Command::Http(_)
+            | Command::Replay(_)
             | Command::Bridge(_)
             | Command::Sim(_)
             | Command::Reset(_)
@@ -102,6 +105,7 @@ impl CommandLine {
             Command::Inject(args) => inject::run(args),
             Command::Ping(args) => ping::run(args),
             Command::Http(args) => http::run(*args),
+            Command::Replay(args) => replay::run(*args),
             Command::Bridge(args) => bridge::run(*args),
             Command::Run(args) => run::run(*args),
             Command::Sim(args) => sim::run(args),

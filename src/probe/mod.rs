@@ -119,7 +119,7 @@ pub struct Probe {
 
 /// What is to be sent.
 enum Load<'a> {
-    Frame(&'a Bytes),
+    Frames(&'a [Bytes]),
     Bytes(&'a [u8]),
 }
 
@@ -204,6 +204,28 @@ impl Probe {
         self.put(frame).await
     }
 
+    /// Sends frames, in as few writes as possible; meanwhile what comes is taken in. Cancelled, it may leave half
+    /// a frame on the line.
+    pub async fn send_all(&mut self, frames: &[Bytes]) -> Result<()> {
+        self.wait_for_standing().await?;
+        self.check_turn()?;
+        let now = self.clock.now();
+        self.transmit(Load::Frames(frames), Instant::now()).await?;
+        let mut watchers = self.watchers.borrow_mut();
+        watchers.publish(&mut Vec::new()); // lets in who has come
+        if self.is_echoed || watchers.is_unwatched() {
+            return Ok(());
+        }
+        let record = |frame: &Bytes| Record {
+            time: Some(Span::at(now)),
+            origin: self.origin(Direction::ToDevice),
+            offset: None,
+            body: Body::Frame(frame.clone()),
+        };
+        watchers.publish(&mut frames.iter().map(record).collect());
+        Ok(())
+    }
+
     /// While somebody has the line alone, we send nothing of our own.
     fn check_turn(&self) -> Result<()> {
         if self.sharing.is_taken() {
@@ -244,7 +266,7 @@ impl Probe {
         }
         let frame = Bytes::from(frame);
         let now = self.clock.now();
-        self.transmit(Load::Frame(&frame), Instant::now()).await?;
+        self.transmit(Load::Frames(std::slice::from_ref(&frame)), Instant::now()).await?;
         if self.is_echoed {
             return Ok(self.link.tx.sent_at().unwrap_or(now)); // it comes back, and is shown then
         }
@@ -267,7 +289,7 @@ impl Probe {
     async fn transmit(&mut self, load: Load<'_>, deaf_until: Instant) -> Result<()> {
         let Link { tx, rx, .. } = &mut self.link;
         let mut sending = match load {
-            Load::Frame(frame) => tx.send(std::slice::from_ref(frame)),
+            Load::Frames(frames) => tx.send(frames),
             Load::Bytes(bytes) => tx.send_raw(bytes),
         };
         loop {

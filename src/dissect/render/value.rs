@@ -7,7 +7,7 @@ use crate::proto::{Item, Value};
 const MOST: usize = 64;
 
 /// Says the value of a field, and what it means.
-pub(super) fn say(item: &Item<'_>, line: &mut Line) {
+pub fn say(item: &Item<'_>, line: &mut Line) {
     match item.value {
         Value::Number(number) => line.dec(number),
         Value::Hex(number) => {

@@ -1,0 +1,214 @@
+//! `uarttool replay`: a capture is sent again, in its time, and the answers are compared.
+
+mod args;
+mod drive;
+mod report;
+
+use std::io::Write;
+use std::time::Duration;
+
+pub use args::ReplayArgs;
+use drive::{Done, Drive, Plan};
+use report::{Progress, Told};
+
+use crate::bus::Bus;
+use crate::capture::{self, series};
+use crate::cli::scribe::Scribe;
+use crate::cli::sink::{self, Plan as SinkPlan};
+use crate::cli::target::{self, Tunnel};
+use crate::cli::{self, Verdict, connect, signals, terminal};
+use crate::clock::Clock;
+use crate::endpoint::sharing::Sharing;
+use crate::endpoint::{Link, paced};
+use crate::error::{Category, Error, Result};
+use crate::event::Events;
+use crate::probe::{Identity, Probe};
+use crate::proto::{arp, be16, ethernet, ipv4_at};
+use crate::replay::conversation::Side;
+use crate::replay::metronome::Metronome;
+use crate::replay::session::Session;
+use crate::replay::source::{self, Ends, Source, What};
+use crate::stop;
+
+/// How long nothing is looked at but what is waited for.
+const FAR: Duration = Duration::from_millis(250);
+/// Frames that go in one write at most, when they are late.
+const TOGETHER: usize = 256;
+
+/// Runs the command.
+pub fn run(args: ReplayArgs) -> Result<Verdict> {
+    let config = target::config()?;
+    let tunnel = target::tunnel(&args.tunnel, &config)?;
+    let identity = target::identity(&args.addresses, &config)?;
+    args.check()?;
+    super::decode::refuse_the_same_file(&args.file, args.recording().as_ref())?;
+    if let Some(why) = &tunnel.why {
+        terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
+    }
+    cli::block_on(replay(args, tunnel, identity))
+}
+
+async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<Verdict> {
+    let (stopper, mut stop) = stop::pair();
+    let interrupted = signals::watch(stopper.clone())?;
+    let scribe = Scribe::start()?;
+    let ends = ends(&identity);
+    let (mut source, what) = source::start(args.job(&tunnel.spec, ends, &stop))?;
+    scribe.tell(&format!("replaying {what}"));
+    let mut bus = Bus::default();
+    let clock = Clock::system();
+    let recording = args.recording();
+    let recording =
+        recording.map(|plan| sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper));
+    let probe = tokio::select! {
+        biased;
+        () = stop.wait() => return Ok(Verdict::Interrupted),
+        probe = meet(&args, &tunnel, identity, &mut source, (&scribe, clock, bus)) => probe?,
+    };
+    let is_paced = args.line_rate().or(tunnel.spec.options.line_rate).is_some();
+    let mut drive = Drive {
+        probe,
+        source,
+        schedule: args.schedule(),
+        metronome: Metronome::fine(),
+        session: args.is_waiting().then(|| Session::new(args.first_port())),
+        judge: args.judge(),
+        plan: Plan {
+            timeout: args.timeout(),
+            together: if is_paced { 1 } else { TOGETHER },
+            limit: args.limit(),
+            name: args.file.display().to_string(),
+        },
+        stop,
+        totals: drive::Totals::default(),
+        start: None,
+        batch: Vec::new(),
+        batch_bytes: 0,
+        progress: Progress::new(&scribe, args.is_quiet()),
+    };
+    let ended = drive.run().await;
+    drive.leave().await;
+    let done = drive.done(); // and with the probe the bus is gone: the capture ends
+    let written = match recording {
+        Some(report) => report.await.ok().and_then(|report| report.error),
+        None => None,
+    };
+    scribe.finish();
+    conclude(&args, &done, interrupted.is_set(), (ended.err().or(written), &ends))
+}
+
+/// A host on the line with the addresses of whoever speaks in the recording: it is for them that the device asks.
+async fn meet(
+    args: &ReplayArgs,
+    tunnel: &Tunnel,
+    identity: Identity,
+    source: &mut Source,
+    (scribe, clock, bus): (&Scribe, Clock, Bus),
+) -> Result<Probe> {
+    let teller = scribe.clone();
+    let events = Events::new(move |event| teller.tell(&event.to_string()));
+    let identity = speaker(source, identity).await?;
+    let spec = &tunnel.spec;
+    let mut sharing = Sharing::new(tunnel.folder.clone(), "replay", spec, &clock, &events).await;
+    sharing.set_busy(Some(format!("replay (pid {}) is sending itself", std::process::id())));
+    let connector = connect::open(spec, &events, tunnel.attach("replay"))?;
+    connector.prepare().await?;
+    let link = connector.connect().await?;
+    let link = match args.line_rate() {
+        Some(baud) => Link { tx: paced::paced(link.tx, baud, spec.options.framing), ..link },
+        None => link,
+    };
+    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
+    probe.fix_identity();
+    Ok(probe)
+}
+
+/// Reports, and says how it ended.
+fn conclude(
+    args: &ReplayArgs,
+    done: &Done,
+    is_interrupted: bool,
+    (error, ends): (Option<Error>, &Ends),
+) -> Result<Verdict> {
+    let Done { totals, judge, schedule, is_damaged } = done;
+    let is_interrupted = is_interrupted && !totals.is_complete;
+    let text = Told { args, totals, schedule, judge: judge.as_ref() }.text(is_interrupted, ends);
+    if std::io::stdout().write_all(text.as_bytes()).is_err() {
+        return Ok(Verdict::Done); // nobody reads
+    }
+    match error {
+        Some(error) => Err(error),
+        None if is_interrupted => Ok(Verdict::Interrupted),
+        None if totals.sent == 0 => Err(nothing_sent(args)),
+        None if judge.as_ref().is_some_and(|judge| !judge.is_content()) => Ok(Verdict::Failed),
+        None if *is_damaged => Err(Error::new(
+            Category::InputFile,
+            "the file is damaged; what could be read was replayed",
+        )),
+        None => Ok(Verdict::Done),
+    }
+}
+
+fn nothing_sent(args: &ReplayArgs) -> Error {
+    let text = format!("no frame of '{}' was sent", args.file.display());
+    Error::new(Category::InputFile, text).with_help(format!(
+        "what is sent are the frames {}; 'uarttool decode' shows them all, '--only' says which are meant, \
+         and where the capture does not know directions, '--device-ip' says who the device was",
+        if args.sends_to_device() { "to the device" } else { "from the device" }
+    ))
+}
+
+fn ends(identity: &Identity) -> Ends {
+    Ends {
+        host: source::End { ip: identity.host_ip, mac: identity.host_mac },
+        device: source::End { ip: identity.device_ip, mac: identity.device_mac },
+    }
+}
+
+/// The addresses of whoever speaks in the first frame that is sent.
+async fn speaker(source: &mut Source, identity: Identity) -> Result<Identity> {
+    let mut seen = Vec::new();
+    let mut found = identity;
+    while let Some(item) = source.next().await? {
+        let frame = match &item.what {
+            What::Frame(Side::Ours, frame) => Some(frame.clone()),
+            _ => None,
+        };
+        seen.push(item);
+        if let Some(frame) = frame {
+            let ip = match be16(&frame, 12) {
+                Some(0x0800) => ipv4_at(&frame, ethernet::HEADER + 12),
+                Some(0x0806) => arp::Message::in_frame(&frame).map(|message| message.spa),
+                _ => None,
+            };
+            let ip = ip.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
+            if let Some((ip, mac)) = ip.zip(ethernet::source(&frame)) {
+                found = Identity { host_ip: ip, host_mac: mac.into(), ..identity };
+            }
+            break;
+        }
+        if seen.len() > 10_000 {
+            break;
+        }
+    }
+    seen.into_iter().rev().for_each(|item| source.put_back(item));
+    Ok(found)
+}
+
+fn sink_plan(capture: series::Plan, tunnel: &Tunnel, clock: &Clock) -> SinkPlan {
+    SinkPlan {
+        show: None,
+        filter: None,
+        capture: Some(capture),
+        is_live: true,
+        is_unbuffered: false,
+        source: capture::Source {
+            name: tunnel.spec.text.clone(),
+            description: "uarttool replay".to_owned(),
+            framing: tunnel.spec.options.framing,
+            console: None,
+        },
+        count: None,
+        clock: clock.clone(),
+    }
+}

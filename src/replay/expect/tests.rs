@@ -1,0 +1,141 @@
+//! Answers as recorded, others, none, and too many.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::proto::samples;
+
+const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 1);
+const DEVICE: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 2);
+const ACK: u8 = tcp::ACK;
+
+fn judge() -> Judge {
+    Judge::new(Ignored::new(&[], &[]).expect("the table"))
+}
+
+/// A segment of the device's to a port of ours.
+fn segment(port: u16, flags: u8, seq: u32, data: &[u8]) -> Bytes {
+    let mut segment = vec![0, 80];
+    segment.extend(port.to_be_bytes());
+    segment.extend(seq.to_be_bytes());
+    segment.extend([0, 0, 0, 9, 0x50, flags, 16, 0, 0, 0, 0, 0]);
+    segment.extend(data);
+    let sum = crate::checksum::Sum::pseudo(DEVICE, HOST, 6, segment.len());
+    let sum = sum.plus(&segment).finish();
+    segment[16..18].copy_from_slice(&sum.to_be_bytes());
+    Bytes::from(samples::ethernet(0x0800, &samples::ipv4(6, &segment)))
+}
+
+/// A connection that says `data` in pieces and is closed.
+fn connection(first: u32, pieces: &[&[u8]]) -> Vec<Bytes> {
+    let mut frames = vec![segment(40000, tcp::SYN | ACK, first, b"")];
+    let mut seq = first.wrapping_add(1);
+    for piece in pieces {
+        frames.push(segment(40000, ACK, seq, piece));
+        seq = seq.wrapping_add(piece.len() as u32);
+    }
+    frames.push(segment(40000, ACK | tcp::FIN, seq, b""));
+    frames
+}
+
+/// What is told of these, with the sum.
+fn told(recorded: &[Bytes], heard: &[Bytes]) -> String {
+    let mut judge = judge();
+    for (n, frame) in recorded.iter().enumerate() {
+        judge.recorded(n as u64 + 1, frame);
+    }
+    heard.iter().for_each(|frame| judge.heard(frame));
+    judge.finish();
+    let told = format!("{}{}", judge.differences(), judge.sum());
+    assert_eq!(judge.is_content(), judge.differences().is_empty(), "{told}");
+    // The other way round, nothing else comes out.
+    let mut reversed = self::judge();
+    heard.iter().for_each(|frame| reversed.heard(frame));
+    for (n, frame) in recorded.iter().enumerate() {
+        reversed.recorded(n as u64 + 1, frame);
+    }
+    reversed.finish();
+    assert_eq!(format!("{}{}", reversed.differences(), reversed.sum()), told);
+    told
+}
+
+#[test]
+fn segments_numbers_and_dates_are_no_difference() {
+    let recorded = connection(5, &[b"HTTP/1.1 200 OK\r\nDate: then\r\n\r\nhello"]);
+    let mut heard = connection(
+        u32::MAX - 3,
+        &[b"HTTP/1.1 200", b" OK\r\nDate: much later\r\n", b"\r\nhe", b"llo"],
+    );
+    heard.swap(2, 3);
+    heard.push(heard[5].clone());
+    heard.push(heard[1].clone());
+    insta::assert_snapshot!(told(&recorded, &heard), @"answers: 1 connection as recorded, 48 bytes");
+}
+
+#[test]
+fn another_answer_is_shown_line_by_line() {
+    let head = b"HTTP/1.1 200 OK\r\nServer: a\r\n".as_slice();
+    let recorded = connection(5, &[head, b"Content-Length: 5\r\n\r\nhello"]);
+    let other = connection(7, &[head, b"Content-Length: 7\r\n\r\ngoodbye"]);
+    insta::assert_snapshot!(told(&recorded, &other), @"");
+    let less = connection(7, &[head, b"Content-"]);
+    insta::assert_snapshot!(told(&recorded, &less), @"");
+    let more = connection(7, &[head, b"Content-Length: 5\r\n\r\nhello, world"]);
+    insta::assert_snapshot!(told(&recorded, &more), @"");
+    insta::assert_snapshot!(told(&recorded, &[]), @"");
+    insta::assert_snapshot!(told(&[], &recorded), @"");
+    let refused = [segment(40000, tcp::RST | ACK, 0, b"")];
+    insta::assert_snapshot!(told(&recorded, &refused), @"");
+    let mut reset = recorded.clone();
+    reset.pop();
+    reset.push(segment(40000, tcp::RST, 50, b""));
+    insta::assert_snapshot!(told(&recorded, &reset), @"");
+}
+
+#[test]
+fn ports_that_are_used_again_have_one_connection_behind_the_other() {
+    let recorded = [connection(5, &[b"one"]), connection(900, &[b"two"])].concat();
+    let heard = [connection(7, &[b"one"]), connection(800, &[b"two"])].concat();
+    insta::assert_snapshot!(told(&recorded, &heard), @"answers: 2 connections as recorded, 6 bytes");
+}
+
+#[test]
+fn answers_to_the_same_question_belong_together() {
+    use crate::craft::{EchoRequest, Route};
+    let reply = |sequence: u16, ttl: u8| {
+        let mac = pnet::util::MacAddr(2, 0, 0, 0, 0, 1);
+        let route =
+            Route { source_mac: mac, destination_mac: mac, source: DEVICE, destination: HOST };
+        let echo =
+            EchoRequest { identifier: 7, sequence, ttl, tos: 0, ip_id: sequence, data: b"abc" };
+        let mut frame = echo.frame(&route);
+        frame[34] = 0;
+        let sum = u16::from_be_bytes([frame[36], frame[37]]);
+        let (sum, carry) = sum.overflowing_add(0x0800);
+        frame[36..38].copy_from_slice(&(sum + u16::from(carry)).to_be_bytes());
+        Bytes::from(frame)
+    };
+    let recorded = [reply(1, 255), reply(2, 255), reply(3, 255)];
+    let heard = [reply(3, 255), reply(1, 64), reply(9, 255)];
+    insta::assert_snapshot!(told(&recorded, &heard), @"");
+}
+
+#[test]
+fn what_comes_of_its_own_accord_is_not_compared() {
+    let question = Bytes::from(samples::arp_request());
+    insta::assert_snapshot!(told(&[question.clone(), question.clone()], &[]), @"answers: 0 as recorded");
+    insta::assert_snapshot!(told(&[], &[question]), @"answers: 0 as recorded");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut judge = judge();
+    let frame = Bytes::from(samples::datagram());
+    for n in 0..WAITING as u64 + 500 {
+        judge.recorded(n, &frame);
+    }
+    assert_eq!(judge.open[0], WAITING);
+    judge.finish();
+    assert!(judge.differences.len() <= TOLD);
+    assert!(judge.differences().ends_with(&format!("... and {} more\n", WAITING + 500 - TOLD)));
+}

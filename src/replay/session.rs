@@ -1,0 +1,295 @@
+//! A recording and a device that is not quite the recorded one: what waits for what, and TCP's numbers.
+//!
+//! Theory of operation. The recording is gone through in its order. Each frame of the other side is noted as an
+//! answer that was recorded ([`Session::recorded`]), and each that comes today as heard ([`Session::heard`]). A
+//! frame of ours that stands behind a recorded answer of the same conversation needs it ([`Session::need`]): in a
+//! TCP connection as many bytes as it acknowledges, elsewhere as many frames. When they have come, or nobody
+//! waits any longer ([`Session::give_up`]), the frame is translated ([`Session::translate`]) and may go.
+//!
+//! Conversations are known by their recorded ends. Where today's port is another one, an alias leads from today's
+//! conversation to the recorded one; what is heard is given back with the recorded port in it.
+
+mod connection;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use self::connection::{Connection, Segment};
+use super::conversation::{Conversation, Kind, Side};
+use super::mend;
+use crate::dissect::Dissector;
+use crate::proto::{Stack, be16, ip, tcp};
+
+/// Conversations that are remembered in each of two generations.
+const MEMORY: usize = 16 * 1024;
+/// Connections that the other side has opened before the recording came to that.
+const EARLY: usize = 64;
+/// The ports from which today's are taken (RFC 6335 section 6).
+const FIRST_PORT: u16 = 49152;
+const PORTS: u16 = 16384;
+
+/// What a frame waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    conversation: Conversation,
+    what: Amount,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Amount {
+    /// The other side's stream, up to this byte from its start.
+    Bytes(u32),
+    /// So many frames of the other side.
+    Frames(u64),
+}
+
+/// What is known of the conversations of a recording.
+#[derive(Debug)]
+pub struct Session {
+    young: HashMap<Conversation, Flow>,
+    old: HashMap<Conversation, Flow>,
+    /// Today's conversations with other ports than recorded, and the recorded ones.
+    aliases: HashMap<Conversation, Conversation>,
+    /// Today's connections that the recording has not come to: who, and the first number.
+    early: VecDeque<(Conversation, u32)>,
+    dissector: Dissector,
+    /// The next port for a connection of ours; `None` keeps the recorded ones.
+    next_port: Option<u16>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Flow {
+    recorded: u64,
+    heard: u64,
+    is_given_up: bool,
+    connection: Connection,
+}
+
+impl Session {
+    /// A session in which our connections have the recorded ports, or with `first_port` such as depend on it.
+    pub fn new(first_port: Option<u16>) -> Session {
+        Session {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            aliases: HashMap::new(),
+            early: VecDeque::new(),
+            dissector: Dissector::default(),
+            next_port: first_port.map(|port| port % PORTS),
+        }
+    }
+
+    /// The recording begins again: nothing of what was there belongs to what comes.
+    pub fn begin_again(&mut self) {
+        let next_port = self.next_port;
+        *self = Session { next_port, ..Session::new(None) };
+    }
+
+    /// A frame of the other side, as it was recorded.
+    pub fn recorded(&mut self, frame: &[u8]) {
+        let mut dissector = std::mem::take(&mut self.dissector);
+        let stack = dissector.dissect(frame);
+        let conversation = Conversation::of(&stack, Side::Theirs);
+        let segment = Segment::of(&stack);
+        let flow = self.flow(conversation);
+        flow.recorded += 1;
+        if let Some(segment) = segment {
+            let is_opened = flow.connection.recorded(&segment);
+            if is_opened && !segment.has(tcp::ACK) {
+                self.claim(conversation);
+            }
+        }
+        self.dissector = dissector;
+    }
+
+    /// A connection that the other side opens in the recording: it may have done so today.
+    fn claim(&mut self, recorded: Conversation) {
+        let is_it = |(today, _): &(Conversation, u32)| {
+            today.ours == recorded.ours && today.theirs.0 == recorded.theirs.0
+        };
+        let Some(n) = self.early.iter().position(is_it) else { return };
+        if let Some((today, first)) = self.early.remove(n) {
+            self.bind(today, recorded, first);
+        }
+    }
+
+    /// Today's connection is the recorded one.
+    fn bind(&mut self, today: Conversation, recorded: Conversation, first: u32) {
+        let flow = self.flow(recorded);
+        flow.connection.open_today(first);
+        flow.connection.their_port = Some(today.theirs.1);
+        if today != recorded {
+            self.alias(today, recorded);
+        }
+    }
+
+    fn alias(&mut self, today: Conversation, recorded: Conversation) {
+        if self.aliases.len() >= MEMORY {
+            self.aliases.clear();
+        }
+        self.aliases.insert(today, recorded);
+    }
+
+    /// A frame of the other side, of today; given back as it would have been recorded.
+    pub fn heard(&mut self, frame: &Bytes) -> Bytes {
+        let mut dissector = std::mem::take(&mut self.dissector);
+        let stack = dissector.dissect(frame);
+        let today = Conversation::of(&stack, Side::Theirs);
+        let segment = Segment::of(&stack);
+        if let Some(segment) = segment.filter(|segment| segment.opens()) {
+            self.opened(today, segment.seq);
+        }
+        let conversation = self.aliases.get(&today).copied().unwrap_or(today);
+        let flow = self.flow(conversation);
+        if std::mem::take(&mut flow.is_given_up) {
+            flow.heard = flow.heard.max(flow.recorded.saturating_sub(1));
+        }
+        flow.heard += 1;
+        if let Some(segment) = &segment {
+            flow.connection.heard(segment);
+        }
+        let ports = [(today.ours.1, conversation.ours.1), (today.theirs.1, conversation.theirs.1)];
+        let same = match today == conversation {
+            true => frame.clone(),
+            false => with_ports(&stack, frame, ports),
+        };
+        self.dissector = dissector;
+        same
+    }
+
+    /// The other side opens a connection today.
+    fn opened(&mut self, today: Conversation, first: u32) {
+        if self.aliases.contains_key(&today) {
+            return;
+        }
+        let flows = self.young.iter().chain(&self.old);
+        let mut waiting = flows.filter(|(recorded, flow)| {
+            recorded.ours == today.ours
+                && recorded.theirs.0 == today.theirs.0
+                && flow.connection.waits_for_them()
+        });
+        match waiting.next().map(|(recorded, _)| *recorded) {
+            Some(recorded) => self.bind(today, recorded, first),
+            None => {
+                self.early.retain(|(early, _)| *early != today);
+                self.early.push_back((today, first));
+                if self.early.len() > EARLY {
+                    self.early.pop_front();
+                }
+            }
+        }
+    }
+
+    fn flow(&mut self, conversation: Conversation) -> &mut Flow {
+        if !self.young.contains_key(&conversation) && self.young.len() >= MEMORY {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let old = &mut self.old;
+        self.young
+            .entry(conversation)
+            .or_insert_with(|| old.remove(&conversation).unwrap_or_default())
+    }
+
+    /// What a frame of ours waits for, if for anything.
+    pub fn need(&mut self, frame: &[u8]) -> Option<Need> {
+        let stack = self.dissector.dissect(frame);
+        let conversation = Conversation::of(&stack, Side::Ours);
+        let segment = Segment::of(&stack);
+        let flow = self.flow(conversation);
+        let what = match (conversation.kind, segment) {
+            (Kind::Tcp, Some(segment)) => Amount::Bytes(flow.connection.needs(&segment)?),
+            (Kind::Udp | Kind::Control, _) => Amount::Frames(flow.recorded),
+            _ => return None, // whether somebody asks by ARP depends on what he remembers
+        };
+        let need = Need { conversation, what };
+        (!self.is_met(&need)).then_some(need)
+    }
+
+    /// Whether what was needed has come, or is not waited for any more.
+    pub fn is_met(&mut self, need: &Need) -> bool {
+        let flow = self.flow(need.conversation);
+        flow.is_given_up
+            || match need.what {
+                Amount::Bytes(bytes) => flow.connection.has_come(bytes),
+                Amount::Frames(frames) => flow.heard >= frames,
+            }
+    }
+
+    /// It is not waited for any more, nor is anything else in the same conversation until something comes there.
+    pub fn give_up(&mut self, need: &Need) {
+        self.flow(need.conversation).is_given_up = true;
+    }
+
+    /// Whether answers were recorded that have not come.
+    pub fn is_waiting(&self) -> bool {
+        self.young.iter().chain(&self.old).any(|(conversation, flow)| {
+            !flow.is_given_up
+                && match conversation.kind {
+                    Kind::Tcp => flow.connection.is_waiting(),
+                    Kind::Udp | Kind::Control => flow.heard < flow.recorded,
+                    Kind::Arp | Kind::Ip(_) | Kind::Other => false,
+                }
+        })
+    }
+
+    /// A frame of ours as it has to be today.
+    pub fn translate(&mut self, frame: &Bytes) -> Bytes {
+        let mut dissector = std::mem::take(&mut self.dissector);
+        let stack = dissector.dissect(frame);
+        let translated = self.segment(&stack, frame);
+        self.dissector = dissector;
+        translated.unwrap_or_else(|| frame.clone())
+    }
+
+    fn segment(&mut self, stack: &Stack<'_>, frame: &Bytes) -> Option<Bytes> {
+        let n = stack.find(&tcp::TCP)?;
+        let segment = Segment::of(stack)?;
+        let recorded = Conversation::of(stack, Side::Ours);
+        let next_port = self.next_port;
+        let flow = self.flow(recorded);
+        let is_new = segment.opens() && flow.connection.open_ours(&segment);
+        if let Some(port) = next_port.filter(|_| is_new) {
+            let port = FIRST_PORT + port;
+            flow.connection.our_port = Some(port);
+            self.next_port = next_port.map(|port| (port + 1) % PORTS);
+            let today = Conversation { ours: (recorded.ours.0, port), ..recorded };
+            self.aliases.retain(|_, known| *known != recorded);
+            self.alias(today, recorded);
+        }
+        let at = stack.layers.get(n)?.start;
+        let mut new = BytesMut::from(&frame[..]);
+        if !self.flow(recorded).connection.translate(&segment, at, stack.header(n), &mut new) {
+            return None;
+        }
+        mend::mend(stack, &mut new);
+        Some(new.freeze())
+    }
+}
+
+/// The frame with the first of each pair of ports replaced by the second, quoted ones too.
+fn with_ports(stack: &Stack<'_>, frame: &Bytes, [ours, theirs]: [(u16, u16); 2]) -> Bytes {
+    let mut new = BytesMut::from(&frame[..]);
+    let mut replace = |at: usize, (from, to): (u16, u16)| {
+        if be16(frame, at) == Some(from)
+            && let Some(place) = new.get_mut(at..at + 2)
+        {
+            place.copy_from_slice(&to.to_be_bytes());
+        }
+    };
+    for (n, layer) in stack.layers.iter().enumerate() {
+        // What is quoted went the other way.
+        let (source, destination) = if layer.is_quoted { (ours, theirs) } else { (theirs, ours) };
+        let is_bare = n + 1 == stack.layers.len() && ip::quoted(stack, n).is_some();
+        let at = match layer.protocol.name {
+            "tcp" => layer.start,
+            "ipv4" | "ipv6" if is_bare => layer.payload,
+            _ => continue,
+        };
+        replace(at, source);
+        replace(at + 2, destination);
+    }
+    mend::mend(stack, &mut new);
+    new.freeze()
+}
