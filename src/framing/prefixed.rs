@@ -244,6 +244,11 @@ impl<P: Prefix> Prefixed<P> {
                 Problem::Cut { length: P::read(&self.pending).map(|length| length as u32) }
             }
         };
+        // That it is no frame was known before: an error, and not the piece of a frame in which we stop.
+        let recovery = match (self.state, recovery) {
+            (State::Searching { .. }, Recovery::Stopped) => Recovery::Searching,
+            _ => recovery,
+        };
         let mut pending = std::mem::take(&mut self.pending);
         self.pass_over(&mut pending, n, problem, recovery, out);
         self.state = State::InStep;

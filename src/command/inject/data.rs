@@ -1,7 +1,8 @@
 //! Data as the user gives it: text, or bytes in the language of frames.
 
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
+use std::io::Read;
 
 use crate::cli::terminal;
 use crate::craft::text::Ends;
@@ -13,11 +14,15 @@ const MOST: u64 = 65_535;
 
 /// What a file holds.
 pub(super) fn read(path: &str) -> Result<Vec<u8>, String> {
-    let is_long = Path::new(path).metadata().is_ok_and(|found| found.len() > MOST);
-    if is_long {
-        return Err(format!("it holds more than {MOST} bytes, which no frame does"));
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(n) if n as u64 > MOST => {
+            Err(format!("it holds more than {MOST} bytes, which no frame does"))
+        }
+        Ok(_) => Ok(bytes),
     }
-    std::fs::read(path).map_err(|error| error.to_string())
 }
 
 /// A seed that nobody gave: short enough to be typed again.

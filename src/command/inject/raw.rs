@@ -245,8 +245,13 @@ impl RawArgs {
             plan.wire.check(probe.framing(), probe.is_stream())?;
             let mut reporter =
                 Reporter::new(out, self.hex, self.tree, self.quiet, &disguise, framing);
-            let sum = raw::run(probe, &plan, &mut shots, stop, &mut |event| reporter.event(&event))
-                .await?;
+            let mut tell = |event: raw::Event<'_>| reporter.event(&event);
+            let sending = raw::run(probe, &plan, &mut shots, stop, &mut tell);
+            let most = plan.duration.map(|most| most + plan.timeout + STUCK);
+            let sum = match most {
+                Some(most) => tokio::time::timeout(most, sending).await.map_err(|_| stuck())??,
+                None => sending.await?,
+            };
             reporter.sum(&sum, self.timeout, is_fuzz.then_some(seed));
             Ok(match sum.life {
                 Some(Life::Silent) => Verdict::Failed,
@@ -255,6 +260,13 @@ impl RawArgs {
             })
         })
     }
+}
+
+/// Beyond its time, a frame may take so long to go out.
+const STUCK: Duration = Duration::from_secs(2);
+
+fn stuck() -> Error {
+    Error::environment("the line takes nothing any more: a frame could not be sent in its time")
 }
 
 /// Whether something is wrong with the frame, as far as anybody can see.

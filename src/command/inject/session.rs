@@ -1,5 +1,7 @@
 //! What each of these commands does around its conversation: the line, the capture, the way out.
 
+use std::time::Duration;
+
 use super::out::Out;
 use crate::bus::Bus;
 use crate::capture::{Source, series};
@@ -12,6 +14,9 @@ use crate::endpoint::sharing::Sharing;
 use crate::error::{Error, Result};
 use crate::probe::{Identity, Probe};
 use crate::stop::{self, Stop, Stopper};
+
+/// How long a conversation may take to come to its end when it is told to stop.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A line that is not open yet.
 pub(super) struct Session<'a> {
@@ -87,8 +92,15 @@ impl<'a> Session<'a> {
         let report = self.capture(&mut bus, &clock, stopper);
         let mut probe =
             Probe::new(link, &spec.options, self.identity, clock, events, bus).sharing(sharing);
-        let verdict = talk(&mut probe, &mut stop, out).await;
-        probe.leave().await;
+        let mut patience = stop.clone();
+        let verdict = tokio::select! {
+            verdict = talk(&mut probe, &mut stop, out) => verdict,
+            () = async { patience.wait().await; tokio::time::sleep(GRACE).await } => {
+                terminal::tell("stopped in the middle of sending");
+                Ok(Verdict::Interrupted)
+            }
+        };
+        let _ = tokio::time::timeout(GRACE, probe.leave()).await; // a line that takes nothing is not waited for
         drop(probe); // and with it the bus: the capture ends
         let failure = match report {
             Some(report) => report.await.ok().and_then(|report| report.error),

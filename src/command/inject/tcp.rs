@@ -134,8 +134,10 @@ pub(super) fn run(args: TcpArgs) -> Result<Verdict> {
     let seed = args.seed.unwrap_or_else(data::new_seed);
     let bytes =
         args.data.as_deref().map_or(Ok(Vec::new()), |text| data::parse(text, &ends, seed))?;
-    session.check_length(14 + 40 + 24 + bytes.len())?;
     let has_syn = args.flags & tcp::SYN != 0;
+    let ip = if args.address.is_some_and(|address| address.is_ipv6()) { 40 } else { 20 };
+    let options = if has_syn || args.mss.is_some() { 4 } else { 0 };
+    session.check_length(14 + ip + 20 + options + bytes.len())?;
     let plan = Plan {
         target: args.address,
         ports: args.port.0.clone(),

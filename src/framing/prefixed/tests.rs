@@ -383,3 +383,16 @@ proptest! {
         prop_assert_eq!(frames, expected);
     }
 }
+
+#[test]
+fn noise_is_an_error_when_we_stop_and_the_beginning_of_a_frame_is_none() {
+    let mut decoder = decoder();
+    let mut records = push(&mut decoder, 0, &[0xff; 300]);
+    decoder.stop(Timestamp(1), &mut records);
+    assert!(records.iter().all(|record| error_of(record).recovery != Recovery::Stopped));
+    let bytes: usize = records.iter().map(|record| error_of(record).bytes.len()).sum();
+    assert_eq!((bytes, error_of(&records[0]).is_new()), (300, true));
+    let mut records = push(&mut decoder, 2, &framed(&ipv4_frame(60, 1))[..40]);
+    decoder.stop(Timestamp(3), &mut records);
+    assert_eq!((records.len(), error_of(&records[0]).is_new()), (1, false));
+}

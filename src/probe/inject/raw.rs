@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::sentinel::{self, Life};
 use super::wire::Wire;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::record::Record;
 use crate::stop::Stop;
@@ -73,11 +73,16 @@ pub async fn run(
     let is_over = |at: Instant| plan.duration.is_some_and(|most| at.duration_since(start) >= most);
     while !stop.is_stopped() && !is_over(next) {
         let Some((frame, remark)) = shots.next() else { break };
-        sent_at = plan.wire.send(probe, &frame).await?;
+        let at = |error: Error| match &remark {
+            Some(remark) => error.with_help(format!("that was at {remark}")),
+            None => error,
+        };
+        sent_at = plan.wire.send(probe, &frame).await.map_err(at)?;
         sum.sent += 1;
         tell(Event::Sent(sum.sent, &frame, remark.as_deref()));
         if plan.is_checked_each_time {
-            sum.life = Some(check(probe, plan, sent_at, &mut sum.came, tell).await?);
+            let life = check(probe, plan, sent_at, &mut sum.came, tell).await;
+            sum.life = Some(life.map_err(at)?);
             if sum.life == Some(Life::Silent) {
                 return Ok(sum);
             }
