@@ -25,8 +25,11 @@ fn replay(firmware: &Firmware, path: &Path) -> (Option<i32>, String) {
 #[ignore = "needs QEMU and the firmware: scripts/test"]
 fn the_same_firmware_answers_as_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (page, blob, ping) =
-        (folder.path().join("a.pcapng"), folder.path().join("b.pcapng"), folder.path().join("c.pcapng"));
+    let (page, blob, ping) = (
+        folder.path().join("a.pcapng"),
+        folder.path().join("b.pcapng"),
+        folder.path().join("c.pcapng"),
+    );
     let firmware = Firmware::start();
     record(&firmware, &["http", "-c", "2", "-i", "100ms", "/"], &page);
     record(&firmware, &["http", "/blob/30000"], &blob);

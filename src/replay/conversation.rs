@@ -45,7 +45,8 @@ impl Conversation {
     /// The one to which a frame of `side` belongs. What an error message tells belongs to the conversation that
     /// it quotes.
     pub fn of(stack: &Stack<'_>, side: Side) -> Conversation {
-        let (kind, source, destination) = ends(stack).unwrap_or((Kind::Other, (None, 0), (None, 0)));
+        let (kind, source, destination) =
+            ends(stack).unwrap_or((Kind::Other, (None, 0), (None, 0)));
         let (ours, theirs) = match side {
             Side::Ours => (source, destination),
             Side::Theirs => (destination, source),

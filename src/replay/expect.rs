@@ -219,7 +219,9 @@ impl Judge {
         let used = known.iter().filter(|comparison| comparison.has(is_expected)).count();
         let is_next = used == 0
             || segment.is_syn
-                && known.get(used - 1).is_some_and(|last| last.is_another(segment.seq, is_expected));
+                && known
+                    .get(used - 1)
+                    .is_some_and(|last| last.is_another(segment.seq, is_expected));
         let place = if is_next { used } else { used - 1 };
         if place == known.len() {
             known.push_back(Comparison::default());
@@ -330,7 +332,8 @@ impl Judge {
             }
         }
         let Counts { different, missing, extra, faulty, .. } = self.counts;
-        let more = (different + missing + extra + faulty).saturating_sub(self.differences.len() as u64);
+        let more =
+            (different + missing + extra + faulty).saturating_sub(self.differences.len() as u64);
         if more > 0 {
             let _ = writeln!(text, "... and {more} more");
         }
@@ -339,7 +342,8 @@ impl Judge {
 
     /// How many answers there were, of each kind.
     pub fn sum(&self) -> String {
-        let Counts { same, different, missing, extra, connections, bytes, faulty, .. } = self.counts;
+        let Counts { same, different, missing, extra, connections, bytes, faulty, .. } =
+            self.counts;
         let mut parts = Vec::new();
         if same > 0 || connections == 0 {
             parts.push(format!("{same} as recorded"));

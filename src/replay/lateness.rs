@@ -123,7 +123,10 @@ mod tests {
         near(0.5, 500.0);
         near(0.99, 990.0);
         assert_eq!(lateness.percentile(1.0), Duration::from_millis(1));
-        assert_eq!((lateness.most(), lateness.last()), (Duration::from_millis(1), Duration::from_millis(1)));
+        assert_eq!(
+            (lateness.most(), lateness.last()),
+            (Duration::from_millis(1), Duration::from_millis(1))
+        );
         assert_eq!(lateness.frames(), 1000);
         let all = lateness.between(Duration::ZERO, Duration::from_secs(1));
         assert_eq!(all, 1000);

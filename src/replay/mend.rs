@@ -54,7 +54,14 @@ fn below<'a>(stack: &Stack<'a>, n: usize) -> Option<&'a Layer> {
 type Range = std::ops::Range<usize>;
 
 /// Corrects the checksum at `place` by what has changed in `reach` and `also`.
-fn correct(old: &[u8], new: &mut [u8], place: usize, reach: Range, also: Option<Range>, is_udp: bool) {
+fn correct(
+    old: &[u8],
+    new: &mut [u8],
+    place: usize,
+    reach: Range,
+    also: Option<Range>,
+    is_udp: bool,
+) {
     if place + 2 > reach.end {
         return;
     }

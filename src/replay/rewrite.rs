@@ -90,7 +90,8 @@ impl Sheet<'_> {
         }
         let is_last = n + 1 == stack.layers.len();
         let has_ports = layer.protocol != &tcp::TCP && layer.protocol != &udp::UDP;
-        if is_last && has_ports && ip::quoted(stack, n).is_some_and(|quoted| quoted.ports.is_some()) {
+        if is_last && has_ports && ip::quoted(stack, n).is_some_and(|quoted| quoted.ports.is_some())
+        {
             let at = layer.payload; // eight bytes of a TCP segment
             [at, at + 2].into_iter().for_each(|at| self.port(at));
         }
@@ -132,7 +133,8 @@ impl Sheet<'_> {
     }
 
     fn v4(&mut self, at: usize) {
-        let Some(octets) = self.old.get(at..at + 4).and_then(|octets| octets.first_chunk::<4>()) else {
+        let Some(octets) = self.old.get(at..at + 4).and_then(|octets| octets.first_chunk::<4>())
+        else {
             return;
         };
         self.ip(at, Ipv4Addr::from(*octets).into());
@@ -217,7 +219,15 @@ mod tests {
             unreachable(&datagram, datagram.len() - 14),
             unreachable(&samples::syn(), 28),
         ];
-        insta::assert_snapshot!(frames.map(said).join("\n"));
+        insta::assert_snapshot!(frames.map(said).join("\n"), @r"
+        IP 192.168.100.1.40000 > 10.1.2.3.8080: Flags [S], seq 1000, win 4096, options [mss 1460], length 0
+        IP 10.1.2.3.9 > 192.168.100.1.40000: UDP, length 5
+        vlan 5, p 0, IP 10.1.2.3.9 > 192.168.100.1.40000: UDP, length 5
+        ARP, Request who-has 192.168.100.1 tell 10.1.2.3, length 28
+        IP 10.1.2.3 > 192.168.100.1: ICMP 192.168.100.1 udp port 40000 unreachable, length 36
+        IP 10.1.2.3 > 192.168.100.1: ICMP 192.168.100.1 udp port 40000 unreachable, length 41
+        IP 10.1.2.3 > 192.168.100.1: ICMP 10.1.2.3 tcp port 8080 unreachable, length 36
+        ");
     }
 
     #[test]

@@ -111,7 +111,9 @@ impl Session {
         };
         let Some(n) = self.early.iter().position(is_it) else { return };
         if let Some((today, first)) = self.early.remove(n) {
+            let heard = self.flow(today).connection.clone();
             self.bind(today, recorded, first);
+            self.flow(recorded).connection.take_over(&heard);
         }
     }
 
@@ -187,7 +189,9 @@ impl Session {
             self.old = std::mem::take(&mut self.young);
         }
         let old = &mut self.old;
-        self.young.entry(conversation).or_insert_with(|| old.remove(&conversation).unwrap_or_default())
+        self.young
+            .entry(conversation)
+            .or_insert_with(|| old.remove(&conversation).unwrap_or_default())
     }
 
     /// What a frame of ours waits for, if for anything.

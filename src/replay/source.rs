@@ -303,7 +303,9 @@ impl Worker {
         self.bytes = 0;
         match items.is_empty() {
             true => Ok(()),
-            false => self.sender.blocking_send(Parcel::Items { items, share }).map_err(|_| Deserted),
+            false => {
+                self.sender.blocking_send(Parcel::Items { items, share }).map_err(|_| Deserted)
+            }
         }
     }
 

@@ -58,8 +58,8 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
     let mut bus = Bus::default();
     let clock = Clock::system();
     let recording = args.recording();
-    let recording = recording
-        .map(|plan| sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper));
+    let recording =
+        recording.map(|plan| sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper));
     let probe = tokio::select! {
         biased;
         () = stop.wait() => return Ok(Verdict::Interrupted),
@@ -212,4 +212,3 @@ fn sink_plan(capture: series::Plan, tunnel: &Tunnel, clock: &Clock) -> SinkPlan 
         clock: clock.clone(),
     }
 }
-

@@ -139,7 +139,8 @@ impl Told<'_> {
             );
         } else if seconds > 0.0 {
             let rate = *sent as f64 / seconds;
-            let _ = writeln!(text, "; {rate:.0} frames/s, {:.1} Mbit/s", *size as f64 * 8e-6 / seconds);
+            let _ =
+                writeln!(text, "; {rate:.0} frames/s, {:.1} Mbit/s", *size as f64 * 8e-6 / seconds);
         } else {
             text.push('\n');
         }

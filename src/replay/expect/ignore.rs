@@ -94,9 +94,7 @@ fn full(name: &str) -> Result<String> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_known = match protocol {
         "http" => !field.is_empty() && field.chars().all(is_token),
-        _ => proto::ALL
-            .iter()
-            .any(|known| known.name == protocol && known.field(field).is_some()),
+        _ => proto::ALL.iter().any(|known| known.name == protocol && known.field(field).is_some()),
     };
     if is_known { Ok(format!("{protocol}.{field}")) } else { Err(unknown()) }
 }

@@ -14,7 +14,13 @@ const SYN: u8 = tcp::SYN;
 
 type Address = (Ipv4Addr, u16);
 
-fn frame((from, to): (Address, Address), flags: u8, seq: u32, ack: u32, rest: (&[u8], &[u8])) -> Bytes {
+fn frame(
+    (from, to): (Address, Address),
+    flags: u8,
+    seq: u32,
+    ack: u32,
+    rest: (&[u8], &[u8]),
+) -> Bytes {
     let (options, data) = rest;
     let mut segment = Vec::new();
     segment.extend(from.1.to_be_bytes());
