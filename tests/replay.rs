@@ -259,6 +259,7 @@ fn a_capture_of_any_size_needs_the_same_memory() {
     let target = pipe.clone();
     let writing = std::thread::spawn(move || {
         let mut file = File::create(target).expect("the pipe");
+        std::thread::sleep(Duration::from_millis(300)); // whoever reads has begun to wonder what it is
         let mut piece = Vec::new();
         (0..1000).for_each(|n| piece.extend(packet(n, &frame(984), 984)));
         let mut all = vec![header(1)];
