@@ -102,11 +102,19 @@ fn another_answer_is_shown_line_by_line() {
     answers: 0 as recorded, 1 not recorded
     ");
     let refused = [segment(40000, tcp::RST | ACK, 0, b"")];
-    insta::assert_snapshot!(told(&recorded, &refused), @"");
+    insta::assert_snapshot!(told(&recorded, &refused), @r"
+    frame 1: TCP 192.168.100.1.40000 > 192.168.100.2.80 is refused today
+    answers: 0 as recorded, 1 different in TCP
+    ");
     let mut reset = recorded.clone();
     reset.pop();
     reset.push(segment(40000, tcp::RST, 50, b""));
-    insta::assert_snapshot!(told(&recorded, &reset), @"");
+    insta::assert_snapshot!(told(&recorded, &reset), @r"
+    frame 4: TCP 192.168.100.1.40000 > 192.168.100.2.80 ends in another way
+        expected  the end  closed
+        actual    the end  reset
+    answers: 0 as recorded, 1 different in TCP
+    ");
 }
 
 #[test]
