@@ -40,7 +40,8 @@ fn judge(variant: &str, args: &[&str]) -> (Option<i32>, String) {
 /// Whether the run has judged everything, and all that it found stands in the ledger.
 fn assert_as_in_the_ledger(variant: &str, ledger: &str, args: &[&str]) {
     let profile = repository(ledger);
-    let own = ["--strict", "--profile", &profile];
+    // How fast it is depends on what else this machine does.
+    let own = ["--strict", "--profile", &profile, "-E", "not group:performance"];
     let (code, stdout) = judge(variant, &[&own, args].concat());
     assert_eq!(code, Some(0), "{stdout}");
     for word in ["INCONCLUSIVE", "ERROR", "FLAKY", "take it off the list"] {
@@ -57,6 +58,15 @@ fn assert_as_in_the_ledger(variant: &str, ledger: &str, args: &[&str]) {
 #[ignore = "needs QEMU and the firmware: scripts/test"]
 fn the_firmware_does_what_its_ledger_says() {
     assert_as_in_the_ledger("plain", "fixtures/firmware/ledger-plain.toml", &["--order", "1"]);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: scripts/test"]
+fn its_performance_is_what_the_line_lets_through_side_by_side() {
+    let (code, stdout) = judge("plain", &["performance"]);
+    assert_eq!(code, Some(0), "{stdout}");
+    let measured = stdout.split("\nmeasured\n").nth(1).expect("what was measured");
+    assert!(measured.contains("goodput") && measured.contains("rtt56-p50"), "{measured}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Whether what comes back is what had come back.
 //!
 //! Answers of the recording and answers of today are told to a [`Judge`], each when it is met. TCP connections are
-//! compared as streams ([`stream`]), so that another segmentation or a repeated segment is no difference. Of
+//! compared as streams (`stream`), so that another segmentation or a repeated segment is no difference. Of
 //! everything else, answers of one conversation are paired: by what they answer where the protocol tells that, and
-//! otherwise in their order; a pair is compared field by field ([`fields`]). What may differ is a table
+//! otherwise in their order; a pair is compared field by field (`fields`). What may differ is a table
 //! ([`ignore`]).
 //!
 //! What the other side sends of its own accord (to groups, and questions such as ARP's) depends on its memory and

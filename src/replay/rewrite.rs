@@ -219,7 +219,15 @@ mod tests {
             unreachable(&datagram, datagram.len() - 14),
             unreachable(&samples::syn(), 28),
         ];
-        insta::assert_snapshot!(frames.map(said).join("\n"));
+        insta::assert_snapshot!(frames.map(said).join("\n"), @r"
+        IP 192.168.100.1.40000 > 10.1.2.3.8080: Flags [S], seq 1000, win 4096, options [mss 1460], length 0
+        IP 10.1.2.3.9 > 192.168.100.1.40000: UDP, length 5
+        vlan 5, p 0, IP 10.1.2.3.9 > 192.168.100.1.40000: UDP, length 5
+        ARP, Request who-has 192.168.100.1 tell 10.1.2.3, length 28
+        IP 10.1.2.3 > 192.168.100.1: ICMP 192.168.100.1 udp port 40000 unreachable, length 36
+        IP 10.1.2.3 > 192.168.100.1: ICMP 192.168.100.1 udp port 40000 unreachable, length 41
+        IP 10.1.2.3 > 192.168.100.1: ICMP 10.1.2.3 tcp port 8080 unreachable, length 36
+        ");
     }
 
     #[test]

@@ -111,7 +111,9 @@ impl Session {
         };
         let Some(n) = self.early.iter().position(is_it) else { return };
         if let Some((today, first)) = self.early.remove(n) {
+            let heard = self.flow(today).connection.clone();
             self.bind(today, recorded, first);
+            self.flow(recorded).connection.take_over(&heard);
         }
     }
 

@@ -59,6 +59,10 @@ fn find(input: &mut Input, how: &Reading) -> Result<Format> {
             return Ok(Format::Pcapng);
         }
         let (prefix, have) = peek(input)?;
+        let is_pcapng = prefix.starts_with(&pcapng::SECTION.to_be_bytes());
+        if is_pcapng || pcap::Magic::of(&prefix).is_some() {
+            continue; // it came while we looked
+        }
         if plausible::is_stream(how.framing, how.max_frame, &prefix, have == Have::End) {
             return Ok(Format::Stream);
         }

@@ -106,11 +106,16 @@ impl Drive {
     /// Sends everything, until told to stop.
     pub(super) async fn run(&mut self) -> Result<()> {
         while !self.stop.is_stopped() {
-            if self.plan.limit.is_some_and(|limit| self.going() >= limit) {
+            let is_enough = self.plan.limit.is_some_and(|limit| self.going() >= limit);
+            if is_enough && self.session.is_none() {
                 break;
             }
             let Some(item) = self.next().await? else { break };
             let Item { number, at, what } = item;
+            // The answers behind the last frame belong to it.
+            if is_enough && !matches!(what, What::Frame(Side::Theirs, _)) {
+                break;
+            }
             match what {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
                 What::Frame(Side::Theirs, frame) => self.theirs(number, &frame),

@@ -83,8 +83,8 @@ fn short(time: Duration) -> String {
 fn bytes(n: u64) -> String {
     match n {
         ..1000 => format!("{n} B"),
-        ..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
-        ..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
+        1000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.2} GB", n as f64 / 1e9),
     }
 }
@@ -266,7 +266,7 @@ fn unit(time: Duration) -> String {
     let micros = time.as_micros();
     match micros {
         ..1000 => format!("{micros} us"),
-        ..1_000_000 => format!("{} ms", micros / 1000),
+        1000..1_000_000 => format!("{} ms", micros / 1000),
         _ => format!("{} s", micros / 1_000_000),
     }
 }

@@ -106,13 +106,15 @@ pub(super) struct Comparison {
     actual: Half,
     /// Where in the expected stream frames end.
     frames: VecDeque<(u64, u64)>,
-    /// The last frame of the capture.
+    /// The first and the last frame of the capture.
+    begin: Option<u64>,
     last: Option<u64>,
     is_heard: bool,
     /// How much was equal, and the beginning of the line that comes next.
     equal: u64,
     line: Vec<u8>,
     has_compared_opening: bool,
+    opens_differently: bool,
     /// Its streams differ, and that was told.
     is_different: bool,
 }
@@ -131,6 +133,7 @@ impl Comparison {
 
     /// Takes a segment of the recording.
     pub(super) fn expect(&mut self, number: u64, segment: Segment, ignored: &Ignored) {
+        self.begin = self.begin.or(Some(number));
         self.last = Some(number);
         self.expected.push(segment, ignored);
         let end = self.equal + self.expected.buffer.len() as u64;
@@ -191,23 +194,17 @@ impl Comparison {
         if let (Some(expected), Some(actual)) = (&self.expected.opened, &self.actual.opened) {
             let changes = fields::diff(expected, actual);
             self.has_compared_opening = true;
-            if !changes.is_empty() {
+            self.opens_differently = !changes.is_empty();
+            if self.opens_differently {
                 let what = "opens in another way".to_owned();
-                faults.push(Fault {
-                    number: self.frames.front().map(|(_, n)| *n).or(self.last),
-                    what,
-                    changes,
-                });
+                faults.push(Fault { number: self.begin, what, changes });
             }
         } else if self.expected.opened.is_some() && self.actual.end == Some(End::Reset) {
             self.has_compared_opening = true;
             self.is_different = true;
-            faults.push(self.fault("is refused today".to_owned(), Vec::new()));
+            let what = "is refused today".to_owned();
+            faults.push(Fault { number: self.begin, what, changes: Vec::new() });
         }
-    }
-
-    fn fault(&self, what: String, changes: Vec<Change>) -> Fault {
-        Fault { number: self.last, what, changes }
     }
 
     /// So many bytes are equal.
@@ -268,10 +265,14 @@ impl Comparison {
             let change =
                 Change { name, expected: expected.name().to_owned(), actual: named(actual) };
             self.is_different = true;
-            return Some(self.fault("ends in another way".to_owned(), vec![change]));
+            let what = "ends in another way".to_owned();
+            return Some(Fault { number: self.last, what, changes: vec![change] });
         };
         self.is_different = true;
-        let number = self.frames.front().map(|(_, number)| *number).or(self.last);
+        let number = match self.actual.total {
+            0 if is_opened => self.begin,
+            _ => self.frames.front().map(|(_, number)| *number).or(self.last),
+        };
         Some(Fault { number, what, changes: Vec::new() })
     }
 
@@ -282,7 +283,7 @@ impl Comparison {
 
     /// Whether anything was told.
     pub(super) fn is_different(&self) -> bool {
-        self.is_different
+        self.is_different || self.opens_differently
     }
 
     /// Whether it was recorded at all.

@@ -69,7 +69,7 @@ fn segments_numbers_and_dates_are_no_difference() {
     heard.swap(2, 3);
     heard.push(heard[5].clone());
     heard.push(heard[1].clone());
-    insta::assert_snapshot!(told(&recorded, &heard), @"answers: 1 connection as recorded, 48 bytes");
+    insta::assert_snapshot!(told(&recorded, &heard), @"answers: 1 connection as recorded, 41 bytes");
 }
 
 #[test]
@@ -77,19 +77,44 @@ fn another_answer_is_shown_line_by_line() {
     let head = b"HTTP/1.1 200 OK\r\nServer: a\r\n".as_slice();
     let recorded = connection(5, &[head, b"Content-Length: 5\r\n\r\nhello"]);
     let other = connection(7, &[head, b"Content-Length: 7\r\n\r\ngoodbye"]);
-    insta::assert_snapshot!(told(&recorded, &other), @"");
+    insta::assert_snapshot!(told(&recorded, &other), @r"
+    frame 3: TCP 192.168.100.1.40000 > 192.168.100.2.80 differs behind 44 equal bytes
+        expected  Content-Length: 5
+        actual    Content-Length: 7
+    answers: 0 as recorded, 1 different in TCP
+    ");
     let less = connection(7, &[head, b"Content-"]);
-    insta::assert_snapshot!(told(&recorded, &less), @"");
+    insta::assert_snapshot!(told(&recorded, &less), @r"
+    frame 3: TCP 192.168.100.1.40000 > 192.168.100.2.80 ends after 36 of 54 bytes
+    answers: 0 as recorded, 1 different in TCP
+    ");
     let more = connection(7, &[head, b"Content-Length: 5\r\n\r\nhello, world"]);
-    insta::assert_snapshot!(told(&recorded, &more), @"");
-    insta::assert_snapshot!(told(&recorded, &[]), @"");
-    insta::assert_snapshot!(told(&[], &recorded), @"");
+    insta::assert_snapshot!(told(&recorded, &more), @r"
+    frame 3: TCP 192.168.100.1.40000 > 192.168.100.2.80 has 7 bytes more than the 54 recorded ones
+    answers: 0 as recorded, 1 different in TCP
+    ");
+    insta::assert_snapshot!(told(&recorded, &[]), @r"
+    frame 1: TCP 192.168.100.1.40000 > 192.168.100.2.80 is not answered today
+    answers: 0 as recorded, 1 different in TCP
+    ");
+    insta::assert_snapshot!(told(&[], &recorded), @r"
+    an answer came that was not recorded: TCP 192.168.100.1.40000 > 192.168.100.2.80
+    answers: 0 as recorded, 1 not recorded
+    ");
     let refused = [segment(40000, tcp::RST | ACK, 0, b"")];
-    insta::assert_snapshot!(told(&recorded, &refused), @"");
+    insta::assert_snapshot!(told(&recorded, &refused), @r"
+    frame 1: TCP 192.168.100.1.40000 > 192.168.100.2.80 is refused today
+    answers: 0 as recorded, 1 different in TCP
+    ");
     let mut reset = recorded.clone();
     reset.pop();
     reset.push(segment(40000, tcp::RST, 50, b""));
-    insta::assert_snapshot!(told(&recorded, &reset), @"");
+    insta::assert_snapshot!(told(&recorded, &reset), @r"
+    frame 4: TCP 192.168.100.1.40000 > 192.168.100.2.80 ends in another way
+        expected  the end  closed
+        actual    the end  reset
+    answers: 0 as recorded, 1 different in TCP
+    ");
 }
 
 #[test]
@@ -117,7 +142,14 @@ fn answers_to_the_same_question_belong_together() {
     };
     let recorded = [reply(1, 255), reply(2, 255), reply(3, 255)];
     let heard = [reply(3, 255), reply(1, 64), reply(9, 255)];
-    insta::assert_snapshot!(told(&recorded, &heard), @"");
+    insta::assert_snapshot!(told(&recorded, &heard), @r"
+    frame 1: the answer differs, ICMP 192.168.100.1 > 192.168.100.2
+        expected  ipv4.ttl  255
+        actual    ipv4.ttl  64
+    frame 2: this answer did not come: IP 192.168.100.2 > 192.168.100.1: ICMP echo reply, id 7, seq 2, length 11
+    an answer came that was not recorded: IP 192.168.100.2 > 192.168.100.1: ICMP echo reply, id 7, seq 9, length 11
+    answers: 1 as recorded, 1 different, 1 missing, 1 not recorded
+    ");
 }
 
 #[test]

@@ -132,8 +132,8 @@ impl Connection {
         }
         let is_known = self.recorded.as_ref().is_some_and(|known| known.first == segment.seq);
         let is_new = segment.has(tcp::SYN) && !is_known;
-        if is_new && segment.opens() {
-            *self = Connection::default();
+        if is_new && segment.opens() && self.recorded.is_some() {
+            *self = Connection::default(); // another one between the same ports
         }
         if is_new {
             self.recorded = Some(Stream::new(segment.seq));
@@ -142,6 +142,13 @@ impl Connection {
             recorded.push(segment, false);
         }
         is_new
+    }
+
+    /// What was heard of it before it was known to be this one.
+    pub(super) fn take_over(&mut self, heard: &Connection) {
+        self.today.clone_from(&heard.today);
+        self.timestamp = heard.timestamp;
+        self.is_refused = heard.is_refused;
     }
 
     /// What they send today.
