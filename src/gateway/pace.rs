@@ -7,7 +7,7 @@
 //! since the window that our segments announce is lowered to that, but never below what was announced
 //! before (RFC 9293 section 3.8.6).
 //!
-//! Where others are on a slow line as well (`company`) it is half of the least. A device then has one segment on its
+//! Where others are on a slow line as well (`company`) it is a third of the least. A device then has one segment on its
 //! way, since senders cut them after half of the largest window that they have seen, and others wait for the rest
 //! of that one. What a device cuts in another way it may still send whole, or it would have to wait for its
 //! persist timer.
@@ -55,7 +55,7 @@ impl Pace {
         let segment = segment.min(LONGEST);
         match (self.bound == self.least, company) {
             (false, _) => self.bound,
-            (true, true) => segment.max(self.least / 2),
+            (true, true) => segment.max(self.least / 3),
             (true, false) => (2 * segment).min(LONGEST).max(self.least),
         }
     }
@@ -138,7 +138,7 @@ mod tests {
         (0..100).for_each(|n| slow.count(723, at(n * 7_800))); // 92 kB a second
         assert_eq!((slow.bound(false, 0), slow.bound(false, 1460)), (1446, 1460));
         let beside = [0, 723, 1000, 9000].map(|segment| slow.bound(true, segment));
-        assert_eq!(beside, [723, 723, 1000, 1460]);
+        assert_eq!(beside, [482, 723, 1000, 1460]);
         let alone = [0, 723, 725, 9000].map(|segment| slow.bound(false, segment));
         assert_eq!(alone, [1446, 1446, 1450, 1460]);
         let mut fast = Pace::new(1446, 32_768);
