@@ -1,7 +1,7 @@
 //! Whether somebody on the line is in a hurry: pings, and whatever else comes beside the data of connections.
 //!
-//! A bulk transfer alone may keep two long segments on their way; beside such company it keeps half as
-//! much there (`pace`).
+//! A bulk transfer alone may keep two long segments on their way; beside such company it keeps a third of
+//! that there (`pace`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

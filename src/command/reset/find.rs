@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn a_monitor_is_where_qemu_listens() {
-        let at = |device: &str| endpoint(device, Path::new("/work"));
-        assert_eq!(at("unix:q.sock,server=on,wait=off").as_deref(), Some("unix:/work/q.sock"));
+        let at = |device: &str| endpoint(device, Path::new("/srv"));
+        assert_eq!(at("unix:q.sock,server=on,wait=off").as_deref(), Some("unix:/srv/q.sock"));
         assert_eq!(at("unix:/run/q,server,nowait").as_deref(), Some("unix:/run/q"));
         assert_eq!(at("tcp::4444,server=on").as_deref(), Some("tcp:127.0.0.1:4444"));
         assert_eq!(at("tcp:localhost:4444,server").as_deref(), Some("tcp:localhost:4444"));
