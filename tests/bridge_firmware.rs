@@ -131,14 +131,14 @@ fn others_wait_for_little_during_transfers_side_by_side() {
     let (_bridge, at) = bridge(&firmware, &["0:80"]);
     http(&at[0], "GET /", &[]);
     let idle = median_ping(&firmware, "30");
-    // On a quiet machine it is twice and four times; without a bound on what is on its way, more than twenty.
-    for (request, body, most) in [("GET /blob/200000", 0, 5.0), ("POST /upload", 200_000, 10.0)] {
+    // On a quiet machine it is twice; without a bound on what is on its way, more than twenty.
+    for (request, body) in [("GET /blob/200000", 0), ("POST /upload", 200_000)] {
         let body = vec![0x5a; body];
         let (loaded, rate) = ping_beside(&firmware, &at[0], (request, &body));
         println!(
             "{request}: ping {idle:.2} ms idle, {loaded:.2} ms beside {rate:.0} bytes a second"
         );
-        assert!(loaded <= most * idle.max(1.0), "{request}: {loaded} ms, {idle} ms without");
+        assert!(loaded <= 4.0 * idle.max(1.0), "{request}: {loaded} ms, {idle} ms without");
     }
 }
 

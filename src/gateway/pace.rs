@@ -7,10 +7,10 @@
 //! since the window that our segments announce is lowered to that, but never below what was announced
 //! before (RFC 9293 section 3.8.6).
 //!
-//! Where others are on a slow line as well (`company`) it is a third of the least. A device then has one segment on its
+//! Where others are on a slow line as well (`company`) it is [`BESIDE`]. A device then has one segment on its
 //! way, since senders cut them after half of the largest window that they have seen, and others wait for the rest
 //! of that one. What a device cuts in another way it may still send whole, or it would have to wait for its
-//! persist timer.
+//! persist timer. We have two short ones on their way: for a single one many a device delays its acknowledgement.
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(super) const FROM_DEVICE: usize = 723;
 /// The least that is on its way to the device, in bytes: a quarter of a small device's window, which it
 /// acknowledges at once.
 pub(super) const TO_DEVICE: usize = 1446;
+/// What is on its way beside others, in bytes: about as long on the line as their own frames.
+const BESIDE: usize = 241;
 /// A line on which less than so many times the least goes in [`DELAY`] is slow.
 const FAST: usize = 4;
 /// No segment on an Ethernet line has more data, in bytes.
@@ -55,7 +57,7 @@ impl Pace {
         let segment = segment.min(LONGEST);
         match (self.bound == self.least, company) {
             (false, _) => self.bound,
-            (true, true) => segment.max(self.least / 3),
+            (true, true) => segment.max(BESIDE),
             (true, false) => (2 * segment).min(LONGEST).max(self.least),
         }
     }
@@ -138,7 +140,7 @@ mod tests {
         (0..100).for_each(|n| slow.count(723, at(n * 7_800))); // 92 kB a second
         assert_eq!((slow.bound(false, 0), slow.bound(false, 1460)), (1446, 1460));
         let beside = [0, 723, 1000, 9000].map(|segment| slow.bound(true, segment));
-        assert_eq!(beside, [482, 723, 1000, 1460]);
+        assert_eq!(beside, [241, 723, 1000, 1460]);
         let alone = [0, 723, 725, 9000].map(|segment| slow.bound(false, segment));
         assert_eq!(alone, [1446, 1446, 1450, 1460]);
         let mut fast = Pace::new(1446, 32_768);
