@@ -1,23 +1,20 @@
 //! Runs tests: one after the other, each from a device that answers, and says what became of them.
 
+mod outcomes;
+mod plan;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::artifacts::Artifacts;
-use super::baseline::Baseline;
+use self::outcomes::{after_retries, lacking, note_reboot, rule_outcome};
+pub use self::plan::Plan;
 use super::catalogue;
-use super::event::{Event, Finished, Habit, Opening, Standing, Summary};
-use super::invariants::Violation;
-use super::ledger::Ledger;
+use super::event::{Event, Finished, Opening, Standing, Summary};
 use super::model::{About, Failure, Flow, Halt, Outcome, Severity, Test, Verdict};
 use super::rig::{Capability, Rig};
-use super::stack;
 use super::trial::Trial;
 use crate::analysis::console::{self, Finding};
 use crate::bus::Inbox;
@@ -26,87 +23,6 @@ use crate::stop::Stop;
 
 /// How long a test may take on an idle line; none is meant to.
 const LONGEST: Duration = Duration::from_secs(3600);
-
-/// How to run.
-#[derive(Default)]
-pub struct Plan {
-    /// The tests, in the catalogue's order.
-    pub tests: Vec<&'static Test>,
-    /// Tests that were not selected.
-    pub left_out: usize,
-    /// Keep that order.
-    pub is_fixed: bool,
-    /// The seed of order and chance.
-    pub seed: u64,
-    /// Recommendations count as requirements.
-    pub strict: bool,
-    /// Required tests may be inconclusive.
-    pub allow_inconclusive: bool,
-    /// How often a test that fails is tried again.
-    pub retries: u32,
-    /// End at the first failure.
-    pub fail_fast: bool,
-    /// Known deviations.
-    pub ledger: Ledger,
-    /// Values of an earlier run.
-    pub baseline: Option<Baseline>,
-    /// What the recognised stack is known for.
-    pub habits: Option<stack::Known>,
-    /// Where evidence goes.
-    pub artifacts: Option<Artifacts>,
-    /// The endpoint, for people.
-    pub target: String,
-    /// The command that runs one test again, without its name.
-    pub rerun: String,
-    /// Turn comparison number `.0` of each test into its opposite: the self-test.
-    pub flip: Option<u32>,
-    /// Whether the clock is virtual.
-    pub is_virtual: bool,
-}
-
-impl Plan {
-    /// The tests in the order in which they run: shuffled, those that leave something behind last.
-    fn order(&self) -> Vec<&'static Test> {
-        let mut tests = self.tests.clone();
-        if !self.is_fixed {
-            let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-            tests.shuffle(&mut random);
-            tests.sort_by_key(|test| test.is_last);
-        }
-        tests
-    }
-
-    /// Why the recognised stack fails a test so, if that is known.
-    fn habit(&self, about: &About, outcome: &Outcome) -> Option<Habit> {
-        let known = self.habits.as_ref().filter(|_| outcome.verdict == Verdict::Fail)?;
-        let (profile, reason) = known.reason(about.name, outcome)?;
-        let stack = known.stack.name;
-        Some(Habit { stack, profile: profile.to_owned(), reason: reason.to_owned() })
-    }
-
-    /// How an outcome counts.
-    pub fn standing(&self, about: &About, outcome: &Outcome) -> Standing {
-        let known = self.ledger.reason(about.name).map(str::to_owned);
-        let is_covered = self.ledger.covers(about.name, outcome);
-        match (outcome.verdict, known) {
-            (Verdict::Fail, Some(reason)) if is_covered => Standing::Known(reason),
-            (Verdict::Pass, Some(reason)) => Standing::UnexpectedPass(reason),
-            (Verdict::Pass, None) => Standing::Good,
-            (Verdict::Skip, _) => Standing::Open,
-            (Verdict::Error, _) => Standing::Bad,
-            (Verdict::Fail, _) => match outcome.severity.decides(self.strict) {
-                true => Standing::Bad,
-                false => Standing::Warned,
-            },
-            (Verdict::Inconclusive, _) => {
-                match about.severity.decides(self.strict) && !self.allow_inconclusive {
-                    true => Standing::Bad,
-                    false => Standing::Open,
-                }
-            }
-        }
-    }
-}
 
 /// What the run is told of, and what it watches beside the line.
 pub struct Surroundings<'a> {
@@ -379,39 +295,6 @@ impl Engine<'_> {
     }
 }
 
-/// What a rule for every frame came to.
-fn rule_outcome(about: &About, violation: Option<&Violation>, checked: u64) -> Outcome {
-    let severity = about.severity;
-    match violation {
-        None if checked == 0 => Outcome::without(Verdict::Inconclusive, severity, "no frame came"),
-        None => Outcome {
-            remarks: vec![format!("{checked} frames")],
-            checks: 1,
-            ..Outcome::new(Verdict::Pass, severity)
-        },
-        Some(violation) => {
-            let Violation { actual, during, count, frame } = violation;
-            let failure = Failure {
-                severity,
-                expected: about.requirement.to_owned(),
-                actual: format!("{actual} (during {during}; {count} time(s) of {checked} frames)"),
-                fields: Vec::new(),
-                frame: frame.clone(),
-            };
-            Outcome { failures: vec![failure], checks: 1, ..Outcome::new(Verdict::Fail, severity) }
-        }
-    }
-}
-
-/// A test that cannot be run since the device lacks what it is said to have.
-fn lacking(missing: Capability) -> Outcome {
-    let expected = format!("the device has '{}', as the profile declares", missing.name());
-    let actual = format!("it was not found before the first test: {}", missing.missing());
-    let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
-    let failure = Failure { severity, expected, actual, fields, frame };
-    Outcome { failures: vec![failure], ..Outcome::new(Verdict::Fail, severity) }
-}
-
 /// A test, from a device that answers to one that has answered everything.
 async fn perform(trial: &mut Trial, test: &Test) -> Flow {
     trial.forget_requests(); // of a test that was cut short
@@ -427,30 +310,6 @@ async fn perform(trial: &mut Trial, test: &Test) -> Flow {
     }
     flow?;
     trial.survives().await // and what is still on its way is this test's
-}
-
-/// What a test came to that failed before: a retry that gives no verdict does not undo the failure.
-fn after_retries(failed: Outcome, last: Outcome) -> Outcome {
-    match last.verdict {
-        Verdict::Pass => {
-            let mut passed = last;
-            passed.remarks.push(format!("it failed before: {}", failed.summary()));
-            passed
-        }
-        Verdict::Fail => last,
-        Verdict::Inconclusive | Verdict::Error | Verdict::Skip => failed,
-    }
-}
-
-/// A device that has crashed or started again during a test has not passed it.
-fn note_reboot(outcome: &mut Outcome, actual: Option<String>) {
-    let Some(actual) = actual else { return };
-    outcome.verdict = Verdict::Fail;
-    outcome.severity = Severity::Must;
-    outcome.is_fatal = true;
-    let expected = "the device goes on running".to_owned();
-    let (severity, fields, frame) = (Severity::Must, Vec::new(), None);
-    outcome.failures.insert(0, Failure { severity, expected, actual, fields, frame });
 }
 
 /// Everything that has been seen since the last time.

@@ -10,17 +10,17 @@
 //! what there is says how long it has patience, and is told [`Have::NotYet`]. When another file has taken the
 //! place of a followed one (`watch.rs`), the input ends, and [`Input::begin_anew`] goes on with the new one.
 
+mod source;
+
 use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::OFlags;
 
+use self::source::{Source, open};
 use super::watch::{Look, Watch};
 use crate::error::{Category, Error, Result};
 use crate::stop::Stop;
@@ -74,16 +74,6 @@ enum Next {
     Other(File),
 }
 
-enum Source {
-    /// A regular file.
-    File(File),
-    /// A pipe, a socket, a terminal.
-    Pipe(File),
-    /// Anything else that can be read.
-    #[allow(dead_code)] // for tests: pieces of any size
-    Other(Box<dyn Read + Send>),
-}
-
 impl Input {
     /// Opens a file; `-` is stdin. An error is of [`Category::InputFile`].
     pub(super) fn open(path: &Path, follow: bool, stop: Option<Stop>) -> Result<Input> {
@@ -127,7 +117,7 @@ impl Input {
     }
 
     #[cfg(test)]
-    pub(super) fn from_reader(reader: impl Read + Send + 'static) -> Input {
+    pub(super) fn from_reader(reader: impl io::Read + Send + 'static) -> Input {
         Input::new("test".to_owned(), Source::Other(Box::new(reader)), false, None)
     }
 
@@ -343,52 +333,10 @@ impl Input {
     }
 }
 
-/// Opens a file to be read. A named pipe that nobody writes to yet is no reason to wait here, where the word
-/// to stop is not heard.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.read(true);
-    if cfg!(target_os = "linux") && path.metadata().is_ok_and(|found| found.file_type().is_fifo()) {
-        options.custom_flags(OFlags::NONBLOCK.bits() as i32);
-        let pipe = options.open(path)?;
-        let flags = rustix::fs::fcntl_getfl(&pipe)?;
-        rustix::fs::fcntl_setfl(&pipe, flags.difference(OFlags::NONBLOCK))?;
-        return Ok(pipe);
-    }
-    options.open(path)
-}
-
-impl Source {
-    /// Reads once into the spare room of `into`.
-    fn read(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Source::File(file) | Source::Pipe(file) => loop {
-                match rustix::io::read(&*file, spare_capacity(into)) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    done => return done.map(drop).map_err(Into::into),
-                }
-            },
-            Source::Other(reader) => {
-                let before = into.len();
-                into.resize(into.capacity(), 0);
-                let n = reader.read(into.get_mut(before..).unwrap_or_default());
-                into.truncate(before + n.as_ref().map_or(0, |n| *n));
-                n.map(drop)
-            }
-        }
-    }
-
-    /// Goes back to the beginning of a file.
-    fn rewind(&mut self) -> io::Result<()> {
-        match self {
-            Source::File(file) => file.rewind(),
-            Source::Pipe(_) | Source::Other(_) => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     /// Reads at most so many bytes at a time.
