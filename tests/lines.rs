@@ -120,6 +120,60 @@ fn a_port_that_is_pulled_out_and_plugged_in_is_found_again() {
 }
 
 #[test]
+fn ping_goes_on_when_the_port_is_back_and_counts_what_was_lost() {
+    let place = Place::new();
+    let by_id = place.path("usb-Silicon_Labs_CP2102-if00-port0");
+    let endpoint = format!("serial:{by_id},reconnect=50ms");
+    let first = Cable::new();
+    first.host.plug(Path::new(&by_id));
+    let device = place.device(&first.board.endpoint(), &[]);
+    let out = place.path("out.pcapng");
+    let always = ["-d", &endpoint, "-i", "100ms", "-W", "300ms"];
+    let ping = place.start(&[&["ping", "-w", &out][..], &always].concat());
+    ping.out.wait_for(0, "icmp_seq=2 ");
+    device.interrupt();
+    std::fs::remove_file(&by_id).expect("it is ours"); // another test may get the pty's number
+    drop(first);
+    ping.err.wait_for(0, "waiting for");
+    let lost = ping.out.wait_for(0, "no reply to icmp_seq=").len();
+    let second = Cable::new();
+    let _device = place.device(&second.board.endpoint(), &[]);
+    second.host.plug(Path::new(&by_id));
+    let back = ping.out.wait_for(lost, "line gone (unplugged), back after ").len();
+    ping.out.wait_for(back, " ttl=");
+    // It shares the line again.
+    place.pings(&endpoint);
+    assert_eq!(ping.interrupt().code(), Some(1), "some were lost: {}", ping.stderr());
+    let (report, said) = (ping.stdout(), ping.stderr());
+    assert_eq!(lines_with(&report, "line gone").len(), 1, "{report}");
+    assert_eq!(lines_with(&said, "waiting for").len(), 1, "{said}");
+    assert!(!report.contains(" 0% packet loss") && report.contains("rtt min"), "{report}");
+    let (_, shown, _) = place.run(&["decode", &out]);
+    assert_eq!(lines_with(&shown, "** link lost").len(), 1, "{shown}");
+    assert_eq!(lines_with(&shown, "** link connected").len(), 1, "{shown}");
+}
+
+#[test]
+fn a_line_that_does_not_come_back_is_gone_and_others_say_that_they_do_not_wait() {
+    let place = Place::new();
+    let long = ["-i", "100ms", "-W", "200ms"];
+    for (arguments, wanted) in [
+        (&[&["ping", "-c", "10"][..], &long].concat()[..], "went away and did not come back: "),
+        (&["inject", "tcp", "--port", "80", "--timeout", "20s"], "start it again"),
+    ] {
+        let (port, link) = (Port::new(), place.path("port"));
+        port.plug(Path::new(&link));
+        let endpoint = format!("serial:{link},reconnect=50ms");
+        let process = place.start(&[arguments, &["-d", &endpoint]].concat());
+        port.hear_something();
+        std::fs::remove_file(&link).expect("it is ours");
+        drop(port);
+        assert_eq!(process.wait(SOON).code(), Some(3), "{}", process.stderr());
+        assert!(process.stderr().contains(wanted), "{}", process.stderr());
+    }
+}
+
+#[test]
 fn without_reconnect_pulling_it_out_is_the_end() {
     let (place, port) = (Place::new(), Port::new());
     let sniff = place.start(&["sniff", "-d", &port.endpoint()]);
