@@ -10,6 +10,7 @@ mod descriptor;
 mod exec;
 mod file;
 mod held;
+mod hint;
 pub mod impair;
 mod look;
 pub mod memory;

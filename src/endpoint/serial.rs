@@ -21,7 +21,7 @@ use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Receive, Received, Standing};
 use crate::error::Result;
 use crate::event::Events;
-pub use port::{Claim, Port, claim, no_lines};
+pub use port::{Claim, Port, claim, no_reset};
 
 /// The form `serial:`.
 pub(super) static SERIAL: Form = Form {

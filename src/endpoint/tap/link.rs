@@ -37,7 +37,10 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
     if spec.options.framing != ALL[0] {
         let text =
             format!("an interface carries frames whole, not in {}", spec.options.framing.name);
-        return Err(Error::usage(text).with_help("leave 'framing=' away"));
+        return Err(Error::usage(text).with_help(
+            "leave 'framing=' and '--framing' away; where '--preset' or uarttool.toml says it, \
+             ',framing=len16be' behind the endpoint comes before that",
+        ));
     }
     let device = DeviceBuilder::new().name(name).layer(Layer::L2).inherit_enable_state();
     let device = Arc::new(device.build_async().map_err(|error| cannot_open(name, error))?);
