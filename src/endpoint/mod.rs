@@ -31,6 +31,8 @@ mod stream;
 mod tap;
 mod tcp;
 mod unix;
+#[cfg(target_os = "linux")]
+mod whole;
 
 use std::future::Future;
 use std::pin::Pin;
