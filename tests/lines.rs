@@ -201,6 +201,18 @@ fn a_wrong_rate_is_suspected_once() {
 }
 
 #[test]
+fn a_wrong_rate_is_suspected_at_the_end_of_a_short_ping_too() {
+    let (place, port) = (Place::new(), Port::new());
+    let ping = place.start(&["ping", "-d", &port.endpoint(), "-c", "1", "-W", "500ms"]);
+    ping.out.wait_for(0, "PING");
+    port.say(&[0xe0, 0xf8, 0x66, 0xfe].repeat(50));
+    assert_eq!(ping.wait(SOON).code(), Some(1));
+    let said = ping.stderr();
+    assert!(said.contains("0 % of the first 200 bytes were frames"), "{said}");
+    assert!(said.contains("with ',baud=' behind the endpoint: usual rates are 460800"), "{said}");
+}
+
+#[test]
 fn a_port_that_another_program_has_is_left_alone() {
     let (place, port) = (Place::new(), Port::new());
     let file = std::fs::File::open(&port.path).expect("it is there");

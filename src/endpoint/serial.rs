@@ -150,6 +150,14 @@ struct Line {
     events: Events,
 }
 
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(warning) = self.watch.as_mut().and_then(watch::Watch::finish) {
+            self.events.warn(format!("{}: {warning}", self.path));
+        }
+    }
+}
+
 /// How long a driver may take to take its device away.
 const GOING: Duration = Duration::from_millis(200);
 
