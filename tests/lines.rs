@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -484,4 +484,58 @@ fn a_preset_says_where_and_who() {
         "1",
     ]);
     assert!(matches!(code, 2 | 3), "{error}");
+}
+
+/// The words of a line as a shell takes them, up to a comment, a pipe or what else is the shell's.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#' | '|' | '&' | '>') if word.is_none() => return words,
+            (None, ' ') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn every_command_of_the_documents_is_one_and_its_endpoints_are() {
+    use clap::Parser;
+    use uarttool::{command::CommandLine, endpoint::Spec};
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).expect("documents").flatten();
+    let docs: Vec<PathBuf> =
+        docs.map(|entry| entry.path()).chain([root.join("README.md")]).collect();
+    let mut commands = 0;
+    for path in docs.iter().filter(|path| path.extension().is_some_and(|kind| kind == "md")) {
+        let text = std::fs::read_to_string(path).expect("text").replace("\\\n", " ");
+        for line in text.split("```").skip(1).step_by(2).flat_map(str::lines) {
+            let line = line.trim_start_matches("$ ").trim();
+            let words = words(line);
+            // An ellipsis stands for what the reader has.
+            if words.first().is_none_or(|word| word != "uarttool") || line.contains("...") {
+                continue;
+            }
+            commands += 1;
+            if let Err(error) = CommandLine::try_parse_from(&words) {
+                let is_help = error.exit_code() == 0;
+                assert!(is_help, "{}: {line}\n{error}", path.display());
+            }
+            for pair in
+                words.windows(2).filter(|pair| ["-d", "--listen"].contains(&pair[0].as_str()))
+            {
+                let text = &pair[1];
+                let is_good = text.starts_with("auto") || Spec::parse(text).is_ok();
+                assert!(is_good, "{}: {line}: {text} is no endpoint", path.display());
+            }
+        }
+    }
+    assert!(commands > 40, "{commands} commands were found");
 }
