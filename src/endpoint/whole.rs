@@ -80,7 +80,7 @@ impl<O: Outlet + Sync> Transmit for Writer<O> {
     fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
         Box::pin(async move {
             self.raw.push(self.clock.now(), bytes);
-            while let Some(frame) = self.raw.next() {
+            for frame in self.raw.by_ref() {
                 self.outlet.write(&frame, &mut self.losses).await?;
             }
             Ok(())
