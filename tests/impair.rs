@@ -39,6 +39,16 @@ fn a_ping_loses_what_the_seed_says() {
 }
 
 #[test]
+fn conformance_gets_to_its_tests_over_a_line_that_loses_a_fifth() {
+    for seed in [2, 6, 10, 13, 16] {
+        let endpoint = format!("sim,drop=20%,seed={seed}");
+        let (stdout, stderr) = text(&run(["conformance", "-d", &endpoint, "arp.request-unicast"]));
+        assert!(stdout.contains("frames of up to 151"), "{seed}: {stdout}{stderr}");
+        assert!(!stderr.contains("before the first test"), "{seed}: {stderr}");
+    }
+}
+
+#[test]
 fn without_a_seed_one_is_chosen_and_said() {
     let output = run(["ping", "-d", "sim,drop=100%", "-c", "1", "-W", "0.1"]);
     let (_, stderr) = text(&output);

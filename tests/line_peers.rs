@@ -80,6 +80,37 @@ fn qemus_user_network_answers_over_datagrams() {
 }
 
 #[test]
+#[ignore = "needs qemu-system-arm: scripts/test"]
+fn the_monitor_of_a_guest_is_found_behind_each_kind_of_network_socket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (line, ours, monitor) = (at("line.sock"), at("own.sock"), at("qmp.sock"));
+    let dgram =
+        format!("dgram,id=s,local.type=unix,local.path={line},remote.type=unix,remote.path={ours}");
+    let stream = format!("stream,id=s,server=on,addr.type=unix,addr.path={line}");
+    let mon = format!("socket,id=m,path={monitor},server=on,wait=off");
+    for (network, endpoint) in [
+        (&dgram, format!("unix:{line},local={ours},framing=dgram")),
+        (&stream, format!("unix:{line},framing=len32be")),
+    ] {
+        let qemu = Process::start(
+            Command::new("qemu-system-arm")
+                .args(["-M", "none", "-nodefaults", "-display", "none", "-netdev", network])
+                .args(["-chardev", &mon, "-mon", "chardev=m,mode=control"]),
+        );
+        wait_for_file(folder.path().join("qmp.sock").as_path());
+        wait_for_file(folder.path().join("line.sock").as_path());
+        let reset = Process::start(uarttool().args(["reset", "-d", &endpoint]));
+        assert!(reset.wait(SOON).success(), "{endpoint}: {}", reset.stderr());
+        assert!(reset.stderr().contains("reset: system_reset"), "{}", reset.stderr());
+        drop(qemu);
+        for name in ["qmp.sock", "line.sock"] {
+            let _ = std::fs::remove_file(at(name)); // QEMU may have
+        }
+    }
+}
+
+#[test]
 #[ignore = "needs vde2: scripts/test"]
 fn a_vde_switch_joins_two_of_us() {
     let switch = Switch::start();
@@ -87,6 +118,9 @@ fn a_vde_switch_joins_two_of_us() {
     let plug = format!("exec:vde_plug {control}");
     let device = Process::start(uarttool().args(["sim", "--listen", &plug]));
     device.err.wait_for(0, "connected to exec:vde_plug");
+    // The program runs; its plug may not be in the switch yet.
+    let is_there = || ping(&["-d", &plug, "-c", "1", "-W", "1s"]).0 == 0;
+    assert!((0..20).any(|_| is_there()), "{}", device.stderr());
     let (code, report, error) = ping(&["-d", &plug, "-c", "5", "-i", "50ms", "-W", "5s"]);
     assert_eq!(code, 0, "{report}{error}");
     assert!(report.contains("5 packets transmitted, 5 received, 0% packet loss"), "{report}");

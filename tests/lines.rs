@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -105,10 +105,11 @@ fn a_port_that_is_pulled_out_and_plugged_in_is_found_again() {
     sniff.err.wait_for(0, "connected to");
     place.pings(&endpoint);
     device.interrupt();
+    std::fs::remove_file(&by_id).expect("it is ours"); // another test may get the pty's number
     drop(first);
     sniff.err.wait_for(0, "waiting for");
     sniff.out.wait_for(0, ": unplugged");
-    let second = Cable::new();
+    let (_taken, second) = ([Port::new(), Port::new()], Cable::new()); // ptys with other numbers
     let _device = place.device(&second.board.endpoint(), &[]);
     second.host.plug(Path::new(&by_id));
     sniff.out.wait_for(0, "** link connected");
@@ -117,6 +118,60 @@ fn a_port_that_is_pulled_out_and_plugged_in_is_found_again() {
     let said = sniff.stderr();
     assert_eq!(lines_with(&said, "waiting for").len(), 1, "{said}");
     assert_eq!(lines_with(&sniff.stdout(), "ICMP echo reply").len(), 8);
+}
+
+#[test]
+fn ping_goes_on_when_the_port_is_back_and_counts_what_was_lost() {
+    let place = Place::new();
+    let by_id = place.path("usb-Silicon_Labs_CP2102-if00-port0");
+    let endpoint = format!("serial:{by_id},reconnect=50ms");
+    let first = Cable::new();
+    first.host.plug(Path::new(&by_id));
+    let device = place.device(&first.board.endpoint(), &[]);
+    let out = place.path("out.pcapng");
+    let always = ["-d", &endpoint, "-i", "100ms", "-W", "300ms"];
+    let ping = place.start(&[&["ping", "-w", &out][..], &always].concat());
+    ping.out.wait_for(0, "icmp_seq=2 ");
+    device.interrupt();
+    std::fs::remove_file(&by_id).expect("it is ours"); // another test may get the pty's number
+    drop(first);
+    ping.err.wait_for(0, "waiting for");
+    let lost = ping.out.wait_for(0, "no reply to icmp_seq=").len();
+    let (_taken, second) = ([Port::new(), Port::new()], Cable::new()); // ptys with other numbers
+    let _device = place.device(&second.board.endpoint(), &[]);
+    second.host.plug(Path::new(&by_id));
+    let back = ping.out.wait_for(lost, "line gone (unplugged), back after ").len();
+    ping.out.wait_for(back, " ttl=");
+    // It shares the line again.
+    place.pings(&endpoint);
+    assert_eq!(ping.interrupt().code(), Some(1), "some were lost: {}", ping.stderr());
+    let (report, said) = (ping.stdout(), ping.stderr());
+    assert_eq!(lines_with(&report, "line gone").len(), 1, "{report}");
+    assert_eq!(lines_with(&said, "waiting for").len(), 1, "{said}");
+    assert!(!report.contains(" 0% packet loss") && report.contains("rtt min"), "{report}");
+    let (_, shown, _) = place.run(&["decode", &out]);
+    assert_eq!(lines_with(&shown, "** link lost").len(), 1, "{shown}");
+    assert_eq!(lines_with(&shown, "** link connected").len(), 1, "{shown}");
+}
+
+#[test]
+fn a_line_that_does_not_come_back_is_gone_and_others_say_that_they_do_not_wait() {
+    let place = Place::new();
+    let long = ["-i", "100ms", "-W", "200ms"];
+    for (arguments, wanted) in [
+        (&[&["ping", "-c", "10"][..], &long].concat()[..], "went away and did not come back: "),
+        (&["inject", "tcp", "--port", "80", "--timeout", "20s"], "start it again"),
+    ] {
+        let (port, link) = (Port::new(), place.path("port"));
+        port.plug(Path::new(&link));
+        let endpoint = format!("serial:{link},reconnect=50ms");
+        let process = place.start(&[arguments, &["-d", &endpoint]].concat());
+        port.hear_something();
+        std::fs::remove_file(&link).expect("it is ours");
+        drop(port);
+        assert_eq!(process.wait(SOON).code(), Some(3), "{}", process.stderr());
+        assert!(process.stderr().contains(wanted), "{}", process.stderr());
+    }
 }
 
 #[test]
@@ -143,6 +198,18 @@ fn a_wrong_rate_is_suspected_once() {
     port.say(&garbled);
     assert!(sniff.interrupt().success());
     assert_eq!(lines_with(&sniff.stderr(), "usual rates").len(), 1, "{}", sniff.stderr());
+}
+
+#[test]
+fn a_wrong_rate_is_suspected_at_the_end_of_a_short_ping_too() {
+    let (place, port) = (Place::new(), Port::new());
+    let ping = place.start(&["ping", "-d", &port.endpoint(), "-c", "1", "-W", "500ms"]);
+    ping.out.wait_for(0, "PING");
+    port.say(&[0xe0, 0xf8, 0x66, 0xfe].repeat(50));
+    assert_eq!(ping.wait(SOON).code(), Some(1));
+    let said = ping.stderr();
+    assert!(said.contains("0 % of the first 200 bytes were frames"), "{said}");
+    assert!(said.contains("with ',baud=' behind the endpoint: usual rates are 460800"), "{said}");
 }
 
 #[test]
@@ -417,4 +484,58 @@ fn a_preset_says_where_and_who() {
         "1",
     ]);
     assert!(matches!(code, 2 | 3), "{error}");
+}
+
+/// The words of a line as a shell takes them, up to a comment, a pipe or what else is the shell's.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#' | '|' | '&' | '>') if word.is_none() => return words,
+            (None, ' ') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn every_command_of_the_documents_is_one_and_its_endpoints_are() {
+    use clap::Parser;
+    use uarttool::{command::CommandLine, endpoint::Spec};
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).expect("documents").flatten();
+    let docs: Vec<PathBuf> =
+        docs.map(|entry| entry.path()).chain([root.join("README.md")]).collect();
+    let mut commands = 0;
+    for path in docs.iter().filter(|path| path.extension().is_some_and(|kind| kind == "md")) {
+        let text = std::fs::read_to_string(path).expect("text").replace("\\\n", " ");
+        for line in text.split("```").skip(1).step_by(2).flat_map(str::lines) {
+            let line = line.trim_start_matches("$ ").trim();
+            let words = words(line);
+            // An ellipsis stands for what the reader has.
+            if words.first().is_none_or(|word| word != "uarttool") || line.contains("...") {
+                continue;
+            }
+            commands += 1;
+            if let Err(error) = CommandLine::try_parse_from(&words) {
+                let is_help = error.exit_code() == 0;
+                assert!(is_help, "{}: {line}\n{error}", path.display());
+            }
+            for pair in
+                words.windows(2).filter(|pair| ["-d", "--listen"].contains(&pair[0].as_str()))
+            {
+                let text = &pair[1];
+                let is_good = text.starts_with("auto") || Spec::parse(text).is_ok();
+                assert!(is_good, "{}: {line}: {text} is no endpoint", path.display());
+            }
+        }
+    }
+    assert!(commands > 40, "{commands} commands were found");
 }

@@ -14,8 +14,9 @@ use crate::proto::MacAddr;
 #[command(next_help_heading = "Tunnel")]
 pub struct TunnelArgs {
     /// The tunnel: tcp:HOST:PORT, unix:PATH, tcp-listen:..., unix-listen:..., serial:PATH, pty, tap:NAME,
-    /// exec:COMMAND, file:PATH, or sim, the built-in device; with options behind commas (framing=,
-    /// max-frame=, reconnect=, line-rate=, quickack=)
+    /// exec:COMMAND, file:PATH, or sim, the built-in device, or auto, which looks for it; with options behind
+    /// commas: framing=, max-frame=, reconnect=, line-rate=, quickack=; of serial: baud=, flow=none|rtscts,
+    /// dtr=keep|on|off, rts=...; impairments such as drop=1% (docs/impairments.md) [default: auto]
     #[arg(
         short = 'd',
         long,
@@ -27,8 +28,9 @@ pub struct TunnelArgs {
     /// Whether the environment says so, rather than the flag.
     #[arg(skip)]
     pub is_inherited: bool,
-    /// How frames are put on the line: len16be, len32be, len16le,
-    /// slip-eth, slip-ip, or slip, which finds out which of the two it is [default: len16be]
+    /// How frames are put on the line: len16be, len32be, len16le, slip-eth, slip-ip, or slip, which finds
+    /// out which of the two it is; dgram or seqpacket where messages of a unix socket are frames
+    /// [default: len16be]
     #[arg(long, value_name = "NAME", value_parser = spec::parse_framing)]
     pub framing: Option<&'static Framing>,
     /// The largest frame in bytes, with its Ethernet header

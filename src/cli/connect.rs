@@ -28,13 +28,25 @@ pub fn sim(spec: &Spec, events: &Events) -> Result<Option<Arc<Sim>>> {
     if spec.options.framing != crate::framing::ALL[0] {
         let framing = spec.options.framing.name;
         return Err(Error::usage(format!("the built-in device speaks len16be, not {framing}"))
-            .with_help("leave 'framing=' away, or name another endpoint"));
+            .with_help(other_framing(spec)));
     }
     let mut chosen = chosen(spec)?;
     if spec.text.contains("max-frame=") {
         chosen.max_frame = Some(spec.options.max_frame);
     }
     Ok(Some(Arc::new(Sim::new(spec, chosen, events))))
+}
+
+/// The way out for an endpoint that has no other framing than the tunnel's, by who said it.
+fn other_framing(spec: &Spec) -> String {
+    if spec.text.contains(",framing=") {
+        return "leave 'framing=' away, or name another endpoint".to_owned();
+    }
+    format!(
+        "leave '--framing' away; where '--preset' or uarttool.toml says it, '-d {},framing=len16be' comes \
+         before that",
+        spec.text
+    )
 }
 
 /// What the options of `spec` choose of the built-in device.

@@ -29,9 +29,7 @@ impl Tunnel {
     pub fn console(&self, text: &str) -> Result<Spec> {
         let mut console = Spec::parse(text)?;
         console.options.is_text = true;
-        let is_same =
-            (console.form.name, &console.address) == (self.spec.form.name, &self.spec.address);
-        if is_same {
+        if is_same_place(&console, &self.spec) {
             let text = format!("'--console {text}' names the tunnel itself");
             return Err(Error::usage(text).with_help(
                 "the console is UART0, QEMU's first '-serial', often tcp:127.0.0.1:5555; the tunnel \
@@ -46,6 +44,15 @@ impl Tunnel {
         let folder = self.folder.clone().filter(|_| self.attach)?;
         Some(Attach { folder, command: command.to_owned(), alone: false })
     }
+}
+
+/// Whether two endpoints are one, however they are written.
+fn is_same_place(one: &Spec, other: &Spec) -> bool {
+    if (one.form.name, &one.address) == (other.form.name, &other.address) {
+        return true;
+    }
+    let names = |spec: &Spec| (spec.form.identities)(&spec.address);
+    one.form.name == other.form.name && names(one).iter().any(|name| names(other).contains(name))
 }
 
 /// The port of QEMU's UART1 in the ESP32 tunnel.
@@ -221,6 +228,25 @@ mod tests {
         let auto = TunnelArgs { device: Some("auto,max-frame=900".to_owned()), ..none };
         let found = tunnel(&auto, &configured).expect("good");
         assert!(found.why.is_some() && found.spec.options.max_frame == 900);
+    }
+
+    #[test]
+    fn a_console_is_another_endpoint_however_it_is_written() {
+        let tunnel = |text: &str| {
+            let args = TunnelArgs { device: Some(text.to_owned()), ..TunnelArgs::default() };
+            tunnel(&args, &Config::default()).expect("good")
+        };
+        for (device, console) in [
+            ("tcp:127.0.0.1:5556", "tcp:localhost:5556,reconnect=1s"),
+            ("tcp:127.0.0.1:5556,max-frame=900", "tcp:127.0.0.1:5556"),
+            ("unix:/tmp/../tmp/a", "unix:/tmp/a"),
+            ("serial:/dev/null", "serial:/dev/../dev/null,baud=9600"),
+        ] {
+            let error = tunnel(device).console(console).expect_err(console);
+            assert!(error.chain().contains("names the tunnel itself"), "{}", error.chain());
+        }
+        assert!(tunnel("tcp:127.0.0.1:5556").console("tcp:127.0.0.1:5555").is_ok());
+        assert!(tunnel("exec:a").console("exec:b").is_ok());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod guard;
 mod http;
 mod inject;
 mod ping;
+mod ranges;
 mod replay;
 mod reset;
 mod run;
@@ -73,8 +74,10 @@ enum Command {
 impl CommandLine {
     /// Reads the process's own command line; a mistake in it is told, and ends the process.
     pub fn read() -> CommandLine {
-        let matches = CommandLine::command().get_matches();
-        let mut line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let matches = CommandLine::command().try_get_matches();
+        let matches = matches.unwrap_or_else(|error| ranges::exit(&error));
+        let line = CommandLine::from_arg_matches(&matches);
+        let mut line = line.unwrap_or_else(|error| ranges::exit(&error));
         let has_device = |matches: &ArgMatches| matches.ids().any(|id| id.as_str() == "device");
         let own = matches.subcommand().map(|(_, matches)| matches).filter(|own| has_device(own));
         let source = own.and_then(|own| own.value_source("device"));

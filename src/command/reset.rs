@@ -83,7 +83,7 @@ async fn board(spec: &Spec, is_bootloader: bool) -> Result<Verdict> {
     let settings = Settings::of(&spec.options).map_err(Error::usage)?;
     let port = Port::open(serial::claim(&spec.address)?, &settings)?;
     let steps = if is_bootloader { lines::BOOTLOADER } else { lines::RESET };
-    lines::play(&port, steps).await.map_err(|error| serial::no_lines(&spec.address, error))?;
+    lines::play(&port, steps).await.map_err(|error| serial::no_reset(&spec.address, error))?;
     let done: Vec<_> = steps.iter().map(Step::to_string).collect();
     let what = if is_bootloader { "reset into its loader" } else { "reset" };
     terminal::tell(&format!("serial:{} {what}: {}", spec.address, done.join(", ")));

@@ -34,6 +34,8 @@ const QUICK: Duration = Duration::from_millis(400);
 const COMMON: usize = 1500;
 /// The smallest limit that makes sense: an echo request with some data.
 pub const LEAST_FRAME: usize = 60;
+/// How often a question is put that a lossy line may have swallowed.
+const ATTEMPTS: usize = 4;
 /// Longer than a flush is deaf, shorter than a timeout.
 const AFTER_FLUSH: Duration = Duration::from_millis(250);
 
@@ -50,18 +52,24 @@ pub async fn explore(
 ) -> Result<(Rig, Vec<String>)> {
     let mut trial = Trial::of(rig, Severity::Report, None);
     let mut facts = Vec::new();
-    let mut flow = look(&mut trial, wait, &mut facts, tell).await;
+    let mut flow =
+        patiently(&mut trial, &mut facts, async |t, facts| look(t, wait, facts, tell).await).await;
     let with_line = needs.contains(&Capability::RawBytes);
     if flow.is_ok() && with_line && trial.rig.can(Capability::RawBytes) {
         tell("looking at what a bad header does");
-        flow = look_at_line(&mut trial, &mut facts).await;
+        flow = patiently(&mut trial, &mut facts, look_at_line).await;
     }
     if flow.is_ok() && trial.rig.died_of.is_none() {
         tell("looking at what the device has");
-        flow = services::look_for(&mut trial, needs, &mut facts).await;
+        let look = async |t: &mut Trial, facts: &mut Vec<String>| {
+            services::look_for(t, needs, facts).await
+        };
+        flow = patiently(&mut trial, &mut facts, look).await;
     }
     if flow.is_ok() && trial.rig.died_of.is_none() {
-        flow = web::look_for(&mut trial, needs, &mut facts).await;
+        let look =
+            async |t: &mut Trial, facts: &mut Vec<String>| web::look_for(t, needs, facts).await;
+        flow = patiently(&mut trial, &mut facts, look).await;
     }
     if flow.is_ok() && trial.rig.died_of.is_none() {
         flow = trial.close_connections().await;
@@ -75,6 +83,25 @@ pub async fn explore(
             Err(Error::environment(why))
         }
     }
+}
+
+/// Puts a question that a device seems not to survive again while it answers after all: a bad line loses
+/// the answers of one that is well.
+async fn patiently(
+    t: &mut Trial,
+    facts: &mut Vec<String>,
+    mut question: impl AsyncFnMut(&mut Trial, &mut Vec<String>) -> Flow,
+) -> Flow {
+    let (known, capabilities) = (facts.len(), t.rig.capabilities.clone());
+    for _ in 1..ATTEMPTS {
+        match question(t, facts).await {
+            Err(Halt::Failed) if t.is_alive().await? => {}
+            flow => return flow,
+        }
+        facts.truncate(known);
+        t.rig.capabilities = capabilities.clone();
+    }
+    question(t, facts).await
 }
 
 async fn look(
@@ -250,10 +277,23 @@ pub async fn answers(t: &mut Trial, frame: usize) -> Flow<bool> {
     Ok(reply.is_some_and(|reply| reply.icmp().is_some_and(|icmp| icmp.data == echo.icmp.data)))
 }
 
+/// The same, asked again on a line that is known to lose frames.
+async fn answers_at_last(t: &mut Trial, frame: usize) -> Flow<bool> {
+    for _ in 1..ATTEMPTS {
+        if answers(t, frame).await? {
+            return Ok(true);
+        }
+        if t.outages == 0 {
+            return Ok(false);
+        }
+    }
+    answers(t, frame).await
+}
+
 /// The largest frame that is answered, up to what the line carries.
 async fn find_limit(t: &mut Trial) -> Flow<usize> {
     let most = t.rig.target.max_frame;
-    if answers(t, most).await? {
+    if answers_at_last(t, most).await? {
         if t.rig.target.is_max_declared && most < DEFAULT_MAX_FRAME {
             check_declared(t, most).await?;
         }
@@ -261,15 +301,15 @@ async fn find_limit(t: &mut Trial) -> Flow<usize> {
     }
     let (mut good, mut bad) = (LEAST_FRAME.min(most), most);
     // Where drivers are wrong, this is how: an MTU of 1500 that counts the Ethernet header.
-    if most > COMMON && answers(t, COMMON).await? {
+    if most > COMMON && answers_at_last(t, COMMON).await? {
         good = COMMON;
-        if !answers(t, COMMON + 1).await? {
+        if !answers_at_last(t, COMMON + 1).await? {
             return Ok(COMMON);
         }
     }
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
-        match answers(t, middle).await? {
+        match answers_at_last(t, middle).await? {
             true => good = middle,
             false => bad = middle,
         }

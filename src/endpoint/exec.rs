@@ -3,7 +3,8 @@
 //! The command is the rest of the text, commas included, so that options have to come otherwise
 //! (`--framing`, `--max-frame`). The shell runs it, in a process group of its own: Ctrl-C is ours to
 //! act on, and what the command has started is ended with it. Should we be killed, the program finds
-//! its stdin closed. What it says on stderr is shown line by line under its name.
+//! its stdin closed. What it says on stderr is shown line by line under its name, all of it before
+//! its end is told: the last words say why.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
 
 use super::spec::{Form, Options, Spec};
 use super::stream::{self, Acknowledge};
@@ -70,7 +72,12 @@ impl Exec {
         else {
             return Err(cannot(&self.spec.address));
         };
-        tokio::spawn(show(stderr, program.clone(), self.events.clone()));
+        let (saying, said) = watch::channel(());
+        let (name, events) = (program.clone(), self.events.clone());
+        tokio::spawn(async move {
+            show(stderr, name, events).await;
+            drop(saying);
+        });
         let about = About {
             is_stream: true,
             endpoint: self.spec.text.clone(),
@@ -84,9 +91,13 @@ impl Exec {
         let link = stream::link(stdout, stdin, Acknowledge::Never, framing, about);
         let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let running = Running { child: Arc::new(Mutex::new(child)), group };
-        let input =
-            Input { inner: link.tx, child: running.child.clone(), program: program.clone() };
-        let output = Output { inner: link.rx, running, program };
+        let input = Input {
+            inner: link.tx,
+            child: running.child.clone(),
+            program: program.clone(),
+            said: said.clone(),
+        };
+        let output = Output { inner: link.rx, running, program, said };
         Ok(Link { rx: Box::new(output), tx: Box::new(input), about: link.about })
     }
 }
@@ -109,6 +120,12 @@ async fn show(stderr: ChildStderr, program: String, events: Events) {
         events.note(format!("{program}: {}", crate::escape::terminal(line.trim_ascii_end())));
         line.clear();
     }
+}
+
+/// Waits until everything is shown that a program has said which has ended. What it has started may live on
+/// and keep its stderr open.
+async fn last_words(said: &mut watch::Receiver<()>) {
+    let _ = tokio::time::timeout(PATIENCE, said.changed()).await; // it changes by its end alone
 }
 
 /// A program that ends with us.
@@ -141,6 +158,7 @@ struct Output {
     inner: Box<dyn Receive>,
     running: Running,
     program: String,
+    said: watch::Receiver<()>,
 }
 
 impl Receive for Output {
@@ -149,6 +167,9 @@ impl Receive for Output {
             match self.inner.receive().await? {
                 Received::End(_) => {
                     let ended = ended(&self.running.child).await;
+                    if ended.is_some() {
+                        last_words(&mut self.said).await;
+                    }
                     let how = ended.map_or("has closed its stdout".to_owned(), told);
                     Ok(Received::End(format!("{} {how}", self.program)))
                 }
@@ -163,6 +184,7 @@ struct Input {
     inner: Box<dyn Transmit>,
     child: Arc<Mutex<Child>>,
     program: String,
+    said: watch::Receiver<()>,
 }
 
 impl Input {
@@ -172,7 +194,11 @@ impl Input {
             Err(error) if error.category() == Category::Environment => error,
             sent => return sent,
         };
-        let how = ended(&self.child).await.map_or("has closed its stdin".to_owned(), told);
+        let ended = ended(&self.child).await;
+        if ended.is_some() {
+            last_words(&mut self.said).await;
+        }
+        let how = ended.map_or("has closed its stdin".to_owned(), told);
         Err(error.context(format!("{} {how}", self.program)))
     }
 }
@@ -263,6 +289,21 @@ mod tests {
             let Received::End(how) = next(&mut link).await else { panic!("{command}: no end") };
             assert!(how.contains(wanted.trim_start_matches('>')), "{command}: {how}");
         }
+    }
+
+    #[tokio::test]
+    async fn its_last_words_are_shown_before_its_end_is_told() {
+        // Somebody else writes on: the end of stdout and of the program come first.
+        let late = "exec >&-; (sleep 0.1; seq 500 >&2; echo last >&2) & exit 3";
+        let (mut link, words) = start(late).await;
+        assert!(matches!(next(&mut link).await, Received::End(_)));
+        let said = words.lock().expect("no panic").clone();
+        assert_eq!((said.len(), said.last().map(String::as_str)), (501, Some(">&-;: last")));
+        let (mut link, words) = start("echo why >&2; exit 5").await;
+        while link.tx.send_raw(&[0; 4096]).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(words.lock().expect("no panic")[..], ["echo: why"]);
     }
 
     #[tokio::test]

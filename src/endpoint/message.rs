@@ -18,7 +18,7 @@ use rustix::net::{
 
 use super::descriptor::Descriptor;
 use super::spec::{Options, Spec};
-use super::{About, Connector, Link, Pending, Standing};
+use super::{About, Connector, Link, Pending, Standing, held, hint};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::framing::message::DGRAM;
@@ -94,8 +94,15 @@ impl Unix {
             SocketAddrUnix::new(path.path()).map_err(|error| self.cannot("listen on", error))?;
         path.clear(is_dgram(&self.spec.options), &address)?;
         bind(&socket, &address).map_err(|error| {
-            let text = format!("cannot make the socket {}", path.path().display());
-            Error::environment(text).caused_by(std::io::Error::from(error))
+            let shown = path.path().display().to_string();
+            let error = std::io::Error::from(error);
+            let help = super::unix::not_bound(&shown, error.kind());
+            let error =
+                Error::environment(format!("cannot make the socket {shown}")).caused_by(error);
+            match help {
+                Some(help) => error.with_help(help),
+                None => error,
+            }
         })?;
         let socket = self.described(socket)?;
         Ok(Bound { socket, path: path.made() })
@@ -177,15 +184,10 @@ impl Unix {
 
     fn cannot(&self, what: &str, error: Errno) -> Error {
         let help = match error {
-            Errno::NOENT => "there is no such socket; to wait for it, add ',reconnect=1s'",
-            Errno::CONNREFUSED => {
-                "the socket is there, but the program that made it is gone; start it again"
-            }
-            Errno::PROTOTYPE => {
-                "the socket there is of another type: framing= is dgram or seqpacket for messages, and \
-                 another for a stream"
-            }
-            Errno::AGAIN => "it serves another client, and its queue is full",
+            Errno::NOENT => format!("there is no such socket: {}", hint::start(&self.spec)),
+            Errno::CONNREFUSED => super::unix::refused(&self.spec.address),
+            Errno::PROTOTYPE => held::unix_kind(&self.spec.address).advice().to_owned(),
+            Errno::AGAIN => "it serves another client, and its queue is full".to_owned(),
             _ => return self.failed(what, error.into()),
         };
         self.failed(what, error.into()).with_help(help)

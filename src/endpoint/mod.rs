@@ -10,6 +10,7 @@ mod descriptor;
 mod exec;
 mod file;
 mod held;
+mod hint;
 pub mod impair;
 mod look;
 pub mod memory;
@@ -30,6 +31,8 @@ mod stream;
 mod tap;
 mod tcp;
 mod unix;
+#[cfg(target_os = "linux")]
+mod whole;
 
 use std::future::Future;
 use std::pin::Pin;

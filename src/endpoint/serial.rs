@@ -21,7 +21,7 @@ use super::stream::{self, Acknowledge};
 use super::{About, Connector, Link, Pending, Receive, Received, Standing};
 use crate::error::Result;
 use crate::event::Events;
-pub use port::{Claim, Port, claim, no_lines};
+pub use port::{Claim, Port, claim, no_reset};
 
 /// The form `serial:`.
 pub(super) static SERIAL: Form = Form {
@@ -148,6 +148,14 @@ struct Line {
     watch: Option<watch::Watch>,
     path: String,
     events: Events,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(warning) = self.watch.as_mut().and_then(watch::Watch::finish) {
+            self.events.warn(format!("{}: {warning}", self.path));
+        }
+    }
 }
 
 /// How long a driver may take to take its device away.

@@ -22,6 +22,8 @@ use crate::share::wire::{Host, Line, Terms};
 pub struct Sharing {
     folder: Option<PathBuf>,
     announcement: Announcement,
+    /// A path that may lead elsewhere when it is plugged in again, and under how many names it is held.
+    plug: Option<(String, usize)>,
     server: Option<Server>,
     busy: Option<String>,
     events: Events,
@@ -47,8 +49,11 @@ impl Sharing {
         };
         let identities = spec.identities().await;
         let command = command.to_owned();
+        let is_plug = spec.form.name == super::serial::SERIAL.name;
+        let plug = is_plug.then(|| (spec.address.clone(), identities.len()));
         Sharing {
             folder,
+            plug,
             announcement: Announcement { command, identities, terms },
             server: None,
             busy: None,
@@ -70,6 +75,7 @@ impl Sharing {
         Sharing {
             folder: None,
             announcement: Announcement { command: String::new(), identities: Vec::new(), terms },
+            plug: None,
             server: None,
             busy: None,
             events: Events::ignore(),
@@ -101,6 +107,7 @@ impl Sharing {
             self.server = None;
             return;
         }
+        self.look_where_it_leads();
         if let (None, Some(folder)) = (&self.server, &self.folder) {
             let mut announcement = self.announcement.clone();
             announcement.terms.since = self.clock.now();
@@ -117,6 +124,21 @@ impl Sharing {
         }
         if let Some(server) = &mut self.server {
             server.up(about.standing == Standing::Served);
+        }
+    }
+
+    /// What was plugged in again may be another device under the same path.
+    fn look_where_it_leads(&mut self) {
+        let Some((path, held)) = &mut self.plug else { return };
+        let names = (super::serial::SERIAL.identities)(path);
+        if names.is_empty() {
+            return;
+        }
+        let now = names.len();
+        self.announcement.identities.splice(..*held, names);
+        *held = now;
+        if let Some(server) = &mut self.server {
+            server.rename(self.announcement.identities.clone());
         }
     }
 

@@ -1,12 +1,16 @@
 //! Endpoint text: `FORM:ADDRESS,option=value,...`.
 
+mod help;
+
 use std::time::Duration;
 
 use super::Connector;
-use super::impair::rules::{self, Impairments};
-use crate::error::{Error, Result};
+use super::impair::rules::Impairments;
+use crate::error::Result;
 use crate::event::Events;
 use crate::framing::{self, DEFAULT_MAX_FRAME, Framing};
+pub use help::forms;
+use help::{bad, options_help};
 
 /// A parsed endpoint.
 #[derive(Clone, Debug)]
@@ -120,6 +124,10 @@ impl Spec {
         let (name, address) = match head.split_once(':') {
             Some(parts) => parts,
             None if by_itself => (head, ""),
+            None if head == "auto" => {
+                let what = "'auto' looks for the tunnel of '-d'; here an endpoint has to be named";
+                return Err(bad(text, what, forms()));
+            }
             None => {
                 let what = format!("'{head}' has no form in front of a colon");
                 return Err(bad(text, &what, forms()));
@@ -137,16 +145,17 @@ impl Spec {
             options: Options::default(),
         };
         for option in options.unwrap_or_default().split(',').filter(|part| !part.is_empty()) {
-            spec.options.set(option, form).map_err(|what| bad(text, &what, options_help()))?;
+            spec.options.set(option, form).map_err(|what| bad(text, &what, options_help(form)))?;
         }
         spec.settle()?;
-        spec.options.check().map_err(|what| bad(text, &what, options_help()))?;
+        spec.options.check().map_err(|what| bad(text, &what, options_help(form)))?;
         Ok(spec)
     }
 
     /// Checks whether the options go together, and with the form; for when they were changed.
     pub fn settle(&mut self) -> Result<()> {
-        (self.form.settle)(&mut self.options).map_err(|what| bad(&self.text, &what, options_help()))
+        let settled = (self.form.settle)(&mut self.options);
+        settled.map_err(|what| bad(&self.text, &what, options_help(self.form)))
     }
 }
 
@@ -218,10 +227,12 @@ impl Options {
                 self.own.push((name.to_owned(), value.to_owned()));
             }
             _ => {
-                let own = form.options.iter().filter(|own| !["line-rate", "seed"].contains(own));
-                let own: String = own.map(|own| format!(", {own}")).collect();
+                let own: String = form.own_options().map(|own| format!(", {own}")).collect();
+                let other = FORMS.iter().find(|form| form.own_options().any(|own| own == name));
+                let of =
+                    other.map_or(String::new(), |form| format!(" (it is one of {}:)", form.name));
                 return Err(format!(
-                    "there is no option '{name}'; there are framing, max-frame, reconnect, \
+                    "there is no option '{name}'{of}; there are framing, max-frame, reconnect, \
                      line-rate, quickack{own}, and the impairments"
                 ));
             }
@@ -301,54 +312,6 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn bad(text: &str, what: &str, help: String) -> Error {
-    let shown = crate::escape::terminal(text.as_bytes());
-    Error::usage(format!("bad endpoint '{shown}': {what}")).with_help(help)
-}
-
-impl Form {
-    /// How it is written and what it is, in a line.
-    fn usage(&self) -> String {
-        let colon = if self.address.is_empty() { "" } else { ":" };
-        format!("  {:<24} {}", format!("{}{colon}{}", self.name, self.address), self.help)
-    }
-}
-
-/// The forms, one a line, for errors and help.
-pub fn forms() -> String {
-    let mut text = String::from("an endpoint is one of");
-    for form in FORMS {
-        text.push_str(&format!("\n{}", form.usage()));
-    }
-    text.push_str(
-        "\n  auto                     what another uarttool holds, or what listens on port 5556",
-    );
-    text.push_str(&format!("\nwith {}", options_help()));
-    text
-}
-
-/// The options that every form has, for errors.
-fn options_help() -> String {
-    let names: Vec<_> =
-        framing::ALL.iter().chain(framing::MESSAGES).map(|framing| framing.name).collect();
-    format!(
-        "options behind commas: framing=len16be, max-frame=1514, reconnect=1s, line-rate=115200, \
-         quickack=on|off\n{}\nframings: {}",
-        impairments(),
-        names.join(", ")
-    )
-}
-
-/// The impairments, for errors and help.
-fn impairments() -> String {
-    let all: Vec<String> =
-        rules::NAMES.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!(
-        "impairments: {}, each also as to-device.drop= or from-device.drop=, and seed=7",
-        all.join(", ")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,6 +355,18 @@ mod tests {
                 ["one of", "is written", "options behind"].map(|part| help.contains(part));
             assert!(is_of_it.contains(&true), "{text}: {help}");
         }
+    }
+
+    #[test]
+    fn an_unknown_option_is_told_with_those_of_the_form_and_where_it_belongs() {
+        let error = Spec::parse("serial:/dev/ttyUSB0,speed=9600").expect_err("no such option");
+        let help = error.help().expect("a way out");
+        assert!(error.chain().contains("quickack, baud, flow, dtr, rts"), "{}", error.chain());
+        assert!(help.contains("baud=115200, flow=none|rtscts, dtr=keep|on|off"), "{help}");
+        let error = Spec::parse("tcp:h:1,baud=9600").expect_err("no such option");
+        assert!(error.chain().contains("'baud' (it is one of serial:)"), "{}", error.chain());
+        let error = Spec::parse("auto").expect_err("nowhere to look");
+        assert!(error.chain().contains("looks for the tunnel of '-d'"), "{}", error.chain());
     }
 
     #[test]

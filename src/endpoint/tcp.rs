@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use super::queue::Gauge;
 use super::spec::{Form, Options, Spec};
 use super::stream::{self, Acknowledge};
-use super::{About, Connector, Link, Pending, Standing, held};
+use super::{About, Connector, Link, Pending, Standing, held, hint};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 
@@ -153,11 +153,7 @@ impl Tcp {
         if !refused {
             return wrapped;
         }
-        wrapped.with_help(format!(
-            "nothing listens there: start the firmware with '-serial tcp:{},server=on,wait=off', \
-             or wait for it with '-d tcp:{},reconnect=1s'",
-            self.spec.address, self.spec.address
-        ))
+        wrapped.with_help(format!("nothing listens there: {}", hint::start(&self.spec)))
     }
 }
 

@@ -11,7 +11,7 @@ use super::message;
 use super::queue::Gauge;
 use super::spec::{Form, Spec};
 use super::stream::{self, Acknowledge};
-use super::{About, Connector, Link, Pending, Standing, held};
+use super::{About, Connector, Link, Pending, Standing, held, hint};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 
@@ -19,7 +19,7 @@ use crate::event::{Event, Events};
 pub(super) static UNIX: Form = Form {
     name: "unix",
     address: "PATH",
-    help: "QEMU's '-serial unix:PATH,server=on'",
+    help: "QEMU's '-serial unix:PATH,server=on'; with framing=dgram, local=PATH is ours",
     options: &["local"],
     takes_rest: false,
     settle: |options| message::settle(options, true),
@@ -108,7 +108,7 @@ impl Connector for Unix {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return Err(held::full_queue(&self.spec.text));
                 }
-                Err(error) => return Err(cannot_connect(path, error)),
+                Err(error) => return Err(cannot_connect(&self.spec, error)),
             };
             let waiting = held::Waiting {
                 endpoint: &self.spec.text,
@@ -121,19 +121,30 @@ impl Connector for Unix {
     }
 }
 
-fn cannot_connect(path: &str, error: std::io::Error) -> Error {
-    let kind = error.kind();
+fn cannot_connect(spec: &Spec, error: std::io::Error) -> Error {
+    let path = &spec.address;
+    let (kind, is_other_type) = (error.kind(), is_other_type(&error));
     let error = Error::environment(format!("cannot connect to unix:{path}")).caused_by(error);
     match kind {
-        ErrorKind::NotFound => error.with_help(format!(
-            "there is no such socket: start the firmware with '-serial unix:{path},server=on,wait=off', \
-             or wait for it with '-d unix:{path},reconnect=1s'"
-        )),
-        ErrorKind::ConnectionRefused => {
-            error.with_help("the socket is there, but the program that made it is gone; start it again")
+        ErrorKind::NotFound => {
+            error.with_help(format!("there is no such socket: {}", hint::start(spec)))
         }
+        ErrorKind::ConnectionRefused => error.with_help(refused(path)),
+        _ if is_other_type => error.with_help(held::unix_kind(path).advice()),
         _ => error,
     }
+}
+
+/// What a path is that is there and refuses.
+pub(super) fn refused(path: &str) -> String {
+    hint::no_socket(path).unwrap_or_else(|| {
+        "the socket is there, but the program that made it is gone; start it again".to_owned()
+    })
+}
+
+/// Whether the socket there is of another type than the one that was to be connected.
+fn is_other_type(error: &std::io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::PROTOTYPE)
 }
 
 struct Listen {
@@ -155,11 +166,17 @@ impl Drop for Bound {
 }
 
 impl Listen {
-    /// Binds; a socket that nobody listens on any more is replaced, anything else is not.
+    /// Binds; a socket that nobody has any more is replaced, anything else is not.
     async fn bind(&self) -> Result<Bound> {
         let path = &self.spec.address;
         let cannot = |error: std::io::Error| {
-            Error::environment(format!("cannot listen on unix:{path}")).caused_by(error)
+            let help = not_bound(path, error.kind());
+            let error =
+                Error::environment(format!("cannot listen on unix:{path}")).caused_by(error);
+            match help {
+                Some(help) => error.with_help(help),
+                None => error,
+            }
         };
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(path) => {
@@ -174,10 +191,25 @@ impl Listen {
     }
 }
 
-/// Whether `path` is a socket on which nobody listens any more. Connecting would tell, too, but a
+/// Whether `path` is a socket that nobody has any more. Connecting would tell, too, but a
 /// listener would take it for a client.
-fn is_stale(path: &str) -> bool {
-    is_socket(path) && held::unix_listening(path) == Some(false)
+pub(super) fn is_stale(path: &str) -> bool {
+    is_socket(path) && held::unix_bound(path) == Some(false)
+}
+
+/// Why a socket of ours cannot be made at `path`, and what to do.
+pub(super) fn not_bound(path: &str, why: ErrorKind) -> Option<String> {
+    match why {
+        ErrorKind::AddrInUse if is_socket(path) => Some(match held::unix_owner(path) {
+            Some(owner) => format!("the socket is that of {owner}: end it, or name another path"),
+            None => "another program has that socket: end it, or name another path".to_owned(),
+        }),
+        ErrorKind::AddrInUse => {
+            Some("there is something else at that path: name another".to_owned())
+        }
+        ErrorKind::NotFound => Some("its folder is not there".to_owned()),
+        _ => None,
+    }
 }
 
 fn is_socket(path: &str) -> bool {

@@ -9,6 +9,7 @@
 pub mod inject;
 pub mod neighbours6;
 pub mod ping;
+mod rejoin;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -524,7 +525,14 @@ impl Probe {
     }
 
     fn gone(&self, how: &str) -> Error {
-        Error::environment(format!("{} went away: {how}", self.link.about.endpoint))
+        let error = Error::environment(format!("{} went away: {how}", self.link.about.endpoint));
+        match self.options.reconnect {
+            Some(_) => error.with_help(
+                "'reconnect=' waits for the line at the start; what was going on when it went away is \
+                 not gone on with: start it again",
+            ),
+            None => error,
+        }
     }
 
     /// Shows what was decoded, learns from it, notes whom to answer, and queues it.

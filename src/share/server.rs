@@ -222,6 +222,11 @@ impl Server {
         self.place.as_ref().map(Place::path)
     }
 
+    /// The endpoints that are held are these by now.
+    pub fn rename(&mut self, identities: Vec<String>) {
+        self.shared.lock().identities = identities;
+    }
+
     /// The line is there; `is_verified` when it is known to serve us.
     pub fn up(&mut self, is_verified: bool) {
         while let Ok(request) = self.requests.try_recv() {

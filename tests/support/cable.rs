@@ -55,6 +55,15 @@ impl Port {
         }
     }
 
+    /// Waits until the program at the port has said something.
+    pub fn hear_something(&self) {
+        let deadline = std::time::Instant::now() + super::SOON;
+        while !matches!((&self.near).read(&mut [0; 4096]), Ok(1..)) {
+            assert!(std::time::Instant::now() < deadline, "{} is silent", self.path.display());
+            pause();
+        }
+    }
+
     /// Makes `link` lead here, as udev does with `/dev/serial/by-id`.
     pub fn plug(&self, link: &Path) {
         let _ = std::fs::remove_file(link); // perhaps there is none

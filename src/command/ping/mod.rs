@@ -36,6 +36,7 @@ Examples:
   uarttool ping -d tcp:127.0.0.1:5557 -c 100 -i 10ms -q
   uarttool ping -d sim,drop=5%,delay=20ms,seed=7   over a line that is bad
   uarttool ping -d serial:/dev/ttyUSB0,baud=921600
+  uarttool ping -d serial:/dev/ttyUSB0,reconnect=1s   goes on when the adapter is plugged in again
 
 Exit status: 0 every request answered; 1 one was not, or not intact; 2 usage; 3 the tunnel is not
 there or went away; 130 interrupted before there was a result.";
@@ -273,8 +274,9 @@ async fn send(args: PingArgs, plan: Plan, tunnel: Tunnel, identity: Identity) ->
     let mut report_line = Reporter::new(&args, &plan, stopper);
     report_line.head(&identity, spec);
     let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
-    let (mut statistics, error) =
-        ping::run(&mut probe, &plan, &mut stop, |outcome| report_line.outcome(outcome)).await;
+    let again = Some(&*connector).filter(|connector| connector.is_persistent());
+    let tell = |outcome| report_line.outcome(outcome);
+    let (mut statistics, error) = ping::run_over(again, &mut probe, &plan, &mut stop, tell).await;
     probe.leave().await;
     drop(probe); // and with it the bus: the capture ends
     let capture = match report {

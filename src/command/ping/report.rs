@@ -105,6 +105,10 @@ impl<'a> Reporter<'a> {
                 self.say(&format!("reply to icmp_seq={number} with a bad checksum, not counted"));
             }
             Outcome::Framing(text) => self.say(&format!("!! {text}")),
+            Outcome::Back { how, after } => {
+                let seconds = after.as_secs_f64();
+                self.say(&format!("line gone ({how}), back after {seconds:.1} s"));
+            }
         }
     }
 

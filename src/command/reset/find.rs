@@ -1,4 +1,5 @@
-//! Which monitor belongs to the tunnel: its QEMU was started with `-qmp`, and `/proc` shows how.
+//! Which monitor belongs to the tunnel: its QEMU was started with `-qmp`, or `-mon` and `-chardev`, and
+//! `/proc` shows how.
 
 use std::path::{Path, PathBuf};
 
@@ -18,19 +19,49 @@ pub(super) fn monitor(tunnel: &Spec) -> Result<Spec> {
     let pid = serving(tunnel).ok_or_else(|| cannot("its program cannot be seen from here"))?;
     let words = arguments(pid);
     let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-    let device = words.iter().zip(words.iter().skip(1)).find(|(word, _)| is_flag(word));
-    let (_, device) = device.ok_or_else(|| {
+    let device = values(&words, is_flag).next().map(str::to_owned).or_else(|| chardev(&words));
+    let device = device.ok_or_else(|| {
         let program = words.first().map(|word| word.rsplit('/').next().unwrap_or_default());
         let program = crate::escape::terminal(program.unwrap_or("it").as_bytes()).to_string();
         cannot(&format!("{program} (pid {pid}) was started without '-qmp'"))
     })?;
-    let text = endpoint(device, &folder)
+    let text = endpoint(&device, &folder)
         .ok_or_else(|| cannot(&format!("'-qmp {device}' is no socket that can be connected to")))?;
     qmp::parse(&text).map_err(|what| cannot(&what))
 }
 
 fn is_flag(word: &str) -> bool {
     matches!(word, "-qmp" | "--qmp" | "-qmp-pretty" | "--qmp-pretty")
+}
+
+/// What stands behind flags of that kind.
+fn values(words: &[String], is_it: fn(&str) -> bool) -> impl Iterator<Item = &str> {
+    let pairs = words.iter().zip(words.iter().skip(1));
+    pairs.filter(move |(flag, _)| is_it(flag)).map(|(_, value)| value.as_str())
+}
+
+/// The character device of a monitor that `-mon` makes one for QMP, as `-qmp` would have it.
+fn chardev(words: &[String]) -> Option<String> {
+    let option = |text: &str, name: &str| {
+        let mut parts = text.split(',').filter_map(|part| part.split_once('='));
+        parts.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
+    };
+    let is_mon = |word: &str| matches!(word, "-mon" | "--mon");
+    let mut monitors = values(words, is_mon);
+    let monitor = monitors.find(|text| option(text, "mode").as_deref() == Some("control"))?;
+    let first = monitor.split(',').next().filter(|first| !first.contains('='));
+    let id = option(monitor, "chardev").or(first.map(str::to_owned))?;
+    let mut devices = values(words, |word| matches!(word, "-chardev" | "--chardev"));
+    let device = devices.find(|text| option(text, "id").as_ref() == Some(&id))?;
+    let listens = device.split(',').any(|part| matches!(part, "server" | "server=on"));
+    let server = if listens { ",server" } else { "" };
+    match option(device, "path") {
+        Some(path) => Some(format!("unix:{path}{server}")),
+        None => {
+            let host = option(device, "host").unwrap_or_default();
+            Some(format!("tcp:{host}:{}{server}", option(device, "port")?))
+        }
+    }
 }
 
 /// The arguments of a program that runs.
@@ -72,6 +103,24 @@ mod tests {
         assert_eq!(at("tcp:localhost:4444,server").as_deref(), Some("tcp:localhost:4444"));
         for other in ["unix:q.sock", "stdio", "tcp:x,server=on", "none"] {
             assert_eq!(at(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_monitor_may_be_made_of_two_options() {
+        let found = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            chardev(&words)
+        };
+        let device = "-chardev socket,id=m,path=/run/q,server=on,wait=off";
+        for monitor in ["-mon chardev=m,mode=control", "-mon m,mode=control,pretty=on"] {
+            let line = format!("qemu {device} -chardev stdio,id=s -mon s {monitor}");
+            assert_eq!(found(&line).as_deref(), Some("unix:/run/q,server"), "{line}");
+        }
+        let tcp = "qemu -mon chardev=m,mode=control -chardev socket,id=m,port=4444,server";
+        assert_eq!(found(tcp).as_deref(), Some("tcp::4444,server"));
+        for none in ["-mon m", "-mon chardev=other,mode=control", "-mon"] {
+            assert_eq!(found(&format!("qemu {device} {none}")), None, "{none}");
         }
     }
 

@@ -21,8 +21,15 @@ pub(super) fn parse(text: &str) -> Result<Spec, String> {
 
 /// Resets the guest; what comes back is who QEMU is.
 pub(super) async fn reset(monitor: &Spec) -> Result<String> {
+    let connected = monitor.open(&Events::ignore(), None).connect().await;
     let mut monitor = Monitor {
-        link: monitor.open(&Events::ignore(), None).connect().await?,
+        link: connected.map_err(|error| {
+            error.with_help(format!(
+                "start QEMU with '-qmp {}:{},server=on,wait=off'; a guest has one monitor, and its \
+                 serial ports are none",
+                monitor.form.name, monitor.address
+            ))
+        })?,
         name: monitor.text.clone(),
         pending: Vec::new(),
     };

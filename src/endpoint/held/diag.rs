@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::Kind;
 use crate::endpoint::sock_diag::{
     self, SHOW_NAME, SHOW_PEER, UNIX_NAME, UNIX_PEER, about_unix, attributes, ne32,
 };
@@ -11,7 +12,7 @@ use crate::endpoint::sock_diag::{
 const LISTEN: u8 = 10;
 
 /// One unix socket.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
     /// 0 while the connection waits to be accepted.
     pub inode: u32,
@@ -21,6 +22,8 @@ pub(super) struct Row {
     pub name: Option<String>,
     /// Whether it listens.
     pub is_listening: bool,
+    /// Its type.
+    pub kind: Kind,
 }
 
 /// All unix sockets of this network namespace.
@@ -33,7 +36,13 @@ pub(super) fn unix_sockets() -> io::Result<Vec<Row>> {
 
 fn row(message: &[u8]) -> Option<Row> {
     let is_listening = message.get(2) == Some(&LISTEN);
-    let mut row = Row { inode: ne32(message, 4)?, is_listening, ..Row::default() };
+    let kind = match message.get(1) {
+        Some(1) => Kind::Stream,
+        Some(2) => Kind::Datagram,
+        Some(5) => Kind::Seqpacket,
+        _ => Kind::Unknown,
+    };
+    let mut row = Row { inode: ne32(message, 4)?, peer: None, name: None, is_listening, kind };
     for (kind, value) in attributes(message) {
         match kind {
             UNIX_PEER => row.peer = ne32(value, 0),

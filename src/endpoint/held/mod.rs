@@ -170,13 +170,7 @@ pub fn serving(tunnel: &super::Spec) -> Option<u32> {
             };
             rows.iter().find(serves)?.inode
         }
-        "unix" => {
-            let rows = diag::unix_sockets().ok()?;
-            let same = |name: &str| is_same_socket(name, &tunnel.address);
-            let row =
-                rows.iter().find(|row| row.is_listening && row.name.as_deref().is_some_and(same));
-            row?.inode.into()
-        }
+        "unix" => unix_at(&tunnel.address).ok()??.inode.into(),
         _ => return None,
     };
     process::having(inode).and_then(|pid| pid.try_into().ok())
@@ -247,18 +241,84 @@ fn is_same_socket(name: &str, path: &str) -> bool {
     whole(name) == whole(path)
 }
 
-/// Whether somebody listens on the unix socket at `path`; `None` where the system does not tell.
-#[cfg(target_os = "linux")]
-pub(super) fn unix_listening(path: &str) -> Option<bool> {
-    let rows = diag::unix_sockets().ok()?;
-    let same = |name: &str| is_same_socket(name, path);
-    Some(rows.iter().any(|row| row.is_listening && row.name.as_deref().is_some_and(same)))
+/// The types of unix sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A stream.
+    Stream,
+    /// Datagrams.
+    Datagram,
+    /// Messages over a connection.
+    Seqpacket,
+    /// The system does not tell.
+    Unknown,
 }
 
-/// Whether somebody listens on the unix socket at `path`; `None` where the system does not tell.
+impl Kind {
+    /// How to name an endpoint with such a socket, to who took it for one of another type.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Kind::Stream => {
+                "it is a socket of a stream: leave 'framing=' away, or name a stream's framing"
+            }
+            Kind::Datagram => {
+                "it is a socket of messages (datagrams): add ',framing=dgram', and ',local=PATH' if its \
+                 owner sends to a path that it knows"
+            }
+            Kind::Seqpacket => "it is a socket of messages: add ',framing=seqpacket'",
+            Kind::Unknown => {
+                "the socket there is of another type: framing= is dgram or seqpacket for messages, and \
+                 another for a stream"
+            }
+        }
+    }
+}
+
+/// The socket that belongs to `path`: one that listens, or takes datagrams.
+#[cfg(target_os = "linux")]
+fn unix_at(path: &str) -> std::io::Result<Option<diag::Row>> {
+    let same = |name: &str| is_same_socket(name, path);
+    let has_it = |row: &diag::Row| row.is_listening || row.kind == Kind::Datagram;
+    let mut rows = diag::unix_sockets()?.into_iter();
+    Ok(rows.find(|row| has_it(row) && row.name.as_deref().is_some_and(same)))
+}
+
+/// Whether somebody listens on the unix socket at `path`, or takes datagrams there; `None` where the
+/// system does not tell.
+#[cfg(target_os = "linux")]
+pub(super) fn unix_bound(path: &str) -> Option<bool> {
+    unix_at(path).ok().map(|row| row.is_some())
+}
+
+/// Who that is.
+#[cfg(target_os = "linux")]
+pub(super) fn unix_owner(path: &str) -> Option<String> {
+    process::holding(unix_at(path).ok()??.inode.into())
+}
+
+/// Of which type the socket at `path` is.
+#[cfg(target_os = "linux")]
+pub(super) fn unix_kind(path: &str) -> Kind {
+    unix_at(path).ok().flatten().map_or(Kind::Unknown, |row| row.kind)
+}
+
+/// Whether somebody listens on the unix socket at `path`, or takes datagrams there; `None` where the
+/// system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn unix_listening(_: &str) -> Option<bool> {
+pub(super) fn unix_bound(_: &str) -> Option<bool> {
     None
+}
+
+/// Who that is.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn unix_owner(_: &str) -> Option<String> {
+    None
+}
+
+/// Of which type the socket at `path` is.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn unix_kind(_: &str) -> Kind {
+    Kind::Unknown
 }
 
 #[cfg(target_os = "linux")]

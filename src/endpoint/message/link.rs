@@ -1,32 +1,24 @@
 //! The link over a socket of messages.
 
-use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, recvfrom, send, sendto};
 
 use super::super::descriptor::Descriptor;
 use super::super::spec::Options;
-use super::super::{About, Link, Pending, Receive, Received, Transmit};
+use super::super::whole::{Losses, Outlet, PATIENCE, Writer};
+use super::super::{About, Link, Pending, Receive, Received};
 use super::LOOK;
-use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::framing::message::{LONGEST, dress};
-use crate::framing::strict::Strict;
 
 /// Bytes after which what was read is handed on, although there may be more.
 const BATCH: usize = 64 * 1024;
-/// How long a frame may take that comes in pieces, as devices have it.
-const IN_TIME: Duration = Duration::from_secs(1);
-/// How long a full receiver may hold us up before a frame is dropped, as a network does.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where messages go.
 #[derive(Clone)]
@@ -123,15 +115,8 @@ impl Messages {
             endpoint: endpoint.clone(),
             events: events.clone(),
         };
-        let tx = Writer {
-            socket: self.socket,
-            to: self.to,
-            raw: Strict::new(options.max_frame, Some(IN_TIME)),
-            clock: Clock::system(),
-            endpoint,
-            events: events.clone(),
-            told: BTreeSet::new(),
-        };
+        let mouth = Mouth { socket: self.socket, to: self.to, endpoint: endpoint.clone() };
+        let tx = Writer::new(mouth, endpoint, options.max_frame, events);
         Link { rx: Box::new(rx), tx: Box::new(tx), about }
     }
 }
@@ -236,22 +221,17 @@ impl Receive for Reader {
     }
 }
 
-struct Writer {
+/// Where messages leave.
+struct Mouth {
     socket: Descriptor,
     to: Destination,
-    /// Bytes that came without being frames yet.
-    raw: Strict,
-    clock: Clock,
     endpoint: String,
-    events: Events,
-    /// Why frames were dropped, each reason told once.
-    told: BTreeSet<&'static str>,
 }
 
-impl Writer {
-    async fn write(&mut self, frame: &[u8]) -> Result<()> {
+impl Outlet for Mouth {
+    async fn write(&self, frame: &[u8], losses: &mut Losses) -> Result<()> {
         if frame.is_empty() {
-            self.dropped("an empty message looks like the end to some receivers");
+            losses.dropped("an empty message looks like the end to some receivers", "");
             return Ok(());
         }
         let (is_connected, address) = (self.to.is_connected(), self.to.address());
@@ -263,9 +243,9 @@ impl Writer {
         let sent = tokio::time::timeout(PATIENCE, sending).await;
         let Err(error) = sent.unwrap_or_else(|_| Err(Errno::NOBUFS.into())) else { return Ok(()) };
         match Errno::from_io_error(&error) {
-            Some(Errno::NOBUFS | Errno::NOMEM) => self.dropped("the other end takes no more"),
-            Some(Errno::MSGSIZE) => self.dropped("a frame is too long for a message"),
-            Some(Errno::DESTADDRREQ) => self.dropped("the sender has no address of its own"),
+            Some(Errno::NOBUFS | Errno::NOMEM) => losses.dropped("the other end takes no more", ""),
+            Some(Errno::MSGSIZE) => losses.dropped("a frame is too long for a message", ""),
+            Some(Errno::DESTADDRREQ) => losses.dropped("the sender has no address of its own", ""),
             _ => {
                 let text = format!("cannot send to {}", self.endpoint);
                 return Err(Error::environment(text).caused_by(error));
@@ -274,41 +254,10 @@ impl Writer {
         Ok(())
     }
 
-    /// A frame is lost, as on any network.
-    fn dropped(&mut self, why: &'static str) {
-        if self.told.insert(why) {
-            self.events.warn(format!("not sent to {}: {why}", self.endpoint));
+    fn close(&self) {
+        if self.to.is_connected() {
+            // It may be closed already.
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
         }
-    }
-}
-
-impl Transmit for Writer {
-    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
-        Box::pin(async move {
-            for frame in frames {
-                self.write(frame).await?;
-            }
-            Ok(())
-        })
-    }
-
-    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
-        Box::pin(async move {
-            self.raw.push(self.clock.now(), bytes);
-            while let Some(frame) = self.raw.next() {
-                self.write(&frame).await?;
-            }
-            Ok(())
-        })
-    }
-
-    fn close(&mut self) -> Pending<'_, Result<()>> {
-        Box::pin(async move {
-            if self.to.is_connected() {
-                // It may be closed already.
-                let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
-            }
-            Ok(())
-        })
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 
+use crate::endpoint::unix;
 use crate::error::{Error, Result};
 
 /// A path for a socket.
@@ -59,10 +60,7 @@ impl Path {
         }
         let is_stale = match is_dgram {
             true => super::is_there(address) == Err(Errno::CONNREFUSED),
-            false => {
-                let text = path.to_str().unwrap_or_default();
-                super::super::held::unix_listening(text) == Some(false)
-            }
+            false => unix::is_stale(path.to_str().unwrap_or_default()),
         };
         if is_stale {
             std::fs::remove_file(path).map_err(|error| {

@@ -169,5 +169,46 @@ async fn who_is_not_there_is_said() {
     let _listener = std::os::unix::net::UnixListener::bind(&path).expect("a stream");
     let error = open(&format!("unix:{path},framing=seqpacket")).0.connect().await;
     let help = error.err().and_then(|error| error.help().map(str::to_owned));
-    assert!(help.is_some_and(|help| help.contains("of another type")));
+    assert!(help.is_some_and(|help| help.contains("a socket of a stream")));
+}
+
+#[tokio::test]
+async fn a_socket_of_messages_that_is_opened_as_a_stream_is_told_with_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let _datagrams = std::os::unix::net::UnixDatagram::bind(path("dgram")).expect("a socket");
+    let listener = open(&format!("unix-listen:{},framing=seqpacket", path("seqpacket"))).0;
+    listener.prepare().await.expect("it listens");
+    for kind in ["dgram", "seqpacket"] {
+        let error = open(&format!("unix:{}", path(kind))).0.connect().await.expect_err(kind);
+        let help = error.help().expect("a way out");
+        assert!(help.contains("of messages") && help.contains(&format!("framing={kind}")));
+    }
+}
+
+#[tokio::test]
+async fn a_path_of_ours_that_somebody_has_is_left_alone_and_an_old_one_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let _peer = std::os::unix::net::UnixDatagram::bind(path("peer")).expect("a socket");
+    let other = std::os::unix::net::UnixDatagram::bind(path("ours")).expect("a socket");
+    std::fs::write(path("file"), "text").expect("it can be written");
+    let peer = path("peer");
+    for (endpoint, wanted) in [
+        (format!("unix:{peer},framing=dgram,local={}", path("ours")), "(pid "),
+        (format!("unix-listen:{},framing=dgram", path("ours")), "(pid "),
+        (format!("unix-listen:{},framing=seqpacket", path("ours")), "(pid "),
+        (format!("unix-listen:{}", path("ours")), "(pid "),
+        (format!("unix:{peer},framing=dgram,local={}", path("file")), "something else"),
+        (format!("unix-listen:{}", path("file")), "something else"),
+        (format!("unix:{peer},framing=dgram,local={}", path("no/file")), "its folder"),
+    ] {
+        let error = open(&endpoint).0.prepare().await.expect_err(&endpoint);
+        let help = error.help().unwrap_or_else(|| panic!("{endpoint}: {}", error.chain()));
+        assert!(help.contains(wanted), "{endpoint}: {help}");
+    }
+    other.send_to(b"still there", path("ours")).expect("nobody has taken it away");
+    drop(other);
+    let ours = format!("unix:{peer},framing=dgram,local={}", path("ours"));
+    open(&ours).0.connect().await.expect("the old one is of no use to anybody");
 }

@@ -184,6 +184,13 @@ pub fn no_lines(path: &str, error: io::Error) -> Error {
         .with_help("a pty has no such lines, nor have some adapters; leave 'dtr=' and 'rts=' out")
 }
 
+/// The same, where they are to reset a board.
+pub fn no_reset(path: &str, error: io::Error) -> Error {
+    no_lines(path, error).with_help(
+        "a pty has no such lines, nor have some adapters; name the port of the board's own USB socket",
+    )
+}
+
 /// The error for a device that cannot be opened.
 fn cannot_open(path: &str, error: io::Error) -> Error {
     use rustix::io::Errno;

@@ -2,7 +2,8 @@
 //!
 //! The first bytes are framed on the side. As soon as a good part of them are frames, the line is
 //! right and nobody looks any more. When some kilobytes came and next to nothing of it is frames, that is
-//! said, once, with what else it could be; a line that carries plain text is a console.
+//! said, once, with what else it could be; a line that carries plain text is a console. Who leaves before
+//! that and has seen no frame at all is told as well.
 
 use bytes::Bytes;
 
@@ -13,6 +14,8 @@ use crate::record::{Body, Direction, Origin, Record};
 
 /// Bytes after which is judged.
 const ENOUGH: usize = 4096;
+/// Less than that at the end of a run may be what plugging in makes.
+const SOME: usize = 64;
 /// Rates that are in use.
 const USUAL: [u32; 5] = [115_200, 460_800, 921_600, 1_500_000, 2_000_000];
 
@@ -47,11 +50,7 @@ impl Watch {
         self.seen += bytes.len();
         self.printable += bytes.iter().filter(|byte| is_text(**byte)).count();
         self.decoder.push(Timestamp::default(), bytes, &mut self.records);
-        for record in self.records.drain(..) {
-            if let Body::Frame(frame) = record.body {
-                self.framed += frame.len();
-            }
-        }
+        self.count();
         if self.seen < ENOUGH {
             return None;
         }
@@ -59,6 +58,21 @@ impl Watch {
             return Some(None);
         }
         Some(Some(self.warning()))
+    }
+
+    fn count(&mut self) {
+        for record in self.records.drain(..) {
+            if let Body::Frame(frame) = record.body {
+                self.framed += frame.len();
+            }
+        }
+    }
+
+    /// Nothing more comes: a warning, if what came held no frame.
+    pub(super) fn finish(&mut self) -> Option<String> {
+        self.decoder.finish(Timestamp::default(), &mut self.records);
+        self.count();
+        (self.framed == 0 && self.seen >= SOME).then(|| self.warning())
     }
 
     fn warning(&self) -> String {
@@ -70,7 +84,8 @@ impl Watch {
         let others = USUAL.iter().filter(|baud| **baud != self.baud);
         let others: Vec<_> = others.map(u32::to_string).collect();
         format!(
-            "{hardly}: the rate (baud={}) or the framing ({}) is probably another; usual rates are {}",
+            "{hardly}: the rate (baud={}) or the framing ({}) is probably another; give the device's own \
+             rate with ',baud=' behind the endpoint: usual rates are {}",
             self.baud,
             self.framing,
             others.join(", ")
@@ -113,5 +128,14 @@ mod tests {
         let joined = [&noise(1500)[..], &frames].concat();
         assert_eq!(verdict(&joined), Some(None), "noise at first");
         assert_eq!(verdict(&noise(4000)), None, "too little to tell");
+        let told = |bytes: &[u8]| {
+            let mut watch = Watch::new(&Options::default(), 115_200);
+            assert_eq!(watch.push(&Bytes::copy_from_slice(bytes)), None);
+            watch.finish()
+        };
+        assert!(told(&noise(100)).is_some_and(|told| told.contains("first 100 bytes")));
+        assert_eq!(told(&noise(50)), None, "a glitch");
+        assert_eq!(told(&frames[..echo.len() + 2]), None, "a single frame");
+        assert_eq!(told(&[&noise(100)[..], &frames[..1000]].concat()), None, "it works");
     }
 }

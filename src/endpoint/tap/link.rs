@@ -1,21 +1,17 @@
 //! The link to a TAP interface: frames of the kernel as a byte stream, and back.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use rustix::io::Errno;
 use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
 
 use super::super::spec::Spec;
-use super::super::{About, Link, Pending, Receive, Received, Standing, Transmit};
+use super::super::whole::{Losses, Outlet, PATIENCE, Writer};
+use super::super::{About, Link, Pending, Receive, Received, Standing};
 use super::cannot_open;
-use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::framing::strict::Strict;
 use crate::framing::{ALL, Framing};
 
 /// The shortest frame that the kernel takes: an Ethernet header.
@@ -24,10 +20,6 @@ const SHORTEST: usize = 14;
 const LONGEST: usize = 65536;
 /// Bytes after which what was read is handed on, although there may be more.
 const BATCH: usize = 16 * 1024;
-/// How long a frame may take that comes in pieces, as devices have it.
-const IN_TIME: Duration = Duration::from_secs(1);
-/// How long the kernel may refuse a frame before it is dropped, as a network does.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 const DOWN: &str = "the interface is down";
 
@@ -37,7 +29,10 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
     if spec.options.framing != ALL[0] {
         let text =
             format!("an interface carries frames whole, not in {}", spec.options.framing.name);
-        return Err(Error::usage(text).with_help("leave 'framing=' away"));
+        return Err(Error::usage(text).with_help(
+            "leave 'framing=' and '--framing' away; where '--preset' or uarttool.toml says it, \
+             ',framing=len16be' behind the endpoint comes before that",
+        ));
     }
     let device = DeviceBuilder::new().name(name).layer(Layer::L2).inherit_enable_state();
     let device = Arc::new(device.build_async().map_err(|error| cannot_open(name, error))?);
@@ -48,14 +43,8 @@ pub fn open(spec: &Spec, events: &Events) -> Result<Link> {
         buffer: vec![0; LONGEST],
         name: name.clone(),
     };
-    let tx = Writer {
-        device,
-        raw: Strict::new(spec.options.max_frame, Some(IN_TIME)),
-        clock: Clock::system(),
-        name: name.clone(),
-        events: events.clone(),
-        told: BTreeSet::new(),
-    };
+    let mouth = Mouth { device, name: name.clone() };
+    let tx = Writer::new(mouth, format!("tap:{name}"), spec.options.max_frame, events);
     let about = About {
         is_stream: false,
         endpoint: spec.text.clone(),
@@ -131,27 +120,22 @@ impl Receive for Reader {
     }
 }
 
-struct Writer {
+/// Where frames leave.
+struct Mouth {
     device: Arc<AsyncDevice>,
-    /// Bytes that came without being frames yet.
-    raw: Strict,
-    clock: Clock,
     name: String,
-    events: Events,
-    /// Why frames were dropped, each reason told once.
-    told: BTreeSet<&'static str>,
 }
 
-impl Writer {
-    async fn write(&mut self, frame: &[u8]) -> Result<()> {
+impl Outlet for Mouth {
+    async fn write(&self, frame: &[u8], losses: &mut Losses) -> Result<()> {
         if frame.len() < SHORTEST {
-            self.dropped("a frame is shorter than an Ethernet header, 14 bytes", "");
+            losses.dropped("a frame is shorter than an Ethernet header, 14 bytes", "");
             return Ok(());
         }
         let sent = match self.device.try_send(frame) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if !is_up(&self.name) {
-                    self.dropped(DOWN, &way_up(&self.name)); // it would block until it is up
+                    losses.dropped(DOWN, &way_up(&self.name)); // it would block until it is up
                     return Ok(());
                 }
                 let sending = tokio::time::timeout(PATIENCE, self.device.send(frame));
@@ -161,46 +145,14 @@ impl Writer {
         };
         let Err(error) = sent else { return Ok(()) };
         match Errno::from_io_error(&error) {
-            Some(Errno::IO) => self.dropped(DOWN, &way_up(&self.name)),
-            Some(Errno::INVAL) => self.dropped("the kernel refuses a frame", ""),
-            Some(Errno::NOBUFS | Errno::NOMEM) => self.dropped("the kernel takes no more", ""),
+            Some(Errno::IO) => losses.dropped(DOWN, &way_up(&self.name)),
+            Some(Errno::INVAL) => losses.dropped("the kernel refuses a frame", ""),
+            Some(Errno::NOBUFS | Errno::NOMEM) => losses.dropped("the kernel takes no more", ""),
             _ => {
                 let text = format!("cannot send to tap:{}", self.name);
                 return Err(Error::environment(text).caused_by(error));
             }
         }
         Ok(())
-    }
-
-    /// A frame is lost, as on any network.
-    fn dropped(&mut self, why: &'static str, way_out: &str) {
-        if self.told.insert(why) {
-            self.events.warn(format!("not sent to tap:{}: {why}{way_out}", self.name));
-        }
-    }
-}
-
-impl Transmit for Writer {
-    fn send<'a>(&'a mut self, frames: &'a [Bytes]) -> Pending<'a, Result<()>> {
-        Box::pin(async move {
-            for frame in frames {
-                self.write(frame).await?;
-            }
-            Ok(())
-        })
-    }
-
-    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, Result<()>> {
-        Box::pin(async move {
-            self.raw.push(self.clock.now(), bytes);
-            while let Some(frame) = self.raw.next() {
-                self.write(&frame).await?;
-            }
-            Ok(())
-        })
-    }
-
-    fn close(&mut self) -> Pending<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Requests leave at absolute times, so that a slow answer does not shift the next one. Every
 //! request stays on the list until it is answered; one that is answered late still counts, as in
-//! ping. The outcome of each is told as it happens; [`Statistics`] sums up.
+//! ping. The outcome of each is told as it happens; [`Statistics`] sums up. A line that goes away may come
+//! back (`absence`): the schedule goes on, and what would have left meanwhile is lost.
 
+mod absence;
 mod echo;
+mod outcome;
 mod statistics;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -17,10 +20,13 @@ use tokio::time::Instant;
 use super::{Probe, neighbours6};
 use crate::clock::Timestamp;
 use crate::dissect::Dissector;
+use crate::endpoint::Connector;
 use crate::error::{Error, Result};
 use crate::proto::Stack;
 use crate::record::{Body, Record};
 use crate::stop::Stop;
+use outcome::damage;
+pub use outcome::{Damage, Outcome, Reply};
 pub use statistics::Statistics;
 
 /// What to send.
@@ -48,81 +54,6 @@ pub struct Plan {
     pub tos: u8,
 }
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// A reply to a request that had none yet.
-    Reply(Reply),
-    /// Another reply to a request that had one.
-    Duplicate(Reply),
-    /// A request has had no reply for as long as the plan allows.
-    Timeout {
-        /// Number of the request, from 1.
-        number: u64,
-        /// Bytes of data it carried.
-        size: usize,
-    },
-    /// Somebody answered with an ICMP error, which need not be the last word.
-    Error {
-        /// Number of the request, from 1.
-        number: u64,
-        /// Who.
-        from: IpAddr,
-        /// What the error says.
-        text: String,
-    },
-    /// A reply that goes to somebody else, or comes from there; it counts as none.
-    Misdirected {
-        /// Number of the request, from 1.
-        number: u64,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A reply whose checksum is wrong; it counts as none.
-    BadChecksum {
-        /// Number of the request, from 1.
-        number: u64,
-    },
-    /// Bytes that make no frame.
-    Framing(String),
-}
-
-/// A reply.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
-    /// Number of the request, from 1.
-    pub number: u64,
-    /// Bytes of ICMP message.
-    pub length: usize,
-    /// TTL of the reply.
-    pub ttl: u8,
-    /// From the request's departure to the reply's last byte.
-    pub time: Duration,
-    /// Where its data differs from what was sent.
-    pub damage: Option<Damage>,
-}
-
-/// The first difference between data sent and data received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// A byte has another value.
-    Byte {
-        /// Its position in the data.
-        at: usize,
-        /// What was sent.
-        sent: u8,
-        /// What came back.
-        got: u8,
-    },
-    /// The data has another length.
-    Length {
-        /// What was sent.
-        sent: usize,
-        /// What came back.
-        got: usize,
-    },
-}
-
 /// What is known about a request that was sent.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
@@ -137,6 +68,17 @@ struct Sent {
 /// Runs `plan` on `probe` until it is done, told to stop, or the line is gone, telling each outcome;
 /// the sum, and what ended the line.
 pub async fn run(
+    probe: &mut Probe,
+    plan: &Plan,
+    stop: &mut Stop,
+    tell: impl FnMut(Outcome),
+) -> (Statistics, Option<Error>) {
+    run_over(None, probe, plan, stop, tell).await
+}
+
+/// The same over a line that may go away: `connector` finds it again.
+pub async fn run_over(
+    connector: Option<&dyn Connector>,
     probe: &mut Probe,
     plan: &Plan,
     stop: &mut Stop,
@@ -159,7 +101,17 @@ pub async fn run(
         dissector: Dissector::default(),
         asked: false,
     };
-    let result = run.go(probe, stop, &mut tell).await;
+    let result = loop {
+        let (connector, error) = match (run.go(probe, stop, &mut tell).await, connector) {
+            (Err(error), Some(connector)) => (connector, error),
+            (result, _) => break result,
+        };
+        match run.wait_for(connector, error, probe, stop, &mut tell).await {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
     for record in probe.drain() {
         run.arrive(&record, probe, &mut tell);
     }
@@ -204,7 +156,9 @@ impl Run<'_> {
                 self.arrive(&record, probe, tell);
             }
             let now = Instant::now();
-            self.expire(probe, now, tell).await?;
+            if self.expire(now, tell) {
+                probe.ask_for_device().await?;
+            }
             let departure = self.departure();
             if departure.is_some_and(|at| at <= now) {
                 // A frame that has begun is finished if the line takes it at all: half of one would
@@ -257,16 +211,22 @@ impl Run<'_> {
 
     async fn depart(&mut self, probe: &mut Probe) -> Result<()> {
         let number = self.statistics.transmitted + 1;
+        let data = self.data(self.next_size);
+        let frame = echo::request(self.plan, probe.identity(), number as u16, &data);
+        let at = probe.send(frame).await?;
+        self.departed(at);
+        Ok(())
+    }
+
+    /// Notes that the next request left at `at`.
+    fn departed(&mut self, at: Timestamp) {
+        let number = self.statistics.transmitted + 1;
         let size = self.next_size;
         let (first, last) = (*self.plan.sizes.start(), *self.plan.sizes.end());
         self.next_size = if size + self.plan.step > last { first } else { size + self.plan.step };
-        let sequence = number as u16;
-        let data = self.data(size);
-        let frame = echo::request(self.plan, probe.identity(), sequence, &data);
-        let at = probe.send(frame).await?;
         let due = Instant::now() + self.plan.timeout;
         let sent = Sent { number, size, at, due, answered: false, told: false };
-        if let Some(old) = self.sent.insert(sequence, sent)
+        if let Some(old) = self.sent.insert(number as u16, sent)
             && !old.answered
         {
             *self.statistics.unanswered.entry(old.size).or_default() += 1;
@@ -275,7 +235,6 @@ impl Run<'_> {
         self.statistics.transmitted = number;
         // Departures keep their schedule; where the line is slower than that, it decides.
         self.next_departure = (self.next_departure + self.plan.interval).max(Instant::now());
-        Ok(())
     }
 
     fn data(&self, size: usize) -> Vec<u8> {
@@ -285,14 +244,10 @@ impl Run<'_> {
         }
     }
 
-    /// Tells the requests whose time is up. The first time, asks whether the device is where we
-    /// think it is.
-    async fn expire(
-        &mut self,
-        probe: &mut Probe,
-        now: Instant,
-        tell: &mut impl FnMut(Outcome),
-    ) -> Result<()> {
+    /// Tells the requests whose time is up. The first time the device is to be asked whether it is where
+    /// we think it is: then true.
+    fn expire(&mut self, now: Instant, tell: &mut impl FnMut(Outcome)) -> bool {
+        let mut asks = false;
         while let Some(sent) = self.oldest_open().filter(|sent| sent.due <= now) {
             if let Some(sent) = self.sent.get_mut(&(sent.number as u16)) {
                 sent.told = true;
@@ -301,10 +256,10 @@ impl Run<'_> {
             let goes_on = self.departure().is_some();
             let is_lost = self.statistics.received == 0 && goes_on;
             if is_lost && self.plan.target.is_none() && !std::mem::replace(&mut self.asked, true) {
-                probe.ask_for_device().await?;
+                asks = true;
             }
         }
-        Ok(())
+        asks
     }
 
     fn arrive(&mut self, record: &Record, probe: &Probe, tell: &mut impl FnMut(Outcome)) {
@@ -377,17 +332,5 @@ impl Run<'_> {
         }
         self.statistics.elapsed = self.start.elapsed();
         self.statistics
-    }
-}
-
-/// Where `got` differs from `sent`.
-fn damage(sent: &[u8], got: &[u8]) -> Option<Damage> {
-    let differs = sent.iter().zip(got).position(|(a, b)| a != b);
-    match differs {
-        Some(at) => Some(Damage::Byte { at, sent: sent[at], got: got[at] }),
-        None if sent.len() != got.len() => {
-            Some(Damage::Length { sent: sent.len(), got: got.len() })
-        }
-        None => None,
     }
 }
