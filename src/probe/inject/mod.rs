@@ -62,7 +62,9 @@ impl Disguise {
                 .map_err(|why| Error::usage(format!("'--bad-checksum' cannot be had: {why}")))?;
         }
         if let Some(vid) = self.vlan {
-            recipe.tag(vid);
+            recipe
+                .tag(vid)
+                .map_err(|why| Error::usage(format!("'--vlan' cannot be had: {why}")))?;
         }
         Ok(())
     }
@@ -79,7 +81,9 @@ fn frame(text: &str, ends: &Ends, disguise: &Disguise) -> Result<Vec<u8>> {
     let mut recipe =
         Recipe::parse(text, &nothing).map_err(|mistake| Error::usage(mistake.to_string()))?;
     disguise.put_on(&mut recipe)?;
-    Ok(recipe.frame(ends, &mut ChaCha8Rng::seed_from_u64(0)))
+    recipe
+        .checked_frame(ends, &mut ChaCha8Rng::seed_from_u64(0))
+        .map_err(|why| Error::usage(format!("cannot send it: {why}")))
 }
 
 /// The IP layer of that address, as text.
