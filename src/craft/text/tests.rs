@@ -229,7 +229,7 @@ fn mistakes_say_what_was_meant() {
         ("eth(trailer)", 4, "'trailer' needs bytes"),
         ("ip(ttl=1,ttl=2)", 9, "'ttl' of ipv4 is given twice: leave one out"),
         ("udp(port=auto,dst_port=7)", 14, "'dst_port' of udp is given twice"),
-        ("ip(checksum=wrong,checksum=1)", 18, "header_'checksum' of ipv4 is given twice"),
+        ("ip(checksum=wrong,checksum=1)", 18, "'header_checksum' of ipv4 is given twice"),
         ("eth(trailer=0x00,trailer=0x01)", 17, "'trailer' of ethernet is given twice"),
         ("tcp(options=0x01,options=0x01)", 17, "'options' of tcp is given twice"),
         ("ip(ttl=+1)", 7, "'ttl' is a number up to 255, not '+1'"),

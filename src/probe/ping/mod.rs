@@ -4,7 +4,7 @@
 //! request stays on the list until it is answered; one that is answered late still counts, as in
 //! ping. The outcome of each is told as it happens; [`Statistics`] sums up.
 
-mod echo;
+pub(super) mod echo;
 mod statistics;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::inject::Disguise;
 use super::{Probe, neighbours6};
 use crate::clock::Timestamp;
 use crate::dissect::Dissector;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub ttl: u8,
     /// Type of service; IPv6 calls it traffic class.
     pub tos: u8,
+    /// What is unusual about the requests.
+    pub disguise: Disguise,
 }
 
 /// What happened.
@@ -262,8 +265,8 @@ impl Run<'_> {
         self.next_size = if size + self.plan.step > last { first } else { size + self.plan.step };
         let sequence = number as u16;
         let data = self.data(size);
-        let frame = echo::request(self.plan, probe.identity(), sequence, &data);
-        let at = probe.send(frame).await?;
+        let frame = echo::request(self.plan, probe.identity(), sequence, &data)?;
+        let at = self.plan.disguise.wire.send(probe, &frame).await?;
         let due = Instant::now() + self.plan.timeout;
         let sent = Sent { number, size, at, due, answered: false, told: false };
         if let Some(old) = self.sent.insert(sequence, sent)
