@@ -415,7 +415,10 @@ fn misuse_is_refused_in_one_sentence() {
         (&["raw", "icmp/zeros(1500)"], "the line carries 1514"),
         (&["raw", "gone.pcapng"], "there is no file 'gone.pcapng'"),
         (&["raw", "icmp", "--frame", "1"], "'--frame' chooses a frame of a file"),
-        (&["raw", "udp(checksum=0)", "--bad-checksum"], "the checksum of udp is given"),
+        (
+            &["raw", "udp(checksum=0)", "--bad-checksum"],
+            "the checksum of udp is given, and goes out as it is: leave one of",
+        ),
         (&["raw", "0x0200", "--bad-checksum"], "a frame that is given as bytes goes out as it is"),
         (&["raw", "0x0200", "--vlan", "5"], "does not begin with Ethernet addresses"),
         (&["raw", "ip(ttl=1,ttl=2)/icmp"], "'ttl' of ipv4 is given twice"),

@@ -132,7 +132,7 @@ impl Recipe {
             {
                 let name = layer.name();
                 Err(format!(
-                    "the checksum of {name} is given, and goes out as it is: leave one out"
+                    "the checksum of {name} is given, and goes out as it is: leave one of the two out"
                 ))
             }
             Some(Part::Layer(layer)) => {

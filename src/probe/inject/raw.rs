@@ -87,18 +87,16 @@ pub async fn run(
     let is_over = |at: Instant| plan.duration.is_some_and(|most| at.duration_since(start) >= most);
     while !stop.is_stopped() && !is_over(next) {
         let Some((frame, remark)) = shots.next() else { break };
-        let at = |error: Error| match &remark {
+        let sent = run.shoot(probe, &frame, remark.as_deref()).await;
+        let sent = sent.map_err(|error| match &remark {
             Some(remark) => error.with_help(format!("that was at {remark}")),
             None => error,
-        };
-        if !run.send(probe, &frame, remark.as_deref()).await.map_err(at)? {
-            continue;
+        })?;
+        if run.sum.life == Some(Life::Silent) {
+            return Ok(run.sum);
         }
-        if plan.is_checked_each_time {
-            run.check(probe).await.map_err(at)?;
-            if run.sum.life == Some(Life::Silent) {
-                return Ok(run.sum);
-            }
+        if !sent {
+            continue;
         }
         next = (next + plan.interval).max(Instant::now());
         let is_waiting = plan.interval > Duration::ZERO && !is_over(next);
@@ -106,9 +104,9 @@ pub async fn run(
     }
     if !plan.is_checked_each_time {
         run.listen(probe, Instant::now() + plan.timeout, stop).await?;
-    }
-    if plan.is_checked && !plan.is_checked_each_time && !stop.is_stopped() {
-        run.check(probe).await?;
+        if plan.is_checked && !stop.is_stopped() {
+            run.check(probe).await?;
+        }
     }
     Ok(run.sum)
 }
@@ -123,21 +121,26 @@ struct Run<'a, T> {
 }
 
 impl<T: FnMut(Event<'_>)> Run<'_, T> {
-    /// Sends a frame, if the line carries such frames.
-    async fn send(
+    /// Sends a frame, if the line carries such frames, and asks behind it whether the device lives, if that
+    /// is wanted each time.
+    async fn shoot(
         &mut self,
         probe: &mut Probe,
         frame: &[u8],
         remark: Option<&str>,
     ) -> Result<bool> {
-        if self.plan.leaves_out && self.plan.wire.check_carried(probe.framing(), frame).is_err() {
+        let wire = self.plan.wire;
+        if self.plan.leaves_out && wire.check_carried(probe.framing(), frame).is_err() {
             self.sum.left_out += 1;
             return Ok(false);
         }
-        self.sent_at = self.plan.wire.send(probe, frame).await?;
+        self.sent_at = wire.send(probe, frame).await?;
         self.sum.sent += 1;
         self.provoked.sent(frame, self.sent_at);
         (self.tell)(Event::Sent(self.sum.sent, frame, remark));
+        if self.plan.is_checked_each_time {
+            self.check(probe).await?;
+        }
         Ok(true)
     }
 

@@ -138,10 +138,6 @@ impl<'a> Reporter<'a> {
     pub fn sum(&mut self, sum: &Sum, timeout: Duration, seed: Option<u64>) {
         let sent = terminal::count(sum.sent, "frame");
         let mut parts = vec![format!("{sent} sent")];
-        if sum.left_out > 0 {
-            let what = "left out, since a line of IP packets does not carry them";
-            parts.push(format!("{} {what}", sum.left_out));
-        }
         parts.push(match sum.came {
             0 if sum.life.is_some() => "nothing came back".to_owned(),
             0 => format!("nothing came back within {timeout:?}"),
@@ -153,7 +149,13 @@ impl<'a> Reporter<'a> {
         if sum.errors > 0 {
             parts.push(terminal::count(sum.errors, "framing error"));
         }
-        self.out.say(&parts.join(", "));
+        let mut text = parts.join(", ");
+        if sum.left_out > 0 {
+            let frames = terminal::count(sum.left_out, "frame");
+            text +=
+                &format!("; {frames} left out, for a line of IP packets carries no such frames");
+        }
+        self.out.say(&text);
         let Some(life) = sum.life else { return };
         self.out.say(&life_text(life));
         if let (Life::Silent, Some(seed), Some(last)) = (life, seed, &self.last) {
