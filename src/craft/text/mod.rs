@@ -146,7 +146,7 @@ impl Recipe {
     /// Why there is no such checksum.
     fn without_checksum(&self, name: Option<&str>) -> String {
         let mut layers = self.parts.iter().filter_map(|part| match part {
-            Part::Layer(layer) => Some(layer),
+            Part::Layer(layer) => Some(&**layer),
             Part::Data(_) => None,
         });
         let Some(first) = layers.next() else {
@@ -155,7 +155,7 @@ impl Recipe {
         let Some(name) = name else {
             return "the frame has no layer with a checksum".to_owned();
         };
-        let is_called = |layer: &&Box<Layer>| layer.is_called(name) && layer.checksum().is_none();
+        let is_called = |layer: &&Layer| layer.is_called(name) && layer.checksum().is_none();
         if let Some(layer) = std::iter::once(first).chain(layers).find(is_called) {
             return format!("{} has no checksum", layer.name());
         }

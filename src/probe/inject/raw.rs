@@ -13,7 +13,7 @@ use super::provoked::Provoked;
 use super::sentinel::{self, Life};
 use super::wire::Wire;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::probe::Probe;
 use crate::record::{Body, Record};
 use crate::stop::Stop;
