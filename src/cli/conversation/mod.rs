@@ -21,7 +21,6 @@ use super::{Verdict, connect, signals, terminal};
 use crate::bus::Bus;
 use crate::capture::{Source, series};
 use crate::clock::Clock;
-use crate::endpoint::Link;
 use crate::endpoint::sharing::Sharing;
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -112,16 +111,20 @@ impl<'a> Session<'a> {
         let interrupted = signals::watch(stopper.clone())?;
         self.watch_deadline(&stopper);
         let (clock, events) = (Clock::system(), terminal::events_beside_lines());
-        let (link, sharing) = tokio::select! {
+        let sharing = self.sharing(&clock, &events).await;
+        let spec = &self.tunnel.spec;
+        // It has what the link stands on, such as a socket's name, and so lives as long.
+        let connector = connect::open(spec, &events, self.tunnel.attach(self.command()))?;
+        connector.prepare().await?;
+        let link = tokio::select! {
             biased;
             () = stop.wait() => return self.not_there_in_time(&interrupted),
-            opened = self.open(&clock, &events) => opened?,
+            link = connector.connect() => link?,
         };
         let mut bus = Bus::default();
         let report = self.capture(&mut bus, &clock, stopper);
-        let options = &self.tunnel.spec.options;
         let mut probe =
-            Probe::new(link, options, self.identity, clock, events, bus).sharing(sharing);
+            Probe::new(link, &spec.options, self.identity, clock, events, bus).sharing(sharing);
         let mut patience = stop.clone();
         let mut turn = Turn { probe: &mut probe, stop: &mut stop, out, interrupted };
         let verdict = tokio::select! {
@@ -147,17 +150,18 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// The line, and what shares it with others.
-    async fn open(&self, clock: &Clock, events: &Events) -> Result<(Link, Sharing)> {
-        let spec = &self.tunnel.spec;
-        let command = self.title.split(' ').next().unwrap_or_default();
-        let folder = self.tunnel.folder.clone();
-        let mut sharing = Sharing::new(folder, command, spec, clock, events).await;
+    /// What others know us by.
+    fn command(&self) -> &'static str {
+        self.title.split(' ').next().unwrap_or_default()
+    }
+
+    /// What shares the line with others.
+    async fn sharing(&self, clock: &Clock, events: &Events) -> Sharing {
+        let (command, folder) = (self.command(), self.tunnel.folder.clone());
+        let mut sharing = Sharing::new(folder, command, &self.tunnel.spec, clock, events).await;
         let pid = std::process::id();
         sharing.set_busy(Some(format!("{command} (pid {pid}) is sending itself")));
-        let connector = connect::open(spec, events, self.tunnel.attach(command))?;
-        connector.prepare().await?;
-        Ok((connector.connect().await?, sharing))
+        sharing
     }
 
     /// The word to stop came before there was a connection.
