@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Output;
+use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use support::{text, uarttool};
+use support::{Process, SOON, text, uarttool};
 use uarttool::craft::layers::{Arp, Checksum, Ethernet, Icmp, Ipv4, Tcp, Udp};
 use uarttool::craft::text::{End, Ends, Recipe};
 use uarttool::proto::MacAddr;
@@ -368,6 +369,7 @@ fn a_dry_run_checks_and_writes_what_a_run_would_and_is_quiet_when_told() {
         (&["arp", "--framing", "slip-ip"], "neither IPv4 nor IPv6"),
         (&["\"\""], "a frame of no bytes is never sent"),
         (&["icmp", "--length-prefix", "0", "--framing", "len32be"], "a length of 0 is not sent"),
+        (&["icmp", "--split", "1", "--framing", "seqpacket"], "needs a stream of bytes"),
     ] {
         let (code, _, err) =
             run(&[&["raw", "--dry-run", "-d", "unix:/nowhere"], arguments].concat());
@@ -401,6 +403,27 @@ fn qemu_is_sent_nothing_that_it_never_recovers_from() {
     }
     let zeros = ["raw", "zeros(4)", "--unframed", "-d", "exec:cat", "--framing", "len32be"];
     assert_eq!(run(&zeros).0, Some(2));
+}
+
+#[test]
+fn bytes_for_another_framing_than_the_holder_s_are_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("it has one"));
+    let holder = format!("{endpoint},framing=len32be");
+    let sniff = Process::start(uarttool().args(["sniff", "-d", &holder]));
+    let _line = listener.accept().expect("it comes");
+    sniff.err.wait_for(0, "connected to");
+    let deadline = Instant::now() + SOON;
+    let lie = ["raw", "\"\"", "--length-prefix", "0", "-W", "100ms", "-d", &endpoint];
+    loop {
+        let (code, _, err) = run(&lie);
+        if err.contains("has it as len32be, and these bytes are len16be") {
+            assert_eq!(code, Some(2), "{err}");
+            break;
+        }
+        assert!(Instant::now() < deadline && code != Some(1), "{code:?}: {err}");
+    }
+    assert!(sniff.interrupt().success());
 }
 
 #[test]

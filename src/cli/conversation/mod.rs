@@ -79,6 +79,12 @@ impl<'a> Session<'a> {
         Ok(Session { title, tunnel, identity, deadline: None, capture })
     }
 
+    /// Whether the line is a stream of bytes, as far as can be told before it is open.
+    pub fn is_stream(&self) -> bool {
+        let spec = &self.tunnel.spec;
+        spec.form.name != "tap" && !spec.options.framing.is_message()
+    }
+
     /// Refuses frames that the line does not carry.
     pub fn check_length(&self, length: usize) -> Result<()> {
         let most = self.tunnel.spec.options.max_frame;

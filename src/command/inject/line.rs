@@ -55,9 +55,9 @@ pub(super) fn converse(
     mut out: Out,
     talk: impl AsyncFnOnce(&mut Turn<'_>) -> Result<Verdict>,
 ) -> Result<Verdict> {
-    disguise.wire.check(session.tunnel.spec.options.framing, true)?;
+    disguise.wire.check(session.tunnel.spec.options.framing, session.is_stream())?;
     let verdict = session.run(&mut out, async |turn| {
-        disguise.wire.check(turn.probe.framing(), turn.probe.is_stream())?;
+        disguise.wire.check_on(turn.probe)?;
         let verdict = talk(turn).await?;
         if disguise.is_malformed() && !turn.stop.is_stopped() {
             return turn.say_life(&disguise.wire, patience).await;

@@ -185,7 +185,7 @@ impl RawArgs {
     fn check_shots(&self, shots: &Shots, session: &Session<'_>, disguise: &Disguise) -> Result<()> {
         let framing = session.tunnel.spec.options.framing;
         let wire = &disguise.wire;
-        wire.check(framing, true)?;
+        wire.check(framing, session.is_stream())?;
         shots.each(|frame| {
             if frame.is_empty() && wire.length_prefix.is_none() {
                 return Err(wire::no_bytes());
@@ -270,7 +270,7 @@ impl RawArgs {
         let framing = session.tunnel.spec.options.framing;
         session.run(out, async |turn| {
             // Where the device is may be learned meanwhile; these go where the user said.
-            plan.wire.check(turn.probe.framing(), turn.probe.is_stream())?;
+            plan.wire.check_on(turn.probe)?;
             let mut reporter = Reporter::new(turn.out, self.looks(), disguise, framing);
             let mut tell = |event: raw::Event<'_>| reporter.event(&event);
             let sending = raw::run(turn.probe, &plan, &mut shots, turn.stop, &mut tell);

@@ -219,12 +219,12 @@ pub(super) fn run_in(args: &PingArgs, disguise: Disguise) -> Result<Verdict> {
     let plan = args.plan(args.target(&session.identity)?, disguise);
     let options = &session.tunnel.spec.options;
     args.check_size(&plan, options)?;
-    plan.disguise.wire.check(options.framing, true)?;
+    plan.disguise.wire.check(options.framing, session.is_stream())?;
     session.deadline = args.deadline;
     let mut out = Out::new(&args.capture);
     let (identity, spec) = (session.identity, session.tunnel.spec.clone());
     let verdict = session.run(&mut out, async |turn| {
-        plan.disguise.wire.check(turn.probe.framing(), turn.probe.is_stream())?;
+        plan.disguise.wire.check_on(turn.probe)?;
         args.reporter(&plan, turn.out).head(&identity, &spec);
         args.converse(&plan, &identity, turn).await
     })?;

@@ -47,6 +47,18 @@ impl Wire {
         self.length_prefix.is_some() || self.split.is_some() || self.is_unframed
     }
 
+    /// Whether the line can be used so, now that it is open: what goes out as bytes has to be made for the
+    /// framing that it has.
+    pub fn check_on(&self, probe: &Probe) -> Result<()> {
+        if let (true, Some(other)) = (self.is_raw(), probe.other_framing()) {
+            let (other, ours) = (other.name, probe.framing().name);
+            let text =
+                format!("whoever holds the line has it as {other}, and these bytes are {ours}");
+            return Err(Error::usage(text).with_help(format!("give '--framing {other}'")));
+        }
+        self.check(probe.framing(), probe.is_stream())
+    }
+
     /// Whether the line can be used so.
     pub fn check(&self, framing: &Framing, is_stream: bool) -> Result<()> {
         if !self.is_raw() {
@@ -149,7 +161,7 @@ impl Wire {
         if !self.is_raw() {
             return probe.send(frame.to_vec()).await;
         }
-        self.check(probe.framing(), probe.is_stream())?;
+        self.check_on(probe)?;
         self.check_frame(probe.framing(), frame)?;
         let bytes = self.bytes(probe.framing(), frame)?;
         let piece = self.split.unwrap_or(bytes.len()).max(1);
