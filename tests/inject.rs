@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Output;
+use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use support::{text, uarttool};
+use support::{Process, SOON, text, uarttool};
 use uarttool::craft::layers::{Arp, Checksum, Ethernet, Icmp, Ipv4, Tcp, Udp};
 use uarttool::craft::text::{End, Ends, Recipe};
 use uarttool::proto::MacAddr;
@@ -232,6 +233,10 @@ fn arp_lists_who_answers() {
     let arguments = ["arp", "probe", "192.168.100.9", "-i", "10ms", "-W", "100ms", "-d", "sim"];
     let (code, out, _) = run(&arguments);
     assert_eq!((code, out.trim_end()), (Some(1), "192.168.100.9 is free: nobody answered"));
+    let arguments = ["arp", "probe", "-i", "10ms", "-W", "100ms", "-d", "sim"];
+    let (code, out, _) = run(&arguments);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.ends_with("192.168.100.2 is taken\n"), "{out}");
 }
 
 #[test]
@@ -297,6 +302,131 @@ fn a_device_that_does_not_survive_is_told() {
 }
 
 #[test]
+fn a_reset_says_closed_to_a_plain_syn_alone_and_ports_are_counted_once() {
+    let (code, out, err) = run(&["tcp", "--port", "80", "--flags", "SA", "-d", "sim"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("80/tcp answers: RST in "), "{out}");
+    let (_, out, _) = run(&["tcp", "--port", "80,81", "-c", "3", "-d", "sim"]);
+    let sum = "2 ports asked: 1 open, 1 closed; 6 of 6 segments answered\n";
+    assert!(out.ends_with(sum), "{out}");
+}
+
+#[test]
+fn what_the_device_says_of_itself_is_no_answer() {
+    let (code, out, err) = run(&["arp", "request", "-W", "300ms", "-d", "sim"]);
+    assert_eq!(code, Some(0), "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 2, "its announcement, and its answer: {out}");
+    assert!(out.contains("also heard: 192.168.100.2 is at 02:00:00:00:00:02, announced"), "{out}");
+    let (_, out, _) = run(&["raw", "icmp", "-W", "300ms", "-d", "sim"]);
+    assert!(out.contains("(also heard)"), "{out}");
+    assert!(out.ends_with("1 frame sent, 1 came back, 1 also heard\n"), "{out}");
+}
+
+#[test]
+fn echo_requests_can_be_wrong_on_purpose_and_ping_stays_as_it_is() {
+    let icmp =
+        |more: &[&str]| run(&[&["icmp", "-c", "1", "-W", "300ms", "-d", "sim"][..], more].concat());
+    let (code, out, err) = icmp(&[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("1 received, 0% packet loss") && !out.contains("still answers"), "{out}");
+    for wrong in [
+        &["--bad-checksum"][..],
+        &["--truncate", "30"],
+        &["--length-prefix", "200"],
+        &["--unframed"],
+    ] {
+        let (code, out, err) = icmp(wrong);
+        assert_eq!(code, Some(0), "{wrong:?}: {out}{err}");
+        assert!(out.contains("0 received, 100% packet loss"), "{wrong:?}: {out}");
+        assert!(out.contains("\nthe device still answers (ARP, "), "{wrong:?}: {out}");
+    }
+    let (code, out, _) = icmp(&["--split", "7", "--split-delay", "2ms"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("1 received, 0% packet loss"), "{out}");
+    let help = uarttool().args(["ping", "--help"]).output().expect("it runs");
+    assert!(!text(&help).0.contains("--bad-checksum"));
+}
+
+#[test]
+fn a_dry_run_checks_and_writes_what_a_run_would_and_is_quiet_when_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("dry.pcapng");
+    let name = file.to_str().expect("plain");
+    let dry = ["raw", "icmp/\"one\"", "icmp", "--dry-run", "-q", "-d", "sim", "-w", name];
+    let (code, out, err) = run(&dry);
+    assert_eq!((code, out.as_str()), (Some(0), "2 frames made, and none sent\n"), "{err}");
+    let shown = uarttool().args(["decode", name]).output().expect("it runs");
+    let shown = text(&shown).0;
+    let is_request = |line: &&str| line.contains("-> ") && line.contains("echo request");
+    assert_eq!(shown.lines().filter(is_request).count(), 2, "{shown}");
+    let lies = ["raw", "icmp", "--length-prefix", "9", "--dry-run", "-q", "-d", "sim", "-w", name];
+    assert_eq!(run(&lies).0, Some(0));
+    let shown = uarttool().args(["decode", name]).output().expect("it runs");
+    assert!(text(&shown).0.contains("!! "), "the bytes make what they make: {}", text(&shown).0);
+    for (arguments, sentence) in [
+        (&["icmp/zeros(1500)"][..], "the line carries 1514"),
+        (&["arp", "--framing", "slip-ip"], "neither IPv4 nor IPv6"),
+        (&["\"\""], "a frame of no bytes is never sent"),
+        (&["icmp", "--length-prefix", "0", "--framing", "len32be"], "a length of 0 is not sent"),
+        (&["icmp", "--split", "1", "--framing", "seqpacket"], "needs a stream of bytes"),
+    ] {
+        let (code, _, err) =
+            run(&[&["raw", "--dry-run", "-d", "unix:/nowhere"], arguments].concat());
+        assert_eq!(code, Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(sentence), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_flood_of_variants_has_an_end() {
+    let flood = ["raw", "icmp", "--fuzz", "5", "--seed", "1", "--flood", "-q", "-d", "sim"];
+    let (code, out, err) = run(&flood);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("5 frames sent"), "{out}");
+}
+
+#[test]
+fn qemu_is_sent_nothing_that_it_never_recovers_from() {
+    for (wrong, sentence) in [
+        (&["--length-prefix", "0"][..], "a length of 0 is not sent in len32be"),
+        (&["--length-prefix", "69633"], "QEMU disconnects beyond 69632"),
+        (&["--length-prefix", "100"], "it ends within a frame"),
+        (&["--unframed"], "QEMU disconnects beyond 69632"),
+    ] {
+        for kind in [&["raw", "icmp"][..], &["tcp", "--port", "80"], &["icmp", "-c", "1"]] {
+            let line = ["-d", "exec:cat", "--framing", "len32be"];
+            let (code, _, err) = run(&[kind, wrong, &line].concat());
+            assert_eq!(code, Some(2), "{kind:?} {wrong:?}: {err}");
+            assert!(err.contains(sentence), "{kind:?} {wrong:?}: {err}");
+        }
+    }
+    let zeros = ["raw", "zeros(4)", "--unframed", "-d", "exec:cat", "--framing", "len32be"];
+    assert_eq!(run(&zeros).0, Some(2));
+}
+
+#[test]
+fn bytes_for_another_framing_than_the_holder_s_are_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("it has one"));
+    let holder = format!("{endpoint},framing=len32be");
+    let sniff = Process::start(uarttool().args(["sniff", "-d", &holder]));
+    let _line = listener.accept().expect("it comes");
+    sniff.err.wait_for(0, "connected to");
+    let deadline = Instant::now() + SOON;
+    let lie = ["raw", "\"\"", "--length-prefix", "0", "-W", "100ms", "-d", &endpoint];
+    loop {
+        let (code, _, err) = run(&lie);
+        if err.contains("has it as len32be, and these bytes are len16be") {
+            assert_eq!(code, Some(2), "{err}");
+            break;
+        }
+        assert!(Instant::now() < deadline && code != Some(1), "{code:?}: {err}");
+    }
+    assert!(sniff.interrupt().success());
+}
+
+#[test]
 fn misuse_is_refused_in_one_sentence() {
     for (arguments, sentence) in [
         (&["raw", "icmp", "--flood"][..], "'--flood' needs an end"),
@@ -308,6 +438,19 @@ fn misuse_is_refused_in_one_sentence() {
         (&["raw", "icmp/zeros(1500)"], "the line carries 1514"),
         (&["raw", "gone.pcapng"], "there is no file 'gone.pcapng'"),
         (&["raw", "icmp", "--frame", "1"], "'--frame' chooses a frame of a file"),
+        (
+            &["raw", "udp(checksum=0)", "--bad-checksum"],
+            "the checksum of udp is given, and goes out as it is: leave one of",
+        ),
+        (&["raw", "0x0200", "--bad-checksum"], "a frame that is given as bytes goes out as it is"),
+        (&["raw", "0x0200", "--vlan", "5"], "does not begin with Ethernet addresses"),
+        (&["raw", "ip(ttl=1,ttl=2)/icmp"], "'ttl' of ipv4 is given twice"),
+        (&["raw", "ip/zeros(65535)", "--max-frame", "65535"], "ipv4 is too long"),
+        (&["raw", "icmp", "--format", "hex"], "'--format' says what a file is"),
+        (&["raw", "icmp", "--list"], "cannot be used with"),
+        (&["arp", "probe", "--sender-ip", "10.0.0.1"], "'--sender-ip' is for 'request' alone"),
+        (&["arp", "gratuitous", "--sender-ip", "10.0.0.1"], "an announcement names ADDRESS"),
+        (&["arp", "request", "--bad-checksum"], "the frame has no layer with a checksum"),
         (&["tcp", "--port", "99999"], "is not a list of ports"),
         (&["tcp", "--port", "80", "--flags", "X"], "are not flags"),
         (&["udp", "--port", "7", "--data", "hex(0)"], "hex digits come in pairs"),

@@ -4,6 +4,7 @@ pub mod args;
 pub mod config;
 pub mod connect;
 pub mod console_log;
+pub mod conversation;
 pub mod launch;
 pub mod moment;
 pub mod network;

@@ -63,22 +63,26 @@ fn damage(frame: &mut Vec<u8>, random: &mut ChaCha8Rng) -> String {
             for byte in &mut frame[at..at + count] {
                 *byte = random.random();
             }
-            format!("{count} other bytes at {at}")
+            format!("{} at {at}", counted(count, "other byte"))
         }
         3 => {
             frame.truncate(at.max(1));
-            format!("cut to {} bytes", frame.len())
+            format!("cut to {}", counted(frame.len(), "byte"))
         }
         4 => {
             frame.drain(at..at + count);
-            format!("{count} bytes taken away at {at}")
+            format!("{} taken away at {at}", counted(count, "byte"))
         }
         _ => {
             let again = frame[at..at + count].to_vec();
             frame.splice(at..at, again);
-            format!("{count} bytes repeated at {at}")
+            format!("{} repeated at {at}", counted(count, "byte"))
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

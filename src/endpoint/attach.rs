@@ -21,6 +21,7 @@ use crate::bus::{Bus, Inbox};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
+use crate::framing::Framing;
 use crate::share::holders::{self, Holder, Opened};
 use crate::share::pipe::Incoming;
 use crate::share::places;
@@ -219,7 +220,10 @@ impl Attached {
             standing,
             is_live: true,
             has_left: false,
-            shared: Some(Shared { host: terms.and_then(|terms| terms.host) }),
+            shared: Some(Shared {
+                host: terms.and_then(|terms| terms.host),
+                framing: terms.and_then(|terms| Framing::by_name(&terms.framing)),
+            }),
         };
         Link { rx: Box::new(self.receiver), tx: Box::new(self.sender), about }
     }

@@ -42,6 +42,7 @@ use bytes::Bytes;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::Events;
+use crate::framing::Framing;
 use crate::record::Record;
 use crate::share::wire::Host;
 pub use attach::{Attach, Attached, Exclusive};
@@ -106,6 +107,8 @@ pub struct About {
 pub struct Shared {
     /// The addresses under which the holder speaks and answers, if it does.
     pub host: Option<Host>,
+    /// How frames are put on the line, if it says so in words that we know.
+    pub framing: Option<&'static Framing>,
 }
 
 /// Whether the peer of a socket has closed its side.

@@ -104,6 +104,15 @@ pub enum Unframeable {
     /// A length of 0 is never recovered from.
     #[error("a length of 0 is not sent in len32be: QEMU receives nothing more behind it, ever")]
     Wedges,
+    /// A length at which the receiver goes away.
+    #[error("a length of {0} is not sent in len32be: QEMU disconnects beyond {LONGEST_MAX_FRAME}")]
+    Disconnects(usize),
+    /// The rest of the frame never comes, and nobody gives it up.
+    #[error(
+        "it ends within a frame, and in len32be whatever follows would be taken for the rest: QEMU \
+         would never be in step again"
+    )]
+    Cut,
     /// The line carries IP packets alone.
     #[error("a line of IP packets carries no such frame: it is neither IPv4 nor IPv6")]
     NoIp,
@@ -130,8 +139,24 @@ impl Framing {
     pub fn check_announced(&self, length: usize) -> Result<(), Unframeable> {
         match length {
             0 if *self == len32be::LEN32BE => Err(Unframeable::Wedges),
+            length if *self == len32be::LEN32BE && length > self.longest => {
+                Err(Unframeable::Disconnects(length))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses bytes that a receiver in step reads such a header out of, or half a frame that it never gives
+    /// up, where the known receivers never recover from it.
+    pub fn check_bytes(&self, bytes: &[u8]) -> Result<(), Unframeable> {
+        let mut rest = bytes;
+        while *self == len32be::LEN32BE && !rest.is_empty() {
+            let (length, behind) = rest.split_first_chunk().ok_or(Unframeable::Cut)?;
+            let length = u32::from_be_bytes(*length) as usize;
+            self.check_announced(length)?;
+            rest = behind.get(length..).ok_or(Unframeable::Cut)?;
+        }
+        Ok(())
     }
 
     /// Appends `frame` to `out` as it goes on the line.
@@ -193,6 +218,8 @@ mod tests {
         assert!(out.is_empty());
         assert_eq!(framing("len32be").check_announced(0), Err(Unframeable::Wedges));
         assert_eq!(framing("len32be").check_announced(1), Ok(()));
+        let more = Err(Unframeable::Disconnects(69633));
+        assert_eq!(framing("len32be").check_announced(69633), more);
         assert_eq!(framing("len16be").check_announced(0), Ok(()));
         let whole = Framing { longest: 60, ..*framing("len32be") };
         assert!(

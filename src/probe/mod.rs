@@ -595,6 +595,12 @@ impl Probe {
         self.identity.device_mac = mac;
     }
 
+    /// How another process that holds the line puts frames on it, where it is not as we think.
+    pub fn other_framing(&self) -> Option<&'static Framing> {
+        let shared = self.link.about.shared?;
+        shared.framing.filter(|framing| *framing != self.options.framing)
+    }
+
     /// How frames are put on the line.
     pub fn framing(&self) -> &'static Framing {
         self.options.framing

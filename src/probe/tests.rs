@@ -1,5 +1,6 @@
 //! The probe and its pings against a simulated other end, in virtual time.
 
+use super::inject::Disguise;
 use super::ping::{Damage, Outcome, Plan, Statistics};
 use super::*;
 use crate::endpoint::{About, Pending, Receive, Transmit};
@@ -145,6 +146,7 @@ fn plan(count: u64) -> Plan {
         identifier: 7,
         ttl: 64,
         tos: 0,
+        disguise: Disguise::default(),
     }
 }
 

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::disguise::DisguiseArgs;
-use super::out::{Out, milliseconds};
-use super::session::Session;
-use super::tcp;
+use super::line::{self, LineArgs};
 use crate::cli::Verdict;
-use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs, parse_mac};
+use crate::cli::args::parse_mac;
+use crate::cli::conversation::{Out, milliseconds};
 use crate::endpoint::spec::parse_positive;
-use crate::error::Result;
-use crate::probe::inject::arp::{self, Claim, Plan};
+use crate::error::{Error, Result};
+use crate::probe::Identity;
+use crate::probe::inject::arp::{self, Claim, Claimants, How, Plan};
 use crate::proto::MacAddr;
 
 const EXAMPLES: &str = "\
@@ -26,8 +25,10 @@ Examples:
   uarttool inject arp reply 192.168.100.1 --sender-mac 02:00:00:00:00:66
                                                  does it believe that?
 
-Exit status: 0 somebody answered, or for 'gratuitous' and 'reply', which nobody answers, it was sent;
-1 nobody did, or more than one has the address; 2 usage; 3 the tunnel is not there or went away.";
+Exit status of 'request': 0 somebody answered, 1 nobody did; of 'probe': 0 the address is taken, 1 it is
+free; of 'gratuitous' and 'reply': 0 nobody objected, 1 somebody did. 1 also when more than one has the
+address, or the device does not answer any more after something malformed. 2 usage; 3 the tunnel is not
+there or went away.";
 
 /// Send ARP messages and list who answers
 #[derive(Args, Debug)]
@@ -38,7 +39,7 @@ pub(super) struct ArpArgs {
     /// The address that it is about [default: the device's; ours for gratuitous and reply]
     #[arg(value_name = "ADDRESS")]
     address: Option<Ipv4Addr>,
-    /// The sender's IPv4 address in a request [default: ours]
+    /// The sender's IPv4 address, for 'request' alone [default: ours]
     #[arg(long, value_name = "IP")]
     sender_ip: Option<Ipv4Addr>,
     /// The sender's Ethernet address in the message [default: ours]
@@ -54,13 +55,7 @@ pub(super) struct ArpArgs {
     #[arg(short = 'W', long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
     timeout: Duration,
     #[command(flatten)]
-    disguise: DisguiseArgs,
-    #[command(flatten)]
-    tunnel: TunnelArgs,
-    #[command(flatten)]
-    addresses: AddressArgs,
-    #[command(flatten)]
-    capture: CaptureArgs,
+    line: LineArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -75,75 +70,102 @@ enum Kind {
     Reply,
 }
 
-/// Runs the command.
-pub(super) fn run(args: ArpArgs) -> Result<Verdict> {
-    let session = Session::new("arp", &args.tunnel, &args.addresses, &args.capture)?;
-    let ours = &session.identity;
-    let kind = match args.kind {
-        Kind::Request => arp::Kind::Request,
-        Kind::Gratuitous => arp::Kind::Gratuitous,
-        Kind::Probe => arp::Kind::Probe,
-        Kind::Reply => arp::Kind::Reply,
-    };
-    let claims = matches!(args.kind, Kind::Gratuitous | Kind::Reply);
-    let plan = Plan {
-        kind,
-        address: args.address.unwrap_or(if claims { ours.host_ip } else { ours.device_ip }),
-        sender_ip: args.sender_ip.unwrap_or(ours.host_ip),
-        sender_mac: args.sender_mac.unwrap_or(ours.host_mac),
-        count: args.count.unwrap_or(if args.kind == Kind::Probe { 3 } else { 1 }),
-        interval: args.interval,
-        timeout: args.timeout,
-        disguise: args.disguise.disguise()?,
-    };
-    let mut out = Out::new(&args.capture);
-    let verdict = session.run(&mut out, async |probe, stop, out| {
-        plan.disguise.wire.check(probe.framing(), probe.is_stream())?;
-        let found =
-            arp::run(probe, &plan, stop, &mut |claim| out.say(&describe(&claim, &plan))).await?;
-        let verdict = conclude(&plan, &found, claims, out);
-        if plan.disguise.is_malformed() && !stop.is_stopped() {
-            return tcp::say_life(probe, &plan.disguise.wire, plan.timeout, out).await;
+impl Kind {
+    fn of_probe(self) -> arp::Kind {
+        match self {
+            Kind::Request => arp::Kind::Request,
+            Kind::Gratuitous => arp::Kind::Gratuitous,
+            Kind::Probe => arp::Kind::Probe,
+            Kind::Reply => arp::Kind::Reply,
         }
-        Ok(verdict)
-    })?;
-    out.finish()?;
-    Ok(verdict)
+    }
+
+    /// Why no other sender can be named.
+    fn fixed_sender(self) -> Option<&'static str> {
+        match self {
+            Kind::Request => None,
+            Kind::Probe => Some("a probe names no sender, so that it claims nothing"),
+            Kind::Gratuitous => Some("an announcement names ADDRESS as its sender"),
+            Kind::Reply => Some("a reply names ADDRESS as its sender"),
+        }
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ArpArgs) -> Result<Verdict> {
+    if let (Some(_), Some(why)) = (args.sender_ip, args.kind.fixed_sender()) {
+        return Err(Error::usage(format!("'--sender-ip' is for 'request' alone: {why}")));
+    }
+    let session = args.line.session("inject arp")?;
+    let plan = args.plan(&session.identity);
+    let out = args.line.out();
+    line::converse(session, &plan.disguise, plan.timeout, out, async |turn| {
+        let out = &mut *turn.out;
+        let mut tell = |claim: Claim| out.say(&describe(&claim, &plan));
+        let found = arp::run(turn.probe, &plan, turn.stop, &mut tell).await?;
+        Ok(conclude(&plan, &found, turn.out))
+    })
+}
+
+impl ArpArgs {
+    fn plan(&self, ours: &Identity) -> Plan {
+        let claims = matches!(self.kind, Kind::Gratuitous | Kind::Reply);
+        Plan {
+            kind: self.kind.of_probe(),
+            address: self.address.unwrap_or(if claims { ours.host_ip } else { ours.device_ip }),
+            sender_ip: self.sender_ip.unwrap_or(ours.host_ip),
+            sender_mac: self.sender_mac.unwrap_or(ours.host_mac),
+            count: self.count.unwrap_or(if self.kind == Kind::Probe { 3 } else { 1 }),
+            interval: self.interval,
+            timeout: self.timeout,
+            disguise: self.line.disguise(),
+        }
+    }
 }
 
 fn describe(claim: &Claim, plan: &Plan) -> String {
-    let how = if claim.is_reply { "" } else { ", by a message of its own" };
-    let mark = if claim.is_first { "" } else { " (DUPLICATE ADDRESS!)" };
-    let after = milliseconds(claim.after);
-    format!("{} is at {} ({after}{how}){mark}", plan.address, claim.mac)
+    let how = match claim.how {
+        How::Reply => "",
+        How::OtherReply => ", in a reply to somebody else",
+        How::Announcement => ", announced by itself",
+        How::Question => ", in a question of its own",
+    };
+    let mark = if claim.is_second { " (DUPLICATE ADDRESS!)" } else { "" };
+    let Plan { address, .. } = plan;
+    let mac = claim.mac;
+    match claim.is_answer {
+        true => format!("{address} is at {mac} ({}{how}){mark}", milliseconds(claim.after)),
+        false => format!("also heard: {address} is at {mac}{how}{mark}"),
+    }
 }
 
 /// Says what that means.
-fn conclude(plan: &Plan, found: &[MacAddr], claims: bool, out: &mut Out) -> Verdict {
-    let address = plan.address;
-    let list = || found.iter().map(MacAddr::to_string).collect::<Vec<_>>().join(" and ");
-    match (found, plan.kind) {
-        ([], arp::Kind::Probe) => {
-            out.say(&format!("{address} is free: nobody answered"));
-            Verdict::Failed
+fn conclude(plan: &Plan, found: &Claimants, out: &mut Out) -> Verdict {
+    let Plan { address, timeout, sender_mac, .. } = plan;
+    let (text, verdict) = match (&found.all[..], &found.answered[..], plan.kind) {
+        ([_, _, ..], _, _) => {
+            let list: Vec<String> = found.all.iter().map(MacAddr::to_string).collect();
+            let text = format!("{address} is claimed by more than one: {}", list.join(" and "));
+            (text, Verdict::Failed)
         }
-        ([], arp::Kind::Request) => {
-            out.say(&format!("nobody has {address}: no answer within {:?}", plan.timeout));
-            Verdict::Failed
+        (_, [], arp::Kind::Probe) => {
+            (format!("{address} is free: nobody answered"), Verdict::Failed)
         }
-        ([], _) => {
-            let mac = plan.sender_mac;
-            out.say(&format!("told that {address} is at {mac}; nobody objected"));
-            Verdict::Done
+        ([], [], arp::Kind::Request) => {
+            (format!("nobody has {address}: no answer within {timeout:?}"), Verdict::Failed)
         }
-        ([_, _, ..], _) => {
-            out.say(&format!("{address} is claimed by more than one: {}", list()));
-            Verdict::Failed
+        (_, [], arp::Kind::Request) => {
+            (format!("nobody answers for {address} within {timeout:?}"), Verdict::Failed)
         }
-        ([mac], _) if claims && *mac != plan.sender_mac => {
-            out.say(&format!("{address} is defended by {mac}"));
-            Verdict::Failed
+        (_, [], _) => {
+            (format!("told that {address} is at {sender_mac}; nobody objected"), Verdict::Done)
         }
-        _ => Verdict::Done,
-    }
+        (_, [mac, ..], _) if plan.is_claim() && mac != sender_mac => {
+            (format!("{address} is defended by {mac}"), Verdict::Failed)
+        }
+        (_, [_, ..], arp::Kind::Probe) => (format!("{address} is taken"), Verdict::Done),
+        _ => return Verdict::Done,
+    };
+    out.say(&text);
+    verdict
 }

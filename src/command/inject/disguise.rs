@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::endpoint::spec::parse_duration;
-use crate::error::Result;
 use crate::probe::inject::Disguise;
 use crate::probe::inject::wire::Wire;
 
@@ -38,8 +37,8 @@ pub(super) struct DisguiseArgs {
 
 impl DisguiseArgs {
     /// The same, for the probe.
-    pub fn disguise(&self) -> Result<Disguise> {
-        Ok(Disguise {
+    pub fn disguise(&self) -> Disguise {
+        Disguise {
             bad_checksum: self.bad_checksum.clone(),
             vlan: self.vlan,
             wire: Wire {
@@ -49,6 +48,6 @@ impl DisguiseArgs {
                 is_unframed: self.unframed,
                 split_delay: self.split_delay,
             },
-        })
+        }
     }
 }

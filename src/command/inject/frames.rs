@@ -46,6 +46,10 @@ pub(super) fn understand(
     if number.is_some() && !has_file {
         return Err(Error::usage("'--frame' chooses a frame of a file, and none is given"));
     }
+    if format.is_some() && !has_file {
+        return Err(Error::usage("'--format' says what a file is, and none is given")
+            .with_help("bytes in the command line are written with 0x in front: 0x0200"));
+    }
     Ok(all)
 }
 

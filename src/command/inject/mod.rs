@@ -4,16 +4,15 @@ mod arp;
 mod data;
 mod disguise;
 mod frames;
-mod out;
+mod icmp;
+mod line;
 mod ports;
 mod raw;
-mod session;
 mod tcp;
 mod udp;
 
 use clap::{Args, Subcommand};
 
-use super::ping::{self, PingArgs};
 use crate::cli::Verdict;
 use crate::error::Result;
 
@@ -38,8 +37,7 @@ pub struct InjectArgs {
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// ICMP echo requests; 'ping' is the short name
-    Icmp(Box<PingArgs>),
+    Icmp(Box<icmp::IcmpArgs>),
     Tcp(Box<tcp::TcpArgs>),
     Udp(Box<udp::UdpArgs>),
     Arp(Box<arp::ArpArgs>),
@@ -49,10 +47,10 @@ enum What {
 /// Runs the command.
 pub fn run(args: InjectArgs) -> Result<Verdict> {
     match args.what {
-        What::Icmp(args) => ping::run(*args),
-        What::Tcp(args) => tcp::run(*args),
-        What::Udp(args) => udp::run(*args),
-        What::Arp(args) => arp::run(*args),
-        What::Raw(args) => raw::run(*args),
+        What::Icmp(args) => icmp::run(&args),
+        What::Tcp(args) => tcp::run(&args),
+        What::Udp(args) => udp::run(&args),
+        What::Arp(args) => arp::run(&args),
+        What::Raw(args) => raw::run(&args),
     }
 }

@@ -1,23 +1,22 @@
 //! `uarttool inject raw`: any frame at all.
 
+mod echo;
 mod report;
 mod shots;
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
-use report::Reporter;
-use shots::Shots;
+use echo::Echo;
+use report::{Looks, Reporter};
+use shots::{Shots, Sweep, parse_sweep};
 
-use super::disguise::DisguiseArgs;
-use super::out::Out;
-use super::session::Session;
+use super::line::{self, LineArgs};
 use super::{data, frames};
-use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
+use crate::cli::conversation::{Out, Session};
 use crate::cli::{Verdict, terminal};
 use crate::command::decode::FileFormat;
-use crate::craft::text::{self, Recipe};
+use crate::craft::text;
 use crate::dissect::Dissector;
 use crate::endpoint::spec::{parse_duration, parse_positive};
 use crate::error::{Error, Result};
@@ -51,9 +50,10 @@ pub(super) struct RawArgs {
     #[arg(value_name = "FRAME", required_unless_present = "list")]
     frames: Vec<String>,
     /// Show the layers, or the fields of one, and send nothing
-    #[arg(long, value_name = "LAYER", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "LAYER", num_args = 0..=1, default_missing_value = "",
+        conflicts_with = "frames")]
     list: Option<String>,
-    /// Show the frames and send nothing
+    /// Show the frames, and write them with -w, but send nothing
     #[arg(long)]
     dry_run: bool,
     /// Stop after N frames; those given are sent again and again
@@ -68,7 +68,7 @@ pub(super) struct RawArgs {
     /// How long to listen behind the last frame, and for a sign of life
     #[arg(short = 'W', long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
     timeout: Duration,
-    /// As fast as the line takes them; needs -c or --duration
+    /// As fast as the line takes them; needs an end: -c, --duration, --fuzz or --sweep
     #[arg(long, conflicts_with = "interval")]
     flood: bool,
     /// Only frame N of a file
@@ -100,86 +100,53 @@ pub(super) struct RawArgs {
     #[arg(short = 'q', long)]
     quiet: bool,
     #[command(flatten)]
-    disguise: DisguiseArgs,
-    #[command(flatten)]
-    tunnel: TunnelArgs,
-    #[command(flatten)]
-    addresses: AddressArgs,
-    #[command(flatten)]
-    capture: CaptureArgs,
-}
-
-/// Sizes of data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sweep {
-    sizes: RangeInclusive<usize>,
-    step: usize,
-}
-
-fn parse_sweep(text: &str) -> Result<Sweep, String> {
-    let bad = || format!("'{text}' is not a range of sizes such as 0..1472 or 0..1472/8");
-    let (range, step) = text.split_once('/').unwrap_or((text, "1"));
-    let (from, to) = range.split_once("..").ok_or_else(bad)?;
-    let number = |part: &str| part.parse().ok().filter(|n: &usize| *n <= 65_535).ok_or_else(bad);
-    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
-    if from > to || step == 0 {
-        return Err(bad());
-    }
-    Ok(Sweep { sizes: from..=to, step })
+    line: LineArgs,
 }
 
 /// Runs the command.
-pub(super) fn run(args: RawArgs) -> Result<Verdict> {
-    let mut out = Out::new(&args.capture);
+pub(super) fn run(args: &RawArgs) -> Result<Verdict> {
+    let mut out = args.line.out();
     if let Some(name) = &args.list {
-        let name = Some(name.as_str()).filter(|name| !name.is_empty());
-        let lines = text::describe(name).map_err(Error::usage)?;
-        lines.iter().for_each(|line| out.say(line));
+        list(name, &mut out)?;
         out.finish()?;
         return Ok(Verdict::Done);
     }
     args.check()?;
-    let disguise = args.disguise.disguise()?;
+    let disguise = args.line.disguise();
     let number = args.frame.map(|n| n as usize);
     let mut recipes =
         frames::understand(&args.frames, number, args.format.map(FileFormat::format))?;
     for recipe in &mut recipes {
         disguise.put_on(recipe)?;
     }
-    let session = Session::new("raw", &args.tunnel, &args.addresses, &args.capture)?;
+    let session = args.line.session("inject raw")?;
     let ends = inject::ends(&session.identity, None);
-    let seed = args.seed.unwrap_or_else(data::new_seed);
-    let mut shots = Shots::new(recipes, ends, seed).cut(disguise.wire);
-    if let Some(sweep) = &args.sweep {
-        shots = shots.sweep(sweep.sizes.clone(), sweep.step);
-    }
-    match (args.fuzz, args.variant) {
-        (Some(count), _) => shots = shots.fuzz(1..=count),
-        (None, Some(number)) => shots = shots.fuzz(number..=number),
-        (None, None) => {}
-    }
-    if disguise.wire.length_prefix.is_none() && shots.any(<[u8]>::is_empty) {
-        return Err(wire::no_bytes());
-    }
-    let is_endless = args.duration.is_some() && args.count.is_none();
-    shots = shots.bounded(args.count, is_endless);
-    if args.dry_run {
-        let verdict = args.show(shots, &disguise, &session, &mut out)?;
-        out.finish()?;
-        return Ok(verdict);
-    }
-    if !disguise.wire.is_unframed {
-        session.check_length(shots.longest())?;
-    }
-    disguise.wire.check(session.tunnel.spec.options.framing, true)?;
-    let verdict = args.send(session, shots, disguise, seed, &mut out)?;
+    let shots = args.shots(Shots::new(recipes, ends, args.seed.unwrap_or_else(data::new_seed)));
+    let shots = shots.cut(disguise.wire);
+    args.check_shots(&shots, &session, &disguise)?;
+    let verdict = match args.dry_run {
+        true => args.show(shots, &disguise, &session, &mut out)?,
+        false => args.send(session, shots, &disguise, &mut out)?,
+    };
     out.finish()?;
     Ok(verdict)
 }
 
+/// Shows the layers, or the fields of one.
+fn list(name: &str, out: &mut Out) -> Result<()> {
+    let name = Some(name).filter(|name| !name.is_empty());
+    let lines = text::describe(name).map_err(Error::usage)?;
+    lines.iter().for_each(|line| out.say(line));
+    Ok(())
+}
+
 impl RawArgs {
     fn check(&self) -> Result<()> {
-        if self.flood && self.count.is_none() && self.duration.is_none() {
+        let has_end = self.count.is_some()
+            || self.duration.is_some()
+            || self.sweep.is_some()
+            || self.is_fuzz();
+        if self.flood && !has_end {
             return Err(Error::usage(
                 "'--flood' needs an end: '-c N' frames, or '--duration TIME'",
             ));
@@ -188,7 +155,49 @@ impl RawArgs {
         {
             return Err(Error::usage("'-i 0' is a flood: say so with '--flood'"));
         }
+        if self.dry_run && self.count.is_none() && self.duration.is_some() {
+            return Err(Error::usage("'--dry-run' knows no time: bound it with '-c N'"));
+        }
         Ok(())
+    }
+
+    /// Whether chance damages the frames.
+    fn is_fuzz(&self) -> bool {
+        self.fuzz.is_some() || self.variant.is_some()
+    }
+
+    /// The frames, in their sizes or variants, and as often as they are wanted.
+    fn shots(&self, mut shots: Shots) -> Shots {
+        if let Some(sweep) = &self.sweep {
+            shots = shots.sweep(sweep);
+        }
+        match (self.fuzz, self.variant) {
+            (Some(count), _) => shots = shots.fuzz(1..=count),
+            (None, Some(number)) => shots = shots.fuzz(number..=number),
+            (None, None) => {}
+        }
+        let is_endless = self.duration.is_some() && self.count.is_none();
+        shots.bounded(self.count, is_endless)
+    }
+
+    /// Refuses what cannot be made, and what the line does not carry. Of damaged frames those are left out
+    /// that it does not.
+    fn check_shots(&self, shots: &Shots, session: &Session<'_>, disguise: &Disguise) -> Result<()> {
+        let framing = session.tunnel.spec.options.framing;
+        let wire = &disguise.wire;
+        wire.check(framing, session.is_stream())?;
+        shots.each(|frame| {
+            if frame.is_empty() && wire.length_prefix.is_none() {
+                return Err(wire::no_bytes());
+            }
+            if !wire.is_unframed {
+                session.check_length(frame.len())?;
+            }
+            if !self.is_fuzz() {
+                wire.check_carried(framing, frame)?;
+            }
+            wire.check_frame(framing, frame)
+        })
     }
 
     /// Shows what would be sent.
@@ -199,32 +208,39 @@ impl RawArgs {
         session: &Session<'_>,
         out: &mut Out,
     ) -> Result<Verdict> {
-        if self.count.is_none() && self.duration.is_some() {
-            return Err(Error::usage("'--dry-run' knows no time: bound it with '-c N'"));
-        }
-        let framing = session.tunnel.spec.options.framing;
-        disguise.wire.check(framing, true)?;
-        let mut reporter = Reporter::new(out, self.hex, self.tree, false, disguise, framing);
+        let options = &session.tunnel.spec.options;
+        let mut echo = Echo::new(options, self.line.has_capture());
+        let mut reporter = Reporter::new(out, self.looks(), disguise, options.framing);
+        let mut count = 0;
         for (frame, remark) in &mut shots {
+            count += 1;
             reporter.sent(&frame, remark.as_deref());
+            echo.frame(&disguise.wire, &frame)?;
         }
+        reporter.would_send(count);
         if shots.uses_chance() {
             terminal::tell(&format!("seed {}", shots.seed()));
         }
+        session.write(&echo.finish())?;
         Ok(Verdict::Done)
     }
 
-    fn send(
-        &self,
-        session: Session<'_>,
-        mut shots: Shots,
-        disguise: Disguise,
-        seed: u64,
-        out: &mut Out,
-    ) -> Result<Verdict> {
-        let is_fuzz = self.fuzz.is_some() || self.variant.is_some();
-        let is_malformed = is_fuzz || disguise.is_malformed() || shots.any(is_malformed);
-        let plan = Plan {
+    /// How frames are shown.
+    fn looks(&self) -> Looks {
+        Looks { hex: self.hex, is_tree: self.tree, is_quiet: self.quiet }
+    }
+
+    fn plan(&self, shots: &Shots, disguise: &Disguise) -> Result<Plan> {
+        let is_fuzz = self.is_fuzz();
+        let mut is_checked = is_fuzz || disguise.is_malformed();
+        if !is_checked {
+            let mut dissector = Dissector::default();
+            shots.each(|frame| {
+                is_checked |= dissector.dissect(frame).is_malformed();
+                Ok(())
+            })?;
+        }
+        Ok(Plan {
             interval: match (self.interval, self.flood) {
                 (Some(interval), _) => interval,
                 (None, true) => Duration::ZERO,
@@ -234,30 +250,39 @@ impl RawArgs {
             duration: self.duration,
             wire: disguise.wire,
             is_checked_each_time: is_fuzz,
-            is_checked: is_malformed,
-        };
+            is_checked,
+            leaves_out: is_fuzz,
+        })
+    }
+
+    fn send(
+        &self,
+        session: Session<'_>,
+        mut shots: Shots,
+        disguise: &Disguise,
+        out: &mut Out,
+    ) -> Result<Verdict> {
+        let plan = self.plan(&shots, disguise)?;
+        let seed = shots.seed();
         if shots.uses_chance() {
             terminal::tell(&format!("seed {seed}"));
         }
         let framing = session.tunnel.spec.options.framing;
-        session.run(out, async |probe, stop, out| {
+        session.run(out, async |turn| {
             // Where the device is may be learned meanwhile; these go where the user said.
-            plan.wire.check(probe.framing(), probe.is_stream())?;
-            let mut reporter =
-                Reporter::new(out, self.hex, self.tree, self.quiet, &disguise, framing);
+            plan.wire.check_on(turn.probe)?;
+            let mut reporter = Reporter::new(turn.out, self.looks(), disguise, framing);
             let mut tell = |event: raw::Event<'_>| reporter.event(&event);
-            let sending = raw::run(probe, &plan, &mut shots, stop, &mut tell);
+            let sending = raw::run(turn.probe, &plan, &mut shots, turn.stop, &mut tell);
             let most = plan.duration.map(|most| most + plan.timeout + STUCK);
             let sum = match most {
                 Some(most) => tokio::time::timeout(most, sending).await.map_err(|_| stuck())??,
                 None => sending.await?,
             };
-            reporter.sum(&sum, self.timeout, is_fuzz.then_some(seed));
-            Ok(match sum.life {
-                Some(Life::Silent) => Verdict::Failed,
-                _ if sum.sent == 0 => Verdict::Failed,
-                _ => Verdict::Done,
-            })
+            reporter.sum(&sum, self.timeout, self.is_fuzz().then_some(seed));
+            let is_failed = sum.life == Some(Life::Silent) || sum.sent == 0;
+            let verdict = if is_failed { Verdict::Failed } else { Verdict::Done };
+            Ok(line::unless_interrupted(verdict, turn))
         })
     }
 }
@@ -267,29 +292,4 @@ const STUCK: Duration = Duration::from_secs(2);
 
 fn stuck() -> Error {
     Error::environment("the line takes nothing any more: a frame could not be sent in its time")
-}
-
-/// Whether something is wrong with the frame, as far as anybody can see.
-fn is_malformed(frame: &[u8]) -> bool {
-    Dissector::default().dissect(frame).is_malformed()
-}
-
-/// A recipe with so many bytes of data at its end.
-fn with_data(recipe: &Recipe, size: usize) -> Recipe {
-    let mut recipe = recipe.clone();
-    recipe.append((0..size).map(|n| n as u8).collect());
-    recipe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sweeps() {
-        assert_eq!(parse_sweep("0..1472/8"), Ok(Sweep { sizes: 0..=1472, step: 8 }));
-        for bad in ["", "5", "9..1", "1..x", "1..9/0", "0..70000"] {
-            assert!(parse_sweep(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,27 +1,18 @@
 //! `uarttool inject tcp`: segments to ports, and what the ports say.
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use clap::Args;
 use rand::RngExt;
 
-use super::disguise::DisguiseArgs;
-use super::out::{Out, milliseconds};
-use super::ports::Ports;
-use super::session::Session;
-use super::{data, ports};
-use crate::cli::Verdict;
-use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
-use crate::cli::terminal;
+use super::line::LineArgs;
+use super::ports::{self, PortArgs, Tally};
+use crate::cli::conversation::milliseconds;
+use crate::cli::{Verdict, terminal};
 use crate::craft::fuzz;
-use crate::endpoint::spec::parse_positive;
 use crate::error::Result;
-use crate::escape;
-use crate::probe::Probe;
-use crate::probe::inject::tcp::{Answer, Plan, Segment, What};
-use crate::probe::inject::wire::Wire;
-use crate::probe::inject::{self, sentinel};
+use crate::probe::inject::tcp::{Segment, Segments};
+use crate::probe::inject::walk::{Answer, What};
 use crate::proto::tcp;
 
 const EXAMPLES: &str = "\
@@ -41,12 +32,8 @@ nothing came; 2 usage; 3 the tunnel is not there or went away.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TcpArgs {
-    /// The address to send to, IPv4 or IPv6 [default: the device's]
-    #[arg(value_name = "ADDRESS")]
-    address: Option<IpAddr>,
-    /// The ports: 80, 22,80, 1-1024
-    #[arg(short = 'p', long, visible_alias = "ports", value_name = "PORTS", value_parser = ports::parse)]
-    port: Ports,
+    #[command(flatten)]
+    ports: PortArgs,
     /// The flags by their letters: S, SA, FPU; '-' is none
     #[arg(long, value_name = "FLAGS", default_value = "S", value_parser = parse_flags,
         allow_hyphen_values = true)]
@@ -63,35 +50,11 @@ pub(super) struct TcpArgs {
     /// MSS option [default: 1460 with SYN, none otherwise]
     #[arg(long, value_name = "N")]
     mss: Option<u16>,
-    /// Data: text, or 0x.., hex(..), file(PATH), pattern(N), random(N)
-    #[arg(long, value_name = "DATA")]
-    data: Option<String>,
-    /// Where chance starts, for random(N) [default: another each time]
-    #[arg(long, value_name = "SEED")]
-    seed: Option<u64>,
-    /// Source port [default: another one for each segment]
-    #[arg(long, value_name = "PORT")]
-    sport: Option<u16>,
-    /// Ask every port N times
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
-    /// From one segment to the next: 1s, 0.2, 10ms
-    #[arg(short = 'i', long, value_name = "TIME", default_value = "10ms", value_parser = parse_positive)]
-    interval: Duration,
-    /// How long to wait for an answer
-    #[arg(short = 'W', long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
-    timeout: Duration,
     /// Leave half open what is half opened
     #[arg(long)]
     no_reset: bool,
     #[command(flatten)]
-    disguise: DisguiseArgs,
-    #[command(flatten)]
-    tunnel: TunnelArgs,
-    #[command(flatten)]
-    addresses: AddressArgs,
-    #[command(flatten)]
-    capture: CaptureArgs,
+    line: LineArgs,
 }
 
 fn parse_flags(text: &str) -> Result<u8, String> {
@@ -107,7 +70,7 @@ fn parse_flags(text: &str) -> Result<u8, String> {
     })
 }
 
-pub(super) fn parse_number(text: &str) -> Result<u32, String> {
+fn parse_number(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16),
         None => text.parse(),
@@ -115,176 +78,131 @@ pub(super) fn parse_number(text: &str) -> Result<u32, String> {
     parsed.map_err(|_| format!("'{text}' is not a number from 0 to 4294967295"))
 }
 
-/// How many lines about ports that say nothing interesting are shown.
-const MOST_DULL: usize = 16;
-
-/// What happened to the ports.
-#[derive(Default)]
-struct Counts {
-    open: u64,
-    closed: u64,
-    other: u64,
-    silent: u64,
-}
-
 /// Runs the command.
-pub(super) fn run(args: TcpArgs) -> Result<Verdict> {
-    let session = Session::new("tcp", &args.tunnel, &args.addresses, &args.capture)?;
-    let ends = inject::ends(&session.identity, args.address);
-    let seed = args.seed.unwrap_or_else(data::new_seed);
-    let bytes =
-        args.data.as_deref().map_or(Ok(Vec::new()), |text| data::parse(text, &ends, seed))?;
+pub(super) fn run(args: &TcpArgs) -> Result<Verdict> {
+    let session = args.line.session("inject tcp")?;
     let has_syn = args.flags & tcp::SYN != 0;
-    let ip = if args.address.is_some_and(|address| address.is_ipv6()) { 40 } else { 20 };
-    let options = if has_syn || args.mss.is_some() { 4 } else { 0 };
-    session.check_length(14 + ip + 20 + options + bytes.len())?;
-    let plan = Plan {
-        target: args.address,
-        ports: args.port.0.clone(),
-        source_port: args.sport,
+    let mss = args.mss.or(has_syn.then_some(1460));
+    let options = if mss.is_some() { 4 } else { 0 };
+    let seed = args.ports.seed();
+    let segments = Segments {
         flags: args.flags,
         seq: args.seq.unwrap_or_else(|| fuzz::chance(seed, 1).random()),
         ack: args.ack,
         window: args.window,
-        mss: args.mss.or(has_syn.then_some(1460)),
-        data: bytes,
-        count: args.count,
-        interval: args.interval,
-        timeout: args.timeout,
+        mss,
+        data: args.ports.data(&session, seed, tcp::HEADER + options)?,
         resets: !args.no_reset,
-        disguise: args.disguise.disguise()?,
     };
-    let mut out = Out::new(&args.capture);
-    let verdict = session.run(&mut out, async |probe, stop, out| {
-        plan.disguise.wire.check(probe.framing(), probe.is_stream())?;
-        let mut counts = Counts::default();
-        let is_long = plan.ports.len() * plan.count as usize > MOST_DULL;
-        let came = inject::tcp::run(probe, &plan, stop, &mut |answer| {
-            let is_dull = counts.add(&answer);
-            if !(is_dull && is_long) {
-                out.say(&describe(&answer, plan.timeout));
-            }
-        })
-        .await?;
-        if plan.ports.len() as u64 * plan.count > 1 {
-            out.say(&counts.sum());
-        }
-        if plan.disguise.is_malformed() && !stop.is_stopped() {
-            return say_life(probe, &plan.disguise.wire, plan.timeout, out).await;
-        }
-        Ok(if came > 0 { Verdict::Done } else { Verdict::Failed })
-    })?;
-    out.finish()?;
-    Ok(verdict)
+    let counts = Counts::new(args.flags);
+    ports::ask(session, &args.ports, &args.line, &segments, counts)
 }
 
-/// Asks whether the device lives, and says so.
-pub(super) async fn say_life(
-    probe: &mut Probe,
-    wire: &Wire,
-    patience: Duration,
-    out: &mut Out,
-) -> Result<Verdict> {
-    let life = sentinel::ask(probe, wire, patience, &mut |_| {}).await?;
-    out.say(&life_text(life));
-    Ok(match life {
-        sentinel::Life::Answers(_) => Verdict::Done,
-        sentinel::Life::Silent => Verdict::Failed,
-    })
+/// What is known about a port, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Silent,
+    Other,
+    Reset,
+    Closed,
+    Open,
 }
 
-/// What a sentinel found.
-pub(super) fn life_text(life: sentinel::Life) -> String {
-    match life {
-        sentinel::Life::Answers(after) => {
-            format!("the device still answers (ARP, {})", milliseconds(after))
+impl State {
+    /// What the sum says of ports in this state.
+    fn says(self) -> &'static str {
+        match self {
+            State::Silent => "without an answer",
+            State::Other => "with another answer",
+            State::Reset => "with a reset",
+            State::Closed => "closed",
+            State::Open => "open",
         }
-        sentinel::Life::Silent => "the device does not answer any more".to_owned(),
     }
+}
+
+/// What happened to the ports, each of which may be asked more than once.
+struct Counts {
+    /// Whether the question is the one that opens a connection: any other one is reset by open ports, too.
+    is_opening: bool,
+    ports: BTreeMap<u16, State>,
+    asked: u64,
+    answered: u64,
 }
 
 impl Counts {
-    /// Counts an answer; whether there is nothing interesting about it.
-    fn add(&mut self, answer: &Answer) -> bool {
-        match &answer.what {
-            What::Segment(segment) if segment.flags & 0x12 == 0x12 => self.open += 1,
-            What::Segment(segment) if segment.flags & tcp::RST != 0 => {
-                self.closed += 1;
-                return segment.odd.is_none() && !segment.is_damaged;
-            }
-            What::Segment(_) | What::Error(..) => self.other += 1,
-            What::Nothing => {
-                self.silent += 1;
-                return true;
-            }
-        }
-        false
+    fn new(flags: u8) -> Self {
+        let is_opening = flags & !(ECE | CWR) == tcp::SYN; // RFC 3168 section 6.1.1: it may ask for ECN
+        Counts { is_opening, ports: BTreeMap::new(), asked: 0, answered: 0 }
     }
 
-    fn sum(&self) -> String {
-        let all = self.open + self.closed + self.other + self.silent;
-        let parts = [
-            (self.open, "open"),
-            (self.closed, "closed"),
-            (self.other, "with another answer"),
-            (self.silent, "without an answer"),
-        ];
+    fn state(&self, flags: u8) -> State {
+        match flags {
+            flags if flags & (tcp::SYN | tcp::ACK) == tcp::SYN | tcp::ACK => State::Open,
+            flags if flags & tcp::RST == 0 => State::Other,
+            _ if self.is_opening => State::Closed,
+            _ => State::Reset,
+        }
+    }
+}
+
+/// Flags of congestion notification (RFC 3168).
+const ECE: u8 = 0x40;
+const CWR: u8 = 0x80;
+
+impl Tally<Segment> for Counts {
+    fn add(&mut self, answer: &Answer<Segment>) -> bool {
+        let state = match &answer.what {
+            What::Said(segment) => self.state(segment.flags),
+            What::Error(..) => State::Other,
+            What::Nothing => State::Silent,
+        };
+        self.asked += 1;
+        self.answered += u64::from(state != State::Silent);
+        let best = self.ports.entry(answer.port).or_insert(state);
+        *best = state.max(*best);
+        match &answer.what {
+            What::Said(segment) => {
+                state == State::Closed && segment.odd.is_none() && !segment.is_damaged
+            }
+            What::Error(..) => false,
+            What::Nothing => true,
+        }
+    }
+
+    fn describe(&self, said: &Segment) -> String {
+        say_segment(said, self.state(said.flags))
+    }
+
+    fn sum(&self, times: u64) -> String {
+        let parts = [State::Open, State::Closed, State::Reset, State::Other, State::Silent];
         let parts: Vec<String> = parts
             .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
+            .map(|state| (state, self.ports.values().filter(|found| *found == state).count()))
+            .filter(|(_, count)| *count > 0)
+            .map(|(state, count)| format!("{count} {}", state.says()))
             .collect();
-        format!("{} asked: {}", terminal::count(all, "port"), parts.join(", "))
-    }
-}
-
-fn describe(answer: &Answer, timeout: Duration) -> String {
-    let port = format!("{}/tcp", answer.port);
-    match &answer.what {
-        What::Segment(segment) => format!("{port} {}", say_segment(segment)),
-        What::Error(from, text, after) => {
-            let text = escape::lines(text);
-            format!("{port} refused: {text}, from {from} in {}", milliseconds(*after))
+        let ports = terminal::count(self.ports.len() as u64, "port");
+        let sum = format!("{ports} asked: {}", parts.join(", "));
+        match times {
+            0 | 1 => sum,
+            _ => format!("{sum}; {} of {} segments answered", self.answered, self.asked),
         }
-        What::Nothing => format!("{port} no answer within {timeout:?}"),
     }
 }
 
-fn say_segment(segment: &Segment) -> String {
-    let names = [
-        (tcp::SYN, "SYN"),
-        (tcp::FIN, "FIN"),
-        (tcp::RST, "RST"),
-        (tcp::PSH, "PSH"),
-        (tcp::URG, "URG"),
-        (tcp::ACK, "ACK"),
-    ];
-    let flags: Vec<&str> =
-        names.iter().filter(|(bit, _)| segment.flags & bit != 0).map(|(_, name)| *name).collect();
-    let flags = if flags.is_empty() { "no flags".to_owned() } else { flags.join("-") };
-    let what = match segment.flags {
-        flags if flags & 0x12 == 0x12 => "open",
-        flags if flags & tcp::RST != 0 => "closed",
-        _ => "answers",
+fn say_segment(segment: &Segment, state: State) -> String {
+    let what = match state {
+        State::Open => "open",
+        State::Closed => "closed",
+        State::Reset | State::Other | State::Silent => "answers",
     };
+    let flags = say_flags(segment.flags);
     let mut text = format!("{what}: {flags} in {}", milliseconds(segment.after));
     if segment.flags & tcp::RST == 0 {
         text += &format!(", window {}", segment.window);
     }
-    for (name, value) in &segment.options {
-        text += &match *name {
-            "kind" => match value {
-                4 => ", SACK permitted".to_owned(),
-                0..=3 | 8 => continue, // what they hold is said
-                kind => format!(", option {kind}"),
-            },
-            "mss" => format!(", MSS {value}"),
-            "wscale" => format!(", window scale {value}"),
-            "ts_val" => ", timestamps".to_owned(),
-            "ts_ecr" => continue,
-            name => format!(", {name} {value}"),
-        };
-    }
+    say_options(&segment.options, &mut text);
     if !segment.data.is_empty() {
         text += &format!(", {} of data", terminal::count(segment.data.len() as u64, "byte"));
     }
@@ -297,9 +215,41 @@ fn say_segment(segment: &Segment) -> String {
     text
 }
 
+fn say_flags(flags: u8) -> String {
+    let names = [
+        (tcp::SYN, "SYN"),
+        (tcp::FIN, "FIN"),
+        (tcp::RST, "RST"),
+        (tcp::PSH, "PSH"),
+        (tcp::URG, "URG"),
+        (tcp::ACK, "ACK"),
+    ];
+    let names: Vec<&str> =
+        names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+    if names.is_empty() { "no flags".to_owned() } else { names.join("-") }
+}
+
+fn say_options(options: &[(&str, u64)], text: &mut String) {
+    for (name, value) in options {
+        *text += &match *name {
+            "kind" => match value {
+                4 => ", SACK permitted".to_owned(),
+                0..=3 | 8 => continue, // what they hold is said
+                kind => format!(", option {kind}"),
+            },
+            "mss" => format!(", MSS {value}"),
+            "wscale" => format!(", window scale {value}"),
+            "ts_val" => ", timestamps".to_owned(),
+            "ts_ecr" => continue,
+            name => format!(", {name} {value}"),
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn flags_by_letters_and_numbers() {
@@ -312,11 +262,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_segment_is_said_as_scanners_do() {
+    fn came(port: u16, flags: u8) -> Answer<Segment> {
         let segment = Segment {
             after: Duration::from_micros(2300),
-            flags: 0x12,
+            flags,
             seq: 1,
             ack: 2,
             window: 5760,
@@ -325,10 +274,53 @@ mod tests {
             is_damaged: false,
             odd: None,
         };
-        let answer = Answer { port: 80, what: What::Segment(segment) };
+        Answer { port, what: What::Said(segment) }
+    }
+
+    fn said(asked: u8, came: &Answer<Segment>) -> String {
+        match &came.what {
+            What::Said(segment) => Counts::new(asked).describe(segment),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_segment_is_said_as_scanners_do() {
         assert_eq!(
-            describe(&answer, Duration::from_secs(1)),
-            "80/tcp open: SYN-ACK in 2.30 ms, window 5760, MSS 1446, SACK permitted"
+            said(tcp::SYN, &came(80, 0x12)),
+            "open: SYN-ACK in 2.30 ms, window 5760, MSS 1446, SACK permitted"
         );
+    }
+
+    #[test]
+    fn a_reset_says_closed_to_a_plain_syn_alone() {
+        for (asked, what) in [
+            ("S", "closed"),
+            ("SEC", "closed"),
+            ("SA", "answers"),
+            ("A", "answers"),
+            ("SF", "answers"),
+            ("FPU", "answers"),
+            ("-", "answers"),
+        ] {
+            let text = said(parse_flags(asked).expect("good"), &came(80, 0x04));
+            assert!(text.starts_with(&format!("{what}: RST in 2.30 ms")), "{asked}: {text}");
+        }
+    }
+
+    #[test]
+    fn ports_are_counted_once_however_often_they_are_asked() {
+        let mut counts = Counts::new(tcp::SYN);
+        for flags in [0x14, 0x12, 0x14] {
+            counts.add(&came(80, flags));
+            counts.add(&came(81, 0x14));
+            counts.add(&Answer { port: 82, what: What::Nothing });
+        }
+        let sum = "3 ports asked: 1 open, 1 closed, 1 without an answer";
+        assert_eq!(counts.sum(1), sum);
+        assert_eq!(counts.sum(3), format!("{sum}; 6 of 9 segments answered"));
+        let mut other = Counts::new(tcp::SYN | tcp::ACK);
+        other.add(&came(80, 0x04));
+        assert_eq!(other.sum(1), "1 port asked: 1 with a reset");
     }
 }

@@ -9,23 +9,18 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use report::Reporter;
 
-use crate::bus::Bus;
-use crate::capture::{Source, series};
+use crate::cli::Verdict;
 use crate::cli::args::{AddressArgs, CaptureArgs, TunnelArgs};
-use crate::cli::sink::{self, Plan as SinkPlan};
-use crate::cli::target::{self, Tunnel};
-use crate::cli::{self, Verdict, signals, terminal};
-use crate::clock::Clock;
+use crate::cli::conversation::{Out, Session, Turn};
 use crate::craft;
 use crate::craft::text::link_local;
-use crate::endpoint::sharing::Sharing;
+use crate::endpoint::Options;
 use crate::endpoint::spec::parse_positive;
-use crate::endpoint::{Options, Spec};
 use crate::error::{Error, Result};
+use crate::probe::inject::Disguise;
 use crate::probe::ping::Plan;
-use crate::probe::{Identity, Probe, ping};
-use crate::proto::{ethernet, icmp, ipv4, ipv6};
-use crate::stop;
+use crate::probe::{Identity, ping};
+use crate::proto::{ethernet, icmp, ipv4, ipv6, vlan};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -156,7 +151,7 @@ fn parse_byte(text: &str) -> Result<u8, String> {
 }
 
 impl PingArgs {
-    fn plan(&self, target: Option<Ipv6Addr>) -> Plan {
+    fn plan(&self, target: Option<Ipv6Addr>, disguise: Disguise) -> Plan {
         let sweep = self.sweep.clone().unwrap_or(Sweep { sizes: self.size..=self.size, step: 1 });
         let count = self.count.or_else(|| self.sweep.as_ref().map(Sweep::count));
         Plan {
@@ -170,6 +165,7 @@ impl PingArgs {
             identifier: self.identifier.unwrap_or(std::process::id() as u16),
             ttl: self.ttl,
             tos: self.tos,
+            disguise,
         }
     }
 
@@ -191,7 +187,8 @@ impl PingArgs {
     fn check_size(&self, plan: &Plan, options: &Options) -> Result<()> {
         let size = *plan.sizes.end();
         let ip = if plan.target.is_some() { ipv6::HEADER } else { ipv4::HEADER };
-        let headers = ethernet::HEADER + ip + icmp::HEADER;
+        let tag = if plan.disguise.vlan.is_some() { vlan::HEADER } else { 0 };
+        let headers = ethernet::HEADER + tag + ip + icmp::HEADER;
         let limit = options.max_frame.saturating_sub(headers);
         if size <= limit {
             return Ok(());
@@ -210,101 +207,67 @@ impl PingArgs {
 
 /// Runs the command.
 pub fn run(args: PingArgs) -> Result<Verdict> {
-    let config = target::config()?.preset(args.tunnel.preset)?;
-    let tunnel = target::tunnel(&args.tunnel, &config)?;
-    let mut identity = target::identity_on(&tunnel.spec, &args.addresses, &config)?;
+    run_in(&args, Disguise::default())
+}
+
+/// The same with requests that are wrong on purpose. Then it is the device's life that counts, and not the
+/// replies.
+pub(super) fn run_in(args: &PingArgs, disguise: Disguise) -> Result<Verdict> {
+    let mut session = Session::new("ping", &args.tunnel, &args.addresses, &args.capture)?;
     if let Some(IpAddr::V4(address)) = args.address {
-        identity.device_ip = address;
+        session.identity.device_ip = address;
     }
-    let plan = args.plan(args.target(&identity)?);
-    args.check_size(&plan, &tunnel.spec.options)?;
-    args.capture.check()?;
-    if let Some(why) = &tunnel.why {
-        terminal::tell(&format!("using {}: {why}", tunnel.spec.text));
-    }
-    cli::block_on(send(args, plan, tunnel, identity))
+    let plan = args.plan(args.target(&session.identity)?, disguise);
+    let options = &session.tunnel.spec.options;
+    args.check_size(&plan, options)?;
+    plan.disguise.wire.check(options.framing, session.is_stream())?;
+    session.deadline = args.deadline;
+    let mut out = Out::new(&args.capture);
+    let (identity, spec) = (session.identity, session.tunnel.spec.clone());
+    let verdict = session.run(&mut out, async |turn| {
+        plan.disguise.wire.check_on(turn.probe)?;
+        args.reporter(&plan, turn.out).head(&identity, &spec);
+        args.converse(&plan, &identity, turn).await
+    })?;
+    out.finish()?;
+    Ok(verdict)
 }
 
-async fn send(args: PingArgs, plan: Plan, tunnel: Tunnel, identity: Identity) -> Result<Verdict> {
-    let spec = &tunnel.spec;
-    let (stopper, mut stop) = stop::pair();
-    let interrupted = signals::watch(stopper.clone())?;
-    if let Some(deadline) = args.deadline {
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(deadline).await;
-            stopper.stop();
-        });
+impl PingArgs {
+    fn reporter<'a>(&self, plan: &'a Plan, out: &'a mut Out) -> Reporter<'a> {
+        Reporter::new(plan, self.sweep.is_some(), self.quiet, out)
     }
-    let clock = Clock::system();
-    let events = terminal::events_beside_lines();
-    let mut sharing = Sharing::new(tunnel.folder.clone(), "ping", spec, &clock, &events).await;
-    sharing.set_busy(Some(format!("ping (pid {}) is sending itself", std::process::id())));
-    let connector = cli::connect::open(spec, &events, tunnel.attach("ping"))?;
-    connector.prepare().await?;
-    let link = tokio::select! {
-        biased;
-        () = stop.wait() => return not_there_in_time(spec, interrupted.is_set()),
-        link = connector.connect() => link?,
-    };
-    let mut bus = Bus::default();
-    let report = args.capture.pcap.clone().map(|target| {
-        let plan = SinkPlan {
-            show: None,
-            filter: None,
-            capture: Some(series::Plan {
-                target,
-                rotation: series::Rotation::default(),
-                snap_length: None,
-                link: None,
-            }),
-            is_live: true,
-            is_unbuffered: false,
-            source: Source {
-                name: spec.text.clone(),
-                description: "uarttool ping".to_owned(),
-                framing: spec.options.framing,
-                console: None,
-            },
-            count: None,
-            clock: clock.clone(),
-        };
-        sink::start(plan, bus.watch(), stopper.clone())
-    });
-    let mut report_line = Reporter::new(&args, &plan, stopper);
-    report_line.head(&identity, spec);
-    let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
-    let again = Some(&*connector).filter(|connector| connector.is_persistent());
-    let tell = |outcome| report_line.outcome(outcome);
-    let (mut statistics, error) = ping::run_over(again, &mut probe, &plan, &mut stop, tell).await;
-    probe.leave().await;
-    drop(probe); // and with it the bus: the capture ends
-    let capture = match report {
-        Some(report) => report.await.ok().and_then(|report| report.error),
-        None => None,
-    };
-    if interrupted.is_set() && statistics.received == 0 && statistics.lost() == 0 {
-        return Ok(Verdict::Interrupted);
-    }
-    if !interrupted.is_set() && !report_line.is_abandoned {
-        statistics.give_up_in_flight();
-    }
-    report_line.sum(&identity, &statistics);
-    if report_line.is_abandoned {
-        return Ok(Verdict::Done);
-    }
-    match error.or(capture).or(report_line.failure) {
-        Some(error) => Err(error),
-        None if statistics.is_clean() && statistics.received > 0 => Ok(Verdict::Done),
-        None => Ok(Verdict::Failed),
-    }
-}
 
-/// The word to stop came before there was a connection.
-fn not_there_in_time(spec: &Spec, is_interrupted: bool) -> Result<Verdict> {
-    match is_interrupted {
-        true => Ok(Verdict::Interrupted),
-        false => Err(Error::environment(format!("{} was not there in time", spec.text))),
+    async fn converse(
+        &self,
+        plan: &Plan,
+        identity: &Identity,
+        turn: &mut Turn<'_>,
+    ) -> Result<Verdict> {
+        let is_interrupted = turn.interrupted();
+        let mut reporter = self.reporter(plan, turn.out);
+        let tell = |outcome| reporter.outcome(outcome);
+        let again = turn.connector.filter(|_| plan.disguise == Disguise::default());
+        let (mut statistics, error) =
+            ping::run_over(again, turn.probe, plan, turn.stop, tell).await;
+        if is_interrupted.is_set() && statistics.received == 0 && statistics.lost() == 0 {
+            return Ok(Verdict::Interrupted);
+        }
+        if !is_interrupted.is_set() && !reporter.is_abandoned() {
+            statistics.give_up_in_flight();
+        }
+        reporter.sum(identity, &statistics);
+        if reporter.is_abandoned() {
+            return Ok(Verdict::Done);
+        }
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if plan.disguise.is_malformed() && !turn.stop.is_stopped() {
+            return turn.say_life(&plan.disguise.wire, plan.timeout).await;
+        }
+        let is_clean = statistics.is_clean() && statistics.received > 0;
+        Ok(if is_clean { Verdict::Done } else { Verdict::Failed })
     }
 }
 

@@ -1,62 +1,34 @@
 //! ping's report, as ping prints it.
 
-use std::io::Write;
 use std::net::IpAddr;
 
-use super::PingArgs;
+use crate::cli::conversation::Out;
 use crate::endpoint::Spec;
-use crate::error::Error;
 use crate::framing::Carries;
 use crate::probe::Identity;
 use crate::probe::ping::{Damage, Outcome, Plan, Reply, Statistics};
 use crate::proto::{ethernet, icmp, ipv4, ipv6};
-use crate::stop::Stopper;
 
 /// Prints ping's report.
 pub(super) struct Reporter<'a> {
     plan: &'a Plan,
     is_sweep: bool,
     is_quiet: bool,
-    out: Box<dyn Write>,
-    stopper: Stopper,
-    /// Nobody reads the report any more.
-    pub(super) is_abandoned: bool,
-    /// Why it cannot be written.
-    pub(super) failure: Option<Error>,
+    out: &'a mut Out,
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(args: &PingArgs, plan: &'a Plan, stopper: Stopper) -> Self {
-        let to_stdout = args.capture.pcap.as_ref().is_some_and(|target| target.path.is_none());
-        let out: Box<dyn Write> =
-            if to_stdout { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-        Reporter {
-            plan,
-            is_sweep: args.sweep.is_some(),
-            is_quiet: args.quiet,
-            out,
-            stopper,
-            is_abandoned: false,
-            failure: None,
-        }
+    pub(super) fn new(plan: &'a Plan, is_sweep: bool, is_quiet: bool, out: &'a mut Out) -> Self {
+        Reporter { plan, is_sweep, is_quiet, out }
     }
 
-    /// One line. A reader that has left ends the run quietly, as in any pipe.
     fn say(&mut self, text: &str) {
-        if self.is_abandoned || self.failure.is_some() {
-            return;
-        }
-        let Err(error) = writeln!(self.out, "{text}").and_then(|()| self.out.flush()) else {
-            return;
-        };
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => self.is_abandoned = true,
-            _ => {
-                let error = Error::environment("cannot write the report").caused_by(error);
-                self.failure = Some(error);
-            }
-        }
-        self.stopper.stop();
+        self.out.say(text);
+    }
+
+    /// Whether nobody reads the report any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.out.is_abandoned()
     }
 
     fn target(&self, identity: &Identity) -> IpAddr {

@@ -36,6 +36,7 @@ pub(super) fn append(layer: &mut Layer, given: &Field<'_>) -> Result<bool> {
     }
     if given.name == "options" && layer.kind.style != Style::Plain {
         let bytes = bytes_of(given)?;
+        layer.say("options", given.at)?;
         layer.tail.extend(bytes);
         layer.given.insert("options");
         layer.last = None;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::Part;
 use super::appended::put;
 use super::kind::Style;
-use super::layer::Layer;
+use super::layer::{Excess, Layer};
 use crate::checksum::{self, Sum};
 
 /// The addresses over which checksums of the layers inside go.
@@ -75,31 +75,42 @@ fn source_route(options: &[u8]) -> Option<Ipv4Addr> {
     }
 }
 
-/// The whole layer around `payload`.
-pub(super) fn close(mut layer: Layer, payload: Vec<u8>, pseudo: Option<Pseudo>) -> Vec<u8> {
+/// The whole layer around `payload`, and what does not fit into its fields.
+pub(super) fn close(
+    mut layer: Layer,
+    payload: Vec<u8>,
+    pseudo: Option<Pseudo>,
+) -> (Vec<u8>, Option<Excess>) {
     end_options(&mut layer);
+    fill_lengths(&mut layer, payload.len());
+    fill_checksum(&mut layer, &payload, pseudo);
+    let mut bytes = layer.head;
+    bytes.extend(layer.tail);
+    bytes.extend(payload);
+    (bytes, layer.excess)
+}
+
+/// Lengths and counts, with so many bytes inside.
+fn fill_lengths(layer: &mut Layer, payload: usize) {
     let header = layer.head.len() + layer.tail.len();
-    let whole = header + payload.len();
+    let eights = (header / 8).saturating_sub(1);
     match layer.name() {
-        "ethernet" | "vlan" => {}
         "ipv4" => {
-            layer.fill("ihl", (header / 4) as u8 & 15);
-            layer.fill("total_length", whole as u16);
+            layer.fill_length("ihl", header / 4, None);
+            layer.fill_length("total_length", header + payload, None);
         }
-        "ipv6" => layer.fill("payload_length", (layer.tail.len() + payload.len()) as u16),
-        "ipv6_hop_by_hop" | "ipv6_destination" => {
-            layer.fill("hdr_ext_len", (header / 8).saturating_sub(1) as u8);
-        }
+        "ipv6" => layer.fill_length("payload_length", layer.tail.len() + payload, None),
+        "ipv6_hop_by_hop" | "ipv6_destination" => layer.fill_length("hdr_ext_len", eights, None),
         "ipv6_routing" => {
-            layer.fill("hdr_ext_len", (header / 8).saturating_sub(1) as u8);
+            layer.fill_length("hdr_ext_len", eights, None);
             layer.fill("segments_left", (layer.tail.len() / 16) as u8);
             if layer.get("routing_type") == 4 {
                 layer.fill("last_entry", (layer.tail.len() / 16).saturating_sub(1) as u8);
             }
         }
-        "ah" => layer.fill("payload_len", (header / 4).saturating_sub(2) as u8),
-        "udp" => layer.fill("length", whole as u16),
-        "tcp" => layer.fill("data_offset", (header / 4) as u8 & 15),
+        "ah" => layer.fill_length("payload_len", (header / 4).saturating_sub(2), None),
+        "udp" => layer.fill_length("length", header + payload, None),
+        "tcp" => layer.fill_length("data_offset", header / 4, None),
         "dns" => {
             for (name, count) in
                 ["qdcount", "ancount", "nscount", "arcount"].into_iter().zip(layer.entries.counts)
@@ -109,11 +120,6 @@ pub(super) fn close(mut layer: Layer, payload: Vec<u8>, pseudo: Option<Pseudo>) 
         }
         _ => {}
     }
-    fill_checksum(&mut layer, &payload, pseudo);
-    let mut bytes = layer.head;
-    bytes.extend(layer.tail);
-    bytes.extend(payload);
-    bytes
 }
 
 /// Fills options up, and ends them, as their style wants it.

@@ -1,6 +1,7 @@
 //! A layer that is being made: its fixed part, what is appended, and which fields were given.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::kind::{Kind, Slot, What};
 use super::parse::{Data, Field, Given, Result};
@@ -18,6 +19,10 @@ pub(super) struct Layer {
     pub tail: Vec<u8>,
     /// The names of fields that were given.
     pub given: BTreeSet<&'static str>,
+    /// The names of fields of which anything was said, `auto` too.
+    said: BTreeSet<&'static str>,
+    /// What does not fit into its automatic field.
+    pub excess: Option<Excess>,
     /// Whether its checksum is to be wrong.
     pub is_spoiled: bool,
     /// Behind everything that it contains, and counted by none of its fields.
@@ -26,6 +31,26 @@ pub(super) struct Layer {
     pub last: Option<appended::Last>,
     /// How many entries there are in each section of a DNS message.
     pub entries: entries::Entries,
+}
+
+/// A length that its field cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Excess {
+    layer: &'static str,
+    field: &'static str,
+    number: usize,
+    most: u128,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Excess { layer, field, number, most } = self;
+        write!(
+            out,
+            "{layer} is too long: its '{field}' would be {number} and holds at most {most}; \
+             shorten it, or give '{field}' itself"
+        )
+    }
 }
 
 /// Fields that every layer has.
@@ -39,6 +64,8 @@ impl Layer {
             head: kind.template.to_vec(),
             tail: Vec::new(),
             given: BTreeSet::new(),
+            said: BTreeSet::new(),
+            excess: None,
             is_spoiled: false,
             trailer: None,
             last: None,
@@ -70,7 +97,19 @@ impl Layer {
         }
     }
 
+    /// Notes that something is said of a field, which is done once.
+    pub fn say(&mut self, name: &'static str, at: usize) -> Result<()> {
+        match self.said.insert(name) {
+            true => Ok(()),
+            false => {
+                let layer = self.name();
+                Err(Mistake::new(at, format!("'{name}' of {layer} is given twice: leave one out")))
+            }
+        }
+    }
+
     fn set_slot(&mut self, slot: &'static Slot, field: &Field<'_>) -> Result<()> {
+        self.say(slot.name, field.at)?;
         match value::meaning(slot, field.value.as_ref(), field.at)? {
             Meaning::Automatic => return Ok(()),
             Meaning::Wrong => {
@@ -96,6 +135,7 @@ impl Layer {
     }
 
     fn set_trailer(&mut self, field: &Field<'_>) -> Result<()> {
+        self.say("trailer", field.at)?;
         let value = field.value.as_ref();
         self.trailer = Some(match value.map(|value| &value.what) {
             Some(Given::Data(data)) => data.clone(),
@@ -132,10 +172,28 @@ impl Layer {
         }
     }
 
+    /// Sets a length that was not given; one that is more than `most`, or than fits, is noted.
+    pub fn fill_length(&mut self, name: &str, number: usize, most: Option<u128>) {
+        let Some(slot) = self.kind.slot(name).filter(|_| !self.has(name)) else { return };
+        let most = most.unwrap_or(slot.max());
+        if number as u128 > most {
+            let excess = Excess { layer: self.name(), field: slot.name, number, most };
+            self.excess.get_or_insert(excess);
+        }
+        self.fill(name, number as u128);
+    }
+
     /// Sets a checksum that was not given to `right`, or not quite.
     pub fn fill_checksum(&mut self, name: &str, right: u16) {
-        let value = if self.is_spoiled { right ^ 0x5a5a } else { right };
+        // Not 0: for UDP that would be none at all.
+        let value = if self.is_spoiled { (right ^ 0x5a5a).max(1) } else { right };
         self.fill(name, value);
+    }
+
+    /// Whether it may be called so.
+    pub fn is_called(&self, name: &str) -> bool {
+        let is_control = name == "icmp" && self.name() == "icmpv6";
+        self.name() == name || self.kind.aliases.contains(&name) || is_control
     }
 
     /// What a field of fixed place holds.

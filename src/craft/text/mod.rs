@@ -23,7 +23,7 @@ mod value;
 use rand::Rng;
 
 pub use automatic::{End, Ends, link_local, solicited_node};
-use layer::Layer;
+use layer::{Excess, Layer};
 use parse::{Data, What};
 
 use crate::mistake::{Mistake, near};
@@ -46,6 +46,9 @@ pub type Read<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// The longest frame that is made.
 pub const MAX_FRAME: usize = 65_535;
+
+/// More in the field of an 802.3 length is no length (IEEE 802.3 section 3.2.6).
+const MOST_OF_LLC: u128 = 1500;
 
 impl Recipe {
     /// What `text` says.
@@ -116,9 +119,7 @@ impl Recipe {
         let mut found = None;
         for (n, part) in self.parts.iter().enumerate() {
             let Part::Layer(layer) = part else { continue };
-            let is_wanted =
-                name.is_none_or(|name| layer.name() == name || layer.kind.aliases.contains(&name));
-            if layer.checksum().is_some() && is_wanted {
+            if layer.checksum().is_some() && name.is_none_or(|name| layer.is_called(name)) {
                 found = Some(n);
             }
             if layer.name().starts_with("icmp") {
@@ -126,24 +127,46 @@ impl Recipe {
             }
         }
         match found.and_then(|n| self.parts.get_mut(n)) {
+            Some(Part::Layer(layer))
+                if layer.checksum().is_some_and(|slot| layer.has(slot.name)) =>
+            {
+                let name = layer.name();
+                Err(format!(
+                    "the checksum of {name} is given, and goes out as it is: leave one of the two out"
+                ))
+            }
             Some(Part::Layer(layer)) => {
                 layer.is_spoiled = true;
                 Ok(())
             }
-            _ => Err(match name {
-                None => "the frame has no layer with a checksum".to_owned(),
-                Some(name) => {
-                    let known = kinds::by_name(name);
-                    let hint = near(name, kinds::names()).filter(|_| known.is_none());
-                    let hint = hint.map(|meant| format!("; did you mean '{meant}'?"));
-                    format!("the frame has no checksum of '{name}'{}", hint.unwrap_or_default())
-                }
-            }),
+            _ => Err(self.without_checksum(name)),
         }
     }
 
-    /// Puts a tag of this VLAN behind the Ethernet addresses.
-    pub fn tag(&mut self, vid: u16) {
+    /// Why there is no such checksum.
+    fn without_checksum(&self, name: Option<&str>) -> String {
+        let mut layers = self.parts.iter().filter_map(|part| match part {
+            Part::Layer(layer) => Some(&**layer),
+            Part::Data(_) => None,
+        });
+        let Some(first) = layers.next() else {
+            return "a frame that is given as bytes goes out as it is".to_owned();
+        };
+        let Some(name) = name else {
+            return "the frame has no layer with a checksum".to_owned();
+        };
+        let is_called = |layer: &&Layer| layer.is_called(name) && layer.checksum().is_none();
+        if let Some(layer) = std::iter::once(first).chain(layers).find(is_called) {
+            return format!("{} has no checksum", layer.name());
+        }
+        let known = kinds::by_name(name);
+        let hint = near(name, kinds::names()).filter(|_| known.is_none());
+        let hint = hint.map(|meant| format!("; did you mean '{meant}'?"));
+        format!("the frame has no checksum of '{name}'{}", hint.unwrap_or_default())
+    }
+
+    /// Puts a tag of this VLAN behind the Ethernet addresses, if it begins with such.
+    pub fn tag(&mut self, vid: u16) -> Result<(), String> {
         match self.parts.first_mut() {
             Some(Part::Layer(first)) if first.name() == "ethernet" => {
                 if let Some(kind) = kinds::by_name("vlan") {
@@ -157,8 +180,9 @@ impl Recipe {
                 let [high, low] = (vid & 0xfff).to_be_bytes();
                 bytes.splice(12..12, [0x81, 0, high, low]);
             }
-            _ => {}
+            _ => return Err("the frame does not begin with Ethernet addresses".to_owned()),
         }
+        Ok(())
     }
 
     /// Changes one field that chance chooses to a value that chance chooses; says which.
@@ -186,10 +210,29 @@ impl Recipe {
 
     /// The bytes, between these ends.
     pub fn frame(&self, ends: &Ends, random: &mut impl Rng) -> Vec<u8> {
+        let mut bytes = self.build(ends, random).0;
+        bytes.truncate(MAX_FRAME);
+        bytes
+    }
+
+    /// The same, unless an automatic length does not fit into its field, or all of it into no frame; says
+    /// so, as a fragment of a sentence.
+    pub fn checked_frame(&self, ends: &Ends, random: &mut impl Rng) -> Result<Vec<u8>, String> {
+        match self.build(ends, random) {
+            (_, Some(excess)) => Err(excess.to_string()),
+            (bytes, None) if bytes.len() > MAX_FRAME => {
+                let length = bytes.len();
+                Err(format!("it has {length} bytes, and a frame at most {MAX_FRAME}: shorten it"))
+            }
+            (bytes, None) => Ok(bytes),
+        }
+    }
+
+    /// The bytes, however many, and what does not fit.
+    fn build(&self, ends: &Ends, random: &mut impl Rng) -> (Vec<u8>, Option<Excess>) {
         let mut parts = self.parts.clone();
         automatic::settle(&mut parts, ends);
-        let mut bytes = Vec::new();
-        let mut trailing = 0;
+        let (mut bytes, mut excess) = (Vec::new(), None);
         for n in (0..parts.len()).rev() {
             match &parts[n] {
                 Part::Data(data) => {
@@ -201,17 +244,15 @@ impl Recipe {
                     let mut layer = (**layer).clone();
                     let trailer = layer.trailer.take().map(|data| made(&data, random));
                     if layer.name() == "ethernet" && is_llc(parts.get(n + 1)) {
-                        layer.fill("type", bytes.len() as u16);
+                        layer.fill_length("type", bytes.len(), Some(MOST_OF_LLC));
                     }
-                    bytes = close::close(layer, bytes, close::pseudo(&parts, n));
-                    trailing += trailer.as_ref().map_or(0, Vec::len);
+                    let (whole, more) = close::close(layer, bytes, close::pseudo(&parts, n));
+                    (bytes, excess) = (whole, excess.or(more));
                     bytes.extend(trailer.unwrap_or_default());
                 }
             }
         }
-        debug_assert!(trailing <= bytes.len());
-        bytes.truncate(MAX_FRAME);
-        bytes
+        (bytes, excess)
     }
 }
 

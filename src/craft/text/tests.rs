@@ -164,6 +164,54 @@ fn wrong_checksums_are_wrong() {
 }
 
 #[test]
+fn a_checksum_that_cannot_be_spoiled_is_told_why() {
+    for (text, layer, why) in [
+        ("udp(checksum=0)", None, "the checksum of udp is given, and goes out as it is"),
+        ("ip(checksum=0x1234)/udp", Some("ip"), "the checksum of ipv4 is given"),
+        ("0x0200", None, "a frame that is given as bytes goes out as it is"),
+        ("ip6/udp", Some("ip"), "the frame has no checksum of 'ip'"),
+        ("ip6/udp", Some("ip6"), "ipv6 has no checksum"),
+        ("arp", None, "no layer with a checksum"),
+    ] {
+        let mut recipe = Recipe::parse(text, &read).expect("good");
+        let said = recipe.spoil_checksum(layer).expect_err(text);
+        assert!(said.contains(why), "{text}: {said}");
+    }
+    let mut six = Recipe::parse("icmp6", &read).expect("good");
+    six.spoil_checksum(Some("icmp")).expect("that of ICMPv6");
+    // Of this datagram the right checksum is 0x5a5a, and the wrong one is still one.
+    let mut none = Recipe::parse("udp/0xbfe1", &read).expect("good");
+    assert_eq!(none.frame(&ends(), &mut chance(1, 1))[40..42], [0x5a, 0x5a]);
+    none.spoil_checksum(None).expect("it has one");
+    assert_ne!(none.frame(&ends(), &mut chance(1, 1))[40..42], [0, 0]);
+}
+
+#[test]
+fn what_does_not_fit_into_an_automatic_field_is_refused_unless_it_is_given() {
+    let options = format!("options=0x{}", "01".repeat(44));
+    for (text, why) in [
+        (format!("ip({options})/icmp"), "ipv4 is too long: its 'ihl' would be 16 and holds"),
+        (format!("tcp({options})"), "tcp is too long: its 'data_offset' would be 16"),
+        ("ip/zeros(65535)".to_owned(), "ipv4 is too long: its 'total_length' would be 65555"),
+        ("ip(total_length=9)/udp/zeros(65535)".to_owned(), "udp is too long: its 'length'"),
+        ("ip6/zeros(65535)/0x00".to_owned(), "ipv6 is too long: its 'payload_length'"),
+        ("llc/ip/zeros(1473)".to_owned(), "ethernet is too long: its 'type' would be 1501"),
+        (format!("ip6/hbh(options=0x{})", "00".repeat(2047)), "'hdr_ext_len' would be 256"),
+        ("eth(type=9)/zeros(65535)".to_owned(), "it has 65549 bytes, and a frame at most 65535"),
+    ] {
+        let recipe = Recipe::parse(&text, &read).unwrap_or_else(|mistake| panic!("{mistake}"));
+        let said = recipe.checked_frame(&ends(), &mut chance(1, 1)).expect_err(why);
+        assert!(said.contains(why), "{said}");
+    }
+    let tcp = format!("tcp(data_offset=15,{options})");
+    for text in [format!("ip(ihl=0,{options})/icmp"), tcp, "llc/zeros(1497)".to_owned()] {
+        let recipe = Recipe::parse(&text, &read).unwrap_or_else(|mistake| panic!("{mistake}"));
+        let frame = recipe.checked_frame(&ends(), &mut chance(1, 1)).expect("as it is given");
+        assert_eq!(frame, recipe.frame(&ends(), &mut chance(1, 1)));
+    }
+}
+
+#[test]
 fn mistakes_say_what_was_meant() {
     for (text, place, message) in [
         ("ip/udp(dst_prot=7)", 7, "udp has no field 'dst_prot'; did you mean 'dst_port'?"),
@@ -179,6 +227,11 @@ fn mistakes_say_what_was_meant() {
         ("udp/file(gone)", 4, "cannot read 'gone': no such file"),
         ("dns(answer.ttl=1)", 4, "'answer.name' comes first"),
         ("eth(trailer)", 4, "'trailer' needs bytes"),
+        ("ip(ttl=1,ttl=2)", 9, "'ttl' of ipv4 is given twice: leave one out"),
+        ("udp(port=auto,dst_port=7)", 14, "'dst_port' of udp is given twice"),
+        ("ip(checksum=wrong,checksum=1)", 18, "'header_checksum' of ipv4 is given twice"),
+        ("eth(trailer=0x00,trailer=0x01)", 17, "'trailer' of ethernet is given twice"),
+        ("tcp(options=0x01,options=0x01)", 17, "'options' of tcp is given twice"),
         ("ip(ttl=+1)", 7, "'ttl' is a number up to 255, not '+1'"),
     ] {
         let mistake = Recipe::parse(text, &read).err().unwrap_or_else(|| panic!("{text}: good?"));

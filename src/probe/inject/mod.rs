@@ -1,17 +1,19 @@
 //! Sending what was asked for, and telling what comes back.
 //!
-//! One conversation per kind: [`tcp`] and [`udp`] ask ports, [`arp`] asks neighbours, [`raw`] sends
-//! frames as they are and tells everything that comes. After anything malformed comes a [`sentinel`], a
+//! One conversation per kind: [`walk`] asks ports by [`tcp`] and [`udp`], [`arp`] asks neighbours, [`raw`]
+//! sends frames as they are and tells everything that comes. After anything malformed comes a [`sentinel`], a
 //! question that every device answers: whatever the device had to say before has come when that is
 //! answered, and a device that does not answer it has not survived.
 
 pub mod arp;
+mod provoked;
 pub mod raw;
 pub mod sentinel;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod udp;
+pub mod walk;
 pub mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -62,7 +64,9 @@ impl Disguise {
                 .map_err(|why| Error::usage(format!("'--bad-checksum' cannot be had: {why}")))?;
         }
         if let Some(vid) = self.vlan {
-            recipe.tag(vid);
+            recipe
+                .tag(vid)
+                .map_err(|why| Error::usage(format!("'--vlan' cannot be had: {why}")))?;
         }
         Ok(())
     }
@@ -75,11 +79,24 @@ impl Disguise {
 
 /// A frame of this text between the ends; chance is not asked.
 fn frame(text: &str, ends: &Ends, disguise: &Disguise) -> Result<Vec<u8>> {
+    frame_with(text, &[], ends, disguise)
+}
+
+/// The same with data behind it.
+pub(super) fn frame_with(
+    text: &str,
+    data: &[u8],
+    ends: &Ends,
+    disguise: &Disguise,
+) -> Result<Vec<u8>> {
     let nothing = |_: &str| Err("it is not asked for".to_owned());
     let mut recipe =
         Recipe::parse(text, &nothing).map_err(|mistake| Error::usage(mistake.to_string()))?;
+    recipe.append(data.to_vec());
     disguise.put_on(&mut recipe)?;
-    Ok(recipe.frame(ends, &mut ChaCha8Rng::seed_from_u64(0)))
+    recipe
+        .checked_frame(ends, &mut ChaCha8Rng::seed_from_u64(0))
+        .map_err(|why| Error::usage(format!("cannot send it: {why}")))
 }
 
 /// The IP layer of that address, as text.

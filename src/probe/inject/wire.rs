@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::framing::Framing;
+use crate::framing::{Carries, Framing};
 use crate::probe::Probe;
 
 /// What is unusual about it.
@@ -47,6 +47,18 @@ impl Wire {
         self.length_prefix.is_some() || self.split.is_some() || self.is_unframed
     }
 
+    /// Whether the line can be used so, now that it is open: what goes out as bytes has to be made for the
+    /// framing that it has.
+    pub fn check_on(&self, probe: &Probe) -> Result<()> {
+        if let (true, Some(other)) = (self.is_raw(), probe.other_framing()) {
+            let (other, ours) = (other.name, probe.framing().name);
+            let text =
+                format!("whoever holds the line has it as {other}, and these bytes are {ours}");
+            return Err(Error::usage(text).with_help(format!("give '--framing {other}'")));
+        }
+        self.check(probe.framing(), probe.is_stream())
+    }
+
     /// Whether the line can be used so.
     pub fn check(&self, framing: &Framing, is_stream: bool) -> Result<()> {
         if !self.is_raw() {
@@ -78,6 +90,32 @@ impl Wire {
         framing.check_announced(claimed as usize).map_err(|error| {
             Error::usage(format!("'--length-prefix {claimed}' is refused: {error}"))
         })
+    }
+
+    /// Refuses a frame that a line of that framing does not carry.
+    pub fn check_carried(&self, framing: &Framing, frame: &[u8]) -> Result<()> {
+        if framing.carries == Carries::Ethernet || self.is_unframed {
+            return Ok(());
+        }
+        framing
+            .encode(frame, &mut Vec::new())
+            .map_err(|error| Error::usage(format!("cannot send it: {error}")))
+    }
+
+    /// The bytes that go out for a frame, if it does not go out as one.
+    pub fn on_the_line(&self, framing: &Framing, frame: &[u8]) -> Result<Option<Vec<u8>>> {
+        if self.is_raw() { self.bytes(framing, frame).map(Some) } else { Ok(None) }
+    }
+
+    /// Refuses a frame after which a receiver of that framing would never be in step again.
+    pub fn check_frame(&self, framing: &Framing, frame: &[u8]) -> Result<()> {
+        if !self.breaks_off() {
+            return Ok(());
+        }
+        let bytes = self.bytes(framing, frame)?;
+        framing
+            .check_bytes(&bytes)
+            .map_err(|error| Error::usage(format!("this is not sent so: {error}")))
     }
 
     /// The frame as far as it goes out.
@@ -123,7 +161,8 @@ impl Wire {
         if !self.is_raw() {
             return probe.send(frame.to_vec()).await;
         }
-        self.check(probe.framing(), probe.is_stream())?;
+        self.check_on(probe)?;
+        self.check_frame(probe.framing(), frame)?;
         let bytes = self.bytes(probe.framing(), frame)?;
         let piece = self.split.unwrap_or(bytes.len()).max(1);
         probe.hold_answers(true); // none of them may land in the middle
@@ -152,6 +191,31 @@ mod tests {
         assert_eq!(bytes, [1, 2, b'a', b'b']);
         let honest = Wire { split: Some(1), ..Wire::default() };
         assert_eq!(honest.bytes(framing::ALL[0], b"ab").expect("good"), [0, 2, b'a', b'b']);
+    }
+
+    #[test]
+    fn what_qemu_never_recovers_from_is_not_sent_to_it() {
+        let qemu = framing::Framing::by_name("len32be").expect("it is in the list");
+        let claims = |n| Wire { length_prefix: Some(n), ..Wire::default() };
+        let unframed = Wire { is_unframed: true, ..Wire::default() };
+        for (wire, bytes, why) in [
+            (claims(0), &b""[..], "a length of 0 is not sent"),
+            (claims(69633), b"ab", "QEMU disconnects"),
+            (claims(3), b"ab", "ends within a frame"),
+            (claims(1), b"a\0\0\0\0", "a length of 0 is not sent"),
+            (unframed, &[0; 4], "a length of 0 is not sent"),
+            (unframed, &[0; 3], "ends within a frame"),
+            (unframed, &[0, 0, 0, 1, 7, 2, 0, 0, 0], "QEMU disconnects"),
+        ] {
+            let error = wire.check_frame(qemu, bytes).expect_err(why).to_string();
+            assert!(error.contains(why), "{wire:?} {bytes:?}: {error}");
+            assert!(wire.check_frame(framing::ALL[0], bytes).is_ok(), "there it is a test");
+        }
+        assert!(
+            claims(69633).check(qemu, true).is_err() && claims(69632).check(qemu, true).is_ok()
+        );
+        assert!(claims(2).check_frame(qemu, b"ab").is_ok());
+        assert!(unframed.check_frame(qemu, &[0, 0, 0, 1, 7, 0, 0, 0, 1, 8]).is_ok());
     }
 
     #[test]

@@ -2,47 +2,58 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
 use super::Plan;
-use crate::craft::text::{Recipe, link_local};
+use crate::craft::text::link_local;
 use crate::craft::{EchoRequest, Route};
+use crate::error::Result;
+use crate::probe::inject::Disguise;
 use crate::probe::{Identity, inject};
 use crate::proto::{MacAddr, NoteKind, Stack, be16, icmp, icmpv6, ipv4, ipv6, mac_at};
 
 /// A request with these numbers and data.
-pub(super) fn request(plan: &Plan, identity: &Identity, sequence: u16, data: &[u8]) -> Vec<u8> {
-    let Some(target) = plan.target else {
-        let route = Route {
-            source_mac: identity.host_mac,
-            destination_mac: identity.device_mac,
-            source: identity.host_ip,
-            destination: identity.device_ip,
-        };
-        let echo = EchoRequest {
-            identifier: plan.identifier,
-            sequence,
-            ttl: plan.ttl,
-            tos: plan.tos,
-            ip_id: sequence,
-            data,
-        };
-        return echo.frame(&route);
+pub(super) fn request(
+    plan: &Plan,
+    identity: &Identity,
+    sequence: u16,
+    data: &[u8],
+) -> Result<Vec<u8>> {
+    if plan.target.is_some() || plan.disguise != Disguise::default() {
+        return by_text(plan, identity, sequence, data);
+    }
+    let route = Route {
+        source_mac: identity.host_mac,
+        destination_mac: identity.device_mac,
+        source: identity.host_ip,
+        destination: identity.device_ip,
     };
-    let text = format!(
-        "ip6(hop_limit={},traffic_class={})/icmp6(type=128,identifier={},sequence_number={sequence})",
-        plan.ttl, plan.tos, plan.identifier
-    );
-    let nothing = |_: &str| Err(String::new());
-    let Ok(mut recipe) = Recipe::parse(&text, &nothing) else { return Vec::new() };
-    recipe.append(data.to_vec());
-    let ends = inject::ends(identity, Some(IpAddr::V6(target)));
-    recipe.frame(&ends, &mut ChaCha8Rng::seed_from_u64(0))
+    let echo = EchoRequest {
+        identifier: plan.identifier,
+        sequence,
+        ttl: plan.ttl,
+        tos: plan.tos,
+        ip_id: sequence,
+        data,
+    };
+    Ok(echo.frame(&route))
+}
+
+/// The same by way of the language of frames, which knows IPv6 and what is wrong on purpose.
+fn by_text(plan: &Plan, identity: &Identity, sequence: u16, data: &[u8]) -> Result<Vec<u8>> {
+    let Plan { ttl, tos, identifier, .. } = plan;
+    let numbers = format!("identifier={identifier},sequence_number={sequence}");
+    let text = match plan.target {
+        Some(_) => {
+            format!("ip6(hop_limit={ttl},traffic_class={tos})/icmp6(type=128,{numbers})")
+        }
+        None => format!("ip(ttl={ttl},tos={tos},id={sequence},df)/icmp(type=8,{numbers})"),
+    };
+    let ends = inject::ends(identity, plan.target.map(IpAddr::V6));
+    let frame = inject::frame_with(&text, data, &ends, &plan.disguise)?;
+    Ok(plan.disguise.wire.cut(frame))
 }
 
 /// A message that is about one of our requests.
-pub(super) struct Message<'a> {
+pub(in crate::probe) struct Message<'a> {
     /// Whether it is a reply; an error otherwise.
     pub is_reply: bool,
     /// Who sent it.
@@ -61,7 +72,7 @@ pub(super) struct Message<'a> {
 }
 
 /// The message in a frame, if it is a reply, or an error that quotes a request.
-pub(super) fn message<'a>(stack: &Stack<'a>) -> Option<Message<'a>> {
+pub(in crate::probe) fn message<'a>(stack: &Stack<'a>) -> Option<Message<'a>> {
     let network = stack.layers.get(1)?.protocol;
     let (at, is_v6) = match network {
         known if known == &ipv4::IPV4 => (2, false),

@@ -6,7 +6,7 @@
 //! back (`absence`): the schedule goes on, and what would have left meanwhile is lost.
 
 mod absence;
-mod echo;
+pub(super) mod echo;
 mod outcome;
 mod statistics;
 
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::inject::Disguise;
 use super::{Probe, neighbours6};
 use crate::clock::Timestamp;
 use crate::dissect::Dissector;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub ttl: u8,
     /// Type of service; IPv6 calls it traffic class.
     pub tos: u8,
+    /// What is unusual about the requests.
+    pub disguise: Disguise,
 }
 
 /// What is known about a request that was sent.
@@ -212,8 +215,8 @@ impl Run<'_> {
     async fn depart(&mut self, probe: &mut Probe) -> Result<()> {
         let number = self.statistics.transmitted + 1;
         let data = self.data(self.next_size);
-        let frame = echo::request(self.plan, probe.identity(), number as u16, &data);
-        let at = probe.send(frame).await?;
+        let frame = echo::request(self.plan, probe.identity(), number as u16, &data)?;
+        let at = self.plan.disguise.wire.send(probe, &frame).await?;
         self.departed(at);
         Ok(())
     }

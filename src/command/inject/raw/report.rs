@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::out::{Out, milliseconds};
-use super::super::tcp::life_text;
+use crate::cli::conversation::{Out, life_text, milliseconds};
 use crate::cli::terminal;
 use crate::dissect::Dissector;
 use crate::dissect::render::{line, tree};
@@ -15,11 +14,20 @@ use crate::proto::dump::{Layout, dump};
 use crate::proto::line::Line;
 use crate::record::Body;
 
+/// How frames are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    /// The bytes, too; twice: and the characters.
+    pub hex: u8,
+    /// Every layer and field.
+    pub is_tree: bool,
+    /// Not at all.
+    pub is_quiet: bool,
+}
+
 pub(super) struct Reporter<'a> {
     out: &'a mut Out,
-    hex: u8,
-    is_tree: bool,
-    is_quiet: bool,
+    looks: Looks,
     disguise: &'a Disguise,
     framing: &'static Framing,
     dissector: Dissector,
@@ -30,27 +38,26 @@ pub(super) struct Reporter<'a> {
 impl<'a> Reporter<'a> {
     pub fn new(
         out: &'a mut Out,
-        hex: u8,
-        is_tree: bool,
-        is_quiet: bool,
+        looks: Looks,
         disguise: &'a Disguise,
         framing: &'static Framing,
     ) -> Self {
-        let dissector = Dissector::default();
-        Reporter { out, hex, is_tree, is_quiet, disguise, framing, dissector, last: None }
+        Reporter { out, looks, disguise, framing, dissector: Dissector::default(), last: None }
     }
 
     pub fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Sent(_, frame, remark) => {
                 self.last = remark.map(str::to_owned);
-                if !self.is_quiet {
-                    self.sent(frame, *remark);
-                }
+                self.sent(frame, *remark);
             }
-            Event::Came(record, after) if !self.is_quiet => match &record.body {
+            Event::Came(record, after, is_answer) if !self.looks.is_quiet => match &record.body {
                 Body::Frame(frame) => {
-                    self.frame("<- ", frame, Some(&format!("({})", milliseconds(*after))));
+                    let remark = match is_answer {
+                        true => format!("({})", milliseconds(*after)),
+                        false => "(also heard)".to_owned(),
+                    };
+                    self.frame("<- ", frame, Some(&remark));
                 }
                 Body::FramingError(error) => {
                     self.out.say(&format!("!! framing: {}", error.describe(record.offset)));
@@ -63,6 +70,9 @@ impl<'a> Reporter<'a> {
 
     /// A frame that goes out, or would.
     pub fn sent(&mut self, frame: &[u8], remark: Option<&str>) {
+        if self.looks.is_quiet {
+            return;
+        }
         let wire = &self.disguise.wire;
         let header = wire.header(self.framing, frame).unwrap_or_default();
         let digits: Vec<String> = header.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -90,13 +100,13 @@ impl<'a> Reporter<'a> {
     }
 
     fn dump(&self, bytes: &[u8], text: &mut Line) {
-        if self.hex == 0 {
+        if self.looks.hex == 0 {
             return;
         }
         if !text.as_bytes().ends_with(b"\n") {
             text.text("\n");
         }
-        let layout = if self.hex > 1 { Layout::HexAndCharacters } else { Layout::Hex };
+        let layout = if self.looks.hex > 1 { Layout::HexAndCharacters } else { Layout::Hex };
         dump(bytes, layout, text);
     }
 
@@ -108,7 +118,7 @@ impl<'a> Reporter<'a> {
         if let Some(remark) = remark {
             text.text("  ").text(remark);
         }
-        if self.is_tree {
+        if self.looks.is_tree {
             text.text("\n");
             tree::tree(&stack, &mut text);
         }
@@ -116,17 +126,36 @@ impl<'a> Reporter<'a> {
         self.out.say(String::from_utf8_lossy(text.as_bytes()).trim_end_matches('\n'));
     }
 
+    /// How many frames a dry run has made, where nothing else says so.
+    pub fn would_send(&mut self, count: u64) {
+        if self.looks.is_quiet {
+            let made = terminal::count(count, "frame");
+            self.out.say(&format!("{made} made, and none sent"));
+        }
+    }
+
     /// What became of it all.
     pub fn sum(&mut self, sum: &Sum, timeout: Duration, seed: Option<u64>) {
         let sent = terminal::count(sum.sent, "frame");
-        let came = match sum.came {
-            0 => match sum.life {
-                Some(_) => "nothing came back".to_owned(),
-                None => format!("nothing came back within {timeout:?}"),
-            },
+        let mut parts = vec![format!("{sent} sent")];
+        parts.push(match sum.came {
+            0 if sum.life.is_some() => "nothing came back".to_owned(),
+            0 => format!("nothing came back within {timeout:?}"),
             came => format!("{came} came back"),
-        };
-        self.out.say(&format!("{sent} sent, {came}"));
+        });
+        if sum.also_heard > 0 {
+            parts.push(format!("{} also heard", sum.also_heard));
+        }
+        if sum.errors > 0 {
+            parts.push(terminal::count(sum.errors, "framing error"));
+        }
+        let mut text = parts.join(", ");
+        if sum.left_out > 0 {
+            let frames = terminal::count(sum.left_out, "frame");
+            text +=
+                &format!("; {frames} left out, for a line of IP packets carries no such frames");
+        }
+        self.out.say(&text);
         let Some(life) = sum.life else { return };
         self.out.say(&life_text(life));
         if let (Life::Silent, Some(seed), Some(last)) = (life, seed, &self.last) {

@@ -2,11 +2,30 @@
 
 use std::ops::RangeInclusive;
 
-use super::with_data;
 use crate::craft::fuzz;
 use crate::craft::text::{Ends, Recipe};
+use crate::error::{Error, Result};
 use crate::probe::inject::raw::Shot;
 use crate::probe::inject::wire::Wire;
+
+/// Sizes of data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sweep {
+    sizes: RangeInclusive<usize>,
+    step: usize,
+}
+
+pub(super) fn parse_sweep(text: &str) -> Result<Sweep, String> {
+    let bad = || format!("'{text}' is not a range of sizes such as 0..1472 or 0..1472/8");
+    let (range, step) = text.split_once('/').unwrap_or((text, "1"));
+    let (from, to) = range.split_once("..").ok_or_else(bad)?;
+    let number = |part: &str| part.parse().ok().filter(|n: &usize| *n <= 65_535).ok_or_else(bad);
+    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
+    if from > to || step == 0 {
+        return Err(bad());
+    }
+    Ok(Sweep { sizes: from..=to, step })
+}
 
 /// Yields frames: those given, their sizes or their variants, as often as wanted.
 pub(super) struct Shots {
@@ -36,10 +55,10 @@ impl Shots {
     }
 
     /// Each with data of these sizes.
-    pub fn sweep(mut self, sizes: RangeInclusive<usize>, step: usize) -> Self {
-        let grown = sizes
-            .step_by(step)
-            .flat_map(|size| self.recipes.iter().map(move |recipe| with_data(recipe, size)));
+    pub fn sweep(mut self, sweep: &Sweep) -> Self {
+        let sizes = sweep.sizes.clone().step_by(sweep.step);
+        let grown =
+            sizes.flat_map(|size| self.recipes.iter().map(move |recipe| with_data(recipe, size)));
         self.recipes = grown.collect();
         self.round = self.recipes.len() as u64;
         Shots { most: Some(self.round), ..self }
@@ -67,21 +86,23 @@ impl Shots {
         self.variants.is_some() || self.recipes.iter().any(Recipe::uses_chance)
     }
 
-    /// The longest frame of a round, without damage.
-    pub fn longest(&self) -> usize {
-        let lengths = self
-            .recipes
-            .iter()
-            .map(|recipe| recipe.frame(&self.ends, &mut fuzz::chance(self.seed, 0)).len());
-        lengths.max().unwrap_or_default().min(self.wire.truncate.unwrap_or(usize::MAX))
+    /// Looks at each frame of a round as it goes out, but without damage.
+    pub fn each(&self, mut look: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        for recipe in &self.recipes {
+            let frame = recipe
+                .checked_frame(&self.ends, &mut fuzz::chance(self.seed, 0))
+                .map_err(|why| Error::usage(format!("bad frame: {why}")))?;
+            look(&self.wire.cut(frame))?;
+        }
+        Ok(())
     }
+}
 
-    /// Whether that holds for any of the frames.
-    pub fn any(&self, holds: impl Fn(&[u8]) -> bool) -> bool {
-        self.recipes.iter().any(|recipe| {
-            holds(&self.wire.cut(recipe.frame(&self.ends, &mut fuzz::chance(self.seed, 0))))
-        })
-    }
+/// A recipe with so many bytes of data at its end.
+fn with_data(recipe: &Recipe, size: usize) -> Recipe {
+    let mut recipe = recipe.clone();
+    recipe.append((0..size).map(|n| n as u8).collect());
+    recipe
 }
 
 impl Iterator for Shots {
@@ -104,5 +125,18 @@ impl Iterator for Shots {
             None => (recipe.frame(&self.ends, &mut fuzz::chance(self.seed, self.next)), None),
         };
         Some((self.wire.cut(frame), remark))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps() {
+        assert_eq!(parse_sweep("0..1472/8"), Ok(Sweep { sizes: 0..=1472, step: 8 }));
+        for bad in ["", "5", "9..1", "1..x", "1..9/0", "0..70000"] {
+            assert!(parse_sweep(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::stop::Stopper;
 
 /// Where lines go.
-pub(super) struct Out {
+pub struct Out {
     out: Box<dyn Write>,
     stopper: Option<Stopper>,
     is_abandoned: bool,
@@ -49,6 +49,11 @@ impl Out {
         }
     }
 
+    /// Whether nobody reads any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.is_abandoned
+    }
+
     /// Whether all of it could be written, or nobody wanted it.
     pub fn finish(self) -> Result<()> {
         self.failure.map_or(Ok(()), Err)
@@ -56,7 +61,7 @@ impl Out {
 }
 
 /// A time as ping says it.
-pub(super) fn milliseconds(time: Duration) -> String {
+pub fn milliseconds(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     match ms {
         0.0..10.0 => format!("{ms:.2} ms"),
