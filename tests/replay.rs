@@ -224,14 +224,16 @@ fn interrupted_it_says_where_and_going_on_there_sends_the_rest() {
     let parts: Vec<_> = std::iter::once(header(1)).chain((0..20).map(named)).collect();
     std::fs::write(&path, parts.concat()).expect("a file");
     let path = path.to_str().expect("a path");
-    for more in
-        [&["-l", "3"][..], &["-p", "40", "-c", "35", "-l", "5"], &["--max-gap", "15ms", "-c", "18"]]
-    {
+    for (more, wait) in [
+        (&["-l", "3"][..], 600),
+        (&["-p", "20", "-c", "35", "-l", "5"], 700),
+        (&["-x", "0.5", "--max-gap", "30ms", "-c", "18"], 200),
+    ] {
         let (taking, endpoint) = keeper();
         let args = [&["replay", path, "-d", &endpoint], more].concat();
         let process = Process::start(uarttool().args(&args));
         process.err.wait_for(0, "replaying ");
-        std::thread::sleep(Duration::from_millis(150 + 300 * more.len() as u64 / 2));
+        std::thread::sleep(Duration::from_millis(wait));
         assert_eq!(process.interrupt().code(), Some(130), "{more:?}: {}", process.stdout());
         let mut taken = taking.join().expect("it took them");
         let said = process.stdout();
@@ -367,8 +369,13 @@ fn what_the_capture_of_a_replay_lacks_is_said() {
     assert_eq!(taking.join().expect("it took them"), 100 * 1000 * 986);
     let kept = kept.join().expect("no panic");
     let shown = run(["decode", "-q", kept.path().to_str().expect("a path")]);
-    let kept: u64 =
-        text(&shown).1.split_whitespace().next().and_then(|n| n.parse().ok()).expect("frames");
+    let kept: u64 = text(&shown)
+        .1
+        .lines()
+        .last()
+        .and_then(|line| line.split_whitespace().next())
+        .and_then(|n| n.parse().ok())
+        .expect("frames");
     let missing = 100_000 - kept;
     assert!(missing > 0, "it was not slow enough");
     let said = format!("{missing} records missing in the capture that '-w' has written");
