@@ -291,6 +291,35 @@ fn anonymized_captures_replay_as_well() {
     assert!(stdout.contains("answers: 5 as recorded"), "{stdout}");
 }
 
+#[test]
+fn a_line_that_goes_away_in_the_middle_leaves_word_where_that_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("some.pcap");
+    let packets = (0..20).map(|n| packet(n * 20_000, &frame(60), 60));
+    let parts: Vec<_> = std::iter::once(header(1)).chain(packets).collect();
+    std::fs::write(&path, parts.concat()).expect("a file");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("an address"));
+    let leaving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.write_all(&[0xff; 300]).expect("it takes what is no frame");
+        stream.read_exact(&mut [0; 5 * 62]).expect("five frames");
+    });
+    let output = run(["replay", path.to_str().expect("a path"), "-d", &endpoint, "-q"]);
+    let (stdout, stderr) = text(&output);
+    leaving.join().expect("no panic");
+    assert_eq!(output.status.code(), Some(3), "{stdout}{stderr}");
+    assert!(stderr.contains("went away: "), "{stderr}");
+    assert!(stdout.contains("framing error came: bytes that make no frame"), "{stdout}");
+    let sent: u64 =
+        stdout.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    let said = format!(
+        "interrupted behind frame {sent} of the capture; go on with '--from-frame {}'",
+        sent + 1
+    );
+    assert!((5..10).contains(&sent) && stdout.contains(&said), "{stdout}");
+}
+
 /// A capture in a pipe, of so many megabytes; it is written as it is read.
 fn large(
     folder: &Path,

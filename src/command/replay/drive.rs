@@ -71,6 +71,9 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     /// Frames that came.
     pub(super) heard: u64,
+    /// Framing errors that came, and records that were lost on their way to us.
+    pub(super) errors: u64,
+    pub(super) lost: u64,
     /// How late frames with a time went.
     pub(super) lateness: Lateness,
     /// What could not be sent: how much, and the first numbers.
@@ -337,7 +340,12 @@ impl Drive {
     }
 
     fn hear(&mut self, record: &Record) {
-        let Body::Frame(frame) = &record.body else { return };
+        let frame = match &record.body {
+            Body::Frame(frame) => frame,
+            Body::FramingError(error) => return self.totals.errors += u64::from(error.is_new()),
+            Body::Gap { records, .. } => return self.totals.lost += records,
+            _ => return,
+        };
         self.totals.heard += 1;
         let frame = match &mut self.session {
             Some(session) => session.heard(frame),

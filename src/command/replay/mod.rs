@@ -140,7 +140,8 @@ fn conclude(
     let Done { totals, judge, schedule, is_damaged } = done;
     let is_interrupted = is_interrupted && !totals.is_settled;
     let told = Told { args, totals, schedule, judge: judge.as_ref(), lacks };
-    let text = told.text(is_interrupted, ends);
+    let is_cut_short = is_interrupted || error.is_some() && !totals.is_complete;
+    let text = told.text(is_cut_short, ends);
     if std::io::stdout().write_all(text.as_bytes()).is_err() {
         return Ok(Verdict::Done); // nobody reads
     }

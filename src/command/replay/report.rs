@@ -114,7 +114,7 @@ pub(super) fn lacks(written: &Totals) -> String {
 
 impl Told<'_> {
     /// All of it.
-    pub(super) fn text(&self, is_interrupted: bool, ends: &Ends) -> String {
+    pub(super) fn text(&self, is_cut_short: bool, ends: &Ends) -> String {
         let mut text = String::new();
         if let Some(judge) = self.judge {
             text.push_str(&judge.differences());
@@ -126,6 +126,7 @@ impl Told<'_> {
             }
         }
         text.push_str(&self.unfit());
+        text.push_str(&self.disturbed());
         if !self.args.is_silent() {
             text.push_str(&self.waits(ends));
         }
@@ -133,7 +134,7 @@ impl Told<'_> {
             let _ = writeln!(text, "{}", judge.sum());
         }
         text.push_str(self.lacks);
-        if is_interrupted {
+        if is_cut_short {
             text.push_str(&self.stopped());
         }
         text
@@ -174,6 +175,27 @@ impl Told<'_> {
             let more = if *n > numbers.len() as u64 { " ..." } else { "" };
             let numbers = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
             let _ = writeln!(text, "not sent: {what}, {} (frame {numbers}{more})", reason(*why));
+        }
+        text
+    }
+
+    /// What came that is no answer.
+    fn disturbed(&self) -> String {
+        let drive::Totals { errors, lost, .. } = self.totals;
+        let mut text = String::new();
+        if *errors > 0 {
+            let _ = writeln!(
+                text,
+                "{} came: bytes that make no frame",
+                count(*errors, "framing error")
+            );
+        }
+        if *lost > 0 {
+            let lost = count(*lost, "record");
+            let _ = writeln!(
+                text,
+                "{lost} lost on the way here: we were too slow, and answers may seem to be missing"
+            );
         }
         text
     }

@@ -446,3 +446,80 @@ async fn years_between_frames_and_absurd_speeds_do_no_harm() {
         assert_eq!(rig.numbers().len(), if at > 1e6 { 3 } else { 1 }, "{at}");
     }
 }
+
+/// An echo request of ours, or the reply to it.
+fn echo(sequence: u16, is_reply: bool) -> Bytes {
+    use crate::craft::{EchoRequest, Route};
+    let mac = |n| pnet::util::MacAddr(2, 0, 0, 0, 0, n);
+    let ip = |n| std::net::Ipv4Addr::new(192, 168, 100, n);
+    let (us, them) = if is_reply { (2, 1) } else { (1, 2) };
+    let route = Route {
+        source_mac: mac(us),
+        destination_mac: mac(them),
+        source: ip(us),
+        destination: ip(them),
+    };
+    let echo =
+        EchoRequest { identifier: 7, sequence, ttl: 64, tos: 0, ip_id: sequence, data: b"abc" };
+    let mut frame = echo.frame(&route);
+    if is_reply {
+        frame[34] = 0;
+        let (sum, carry) = u16::from_be_bytes([frame[36], frame[37]]).overflowing_add(0x0800);
+        frame[36..38].copy_from_slice(&(sum + u16::from(carry)).to_be_bytes());
+    }
+    frame.into()
+}
+
+/// What is found when four echoes of a recording meet a device that answers so.
+async fn found(
+    mut answer: impl FnMut(u16) -> Vec<(Duration, u16)> + Send + 'static,
+) -> (String, Vec<u64>) {
+    let mut items = Vec::new();
+    for n in 0..4u16 {
+        let (number, at) = (u32::from(n) * 2 + 1, MS * 10 * n.into());
+        items.push(item(number, at, Side::Ours, echo(n + 1, false)));
+        items.push(item(number + 1, at + MS, Side::Theirs, echo(n + 1, true)));
+    }
+    let mut asked = 0;
+    let device = move |_: &Bytes| {
+        asked += 1;
+        let answers = answer(asked).into_iter();
+        answers.map(|(after, sequence)| (after, echo(sequence, true))).collect()
+    };
+    let schedule = speed(Speed::Recorded(1.0));
+    let mut rig = Rig::with(items, schedule, |_| Duration::ZERO, Box::new(device));
+    rig.drive.session = Some(Session::new(None));
+    rig.drive.judge = Ignored::new(&[], &[]).ok().map(Judge::new);
+    rig.drive.plan.timeout = MS * 300;
+    rig.run().await;
+    rig.drive.leave().await;
+    let times = rig.times();
+    (rig.drive.judge.take().expect("it is there").sum(), times)
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_late_come_twice_or_in_another_order() {
+    let (sum, times) = found(|n| vec![(MS, n)]).await;
+    assert_eq!((sum.as_str(), times), ("answers: 4 as recorded", vec![0, 10, 20, 30]));
+    // Late, but in time: everything moves.
+    let (sum, times) = found(|n| vec![(MS * 200, n)]).await;
+    assert_eq!((sum.as_str(), times), ("answers: 4 as recorded", vec![0, 200, 400, 600]));
+    // Later than is waited for: the second goes anyway, and the answers still find their questions.
+    let (sum, times) = found(|n| vec![(MS * 320, n)]).await;
+    assert_eq!(sum, "answers: 4 as recorded");
+    assert_eq!(times[..2], [0, 310]);
+    let (sum, _) = found(|n| vec![(MS, n), (MS * 2, n)]).await;
+    assert_eq!(sum, "answers: 4 as recorded, 4 not recorded");
+    let (sum, times) = found(|n| match n {
+        1 | 3 => vec![(MS * 40, n)],
+        _ => vec![(MS, n), (MS, n - 1)],
+    })
+    .await;
+    assert_eq!(sum, "answers: 4 as recorded, 2 not recorded");
+    assert_eq!(times, [0, 40, 50, 60]); // frames are counted
+    let (sum, times) = found(|_| Vec::new()).await;
+    assert_eq!(
+        (sum.as_str(), times),
+        ("answers: 0 as recorded, 4 missing", vec![0, 310, 320, 330])
+    );
+}
