@@ -292,6 +292,22 @@ fn anonymized_captures_replay_as_well() {
 }
 
 #[test]
+fn a_long_gap_is_told_before_it_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gap.pcap");
+    let parts = [header(1), packet(0, &frame(60), 60), packet(4_000_000_000, &frame(60), 60)];
+    std::fs::write(&path, parts.concat()).expect("a file");
+    let args = ["replay", path.to_str().expect("a path"), "-d", "sim"];
+    let process = Process::start(uarttool().args(args));
+    process.err.wait_for(0, "frame 2 goes in 1:06:");
+    assert_eq!(process.interrupt().code(), Some(130));
+    assert!(process.stderr().contains("'--max-gap' shortens such gaps"), "{}", process.stderr());
+    let output = run([&args[..], &["--max-gap", "10ms"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!text(&output).1.contains("goes in"), "{}", text(&output).1);
+}
+
+#[test]
 fn a_line_that_goes_away_in_the_middle_leaves_word_where_that_was() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("some.pcap");

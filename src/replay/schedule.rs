@@ -109,6 +109,11 @@ impl Schedule {
         self.held = self.held.saturating_add(by);
     }
 
+    /// Whether frames go by the times of the recording.
+    pub fn is_recorded(&self) -> bool {
+        matches!(self.speed, Speed::Recorded(_))
+    }
+
     /// How much later than planned everything is by now.
     pub fn shifted(&self) -> Duration {
         self.held

@@ -6,22 +6,22 @@
 
 #[cfg(test)]
 mod tests;
+mod totals;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub(super) use self::totals::{Place, Totals};
 use super::FAR;
-use super::report::Progress;
+use super::report::{self, Progress};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::probe::{Heard, Probe};
 use crate::record::{Body, Record};
 use crate::replay::conversation::Side;
 use crate::replay::expect::Judge;
-use crate::replay::lateness::Lateness;
 use crate::replay::metronome::Metronome;
 use crate::replay::schedule::Schedule;
 use crate::replay::session::{Need, Session};
@@ -32,6 +32,8 @@ use crate::stop::Stop;
 const TOGETHER_BYTES: usize = 128 * 1024;
 /// How long a write may take after the word to stop, so that no frame is cut.
 const GRACE: Duration = Duration::from_millis(500);
+/// A wait that is so long is told: the clock of the recording may have been set.
+const LONG: Duration = Duration::from_secs(60);
 /// Numbers of frames of one kind that are told.
 const NUMBERS: usize = 5;
 
@@ -47,55 +49,12 @@ pub(super) struct Plan {
     pub(super) name: String,
 }
 
-/// A frame of the capture, counted from 1, in one of the rounds, counted from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) number: u64,
-    pub(super) round: u64,
-}
-
 /// A frame that goes next.
 pub(super) struct Ready {
     frame: Bytes,
     /// When it was due.
     due: Option<Instant>,
     place: Place,
-}
-
-/// What was done.
-#[derive(Debug, Default)]
-pub(super) struct Totals {
-    /// Frames that were sent.
-    pub(super) sent: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
-    /// Frames that came.
-    pub(super) heard: u64,
-    /// Framing errors that came, and records that were lost on their way to us.
-    pub(super) errors: u64,
-    pub(super) lost: u64,
-    /// How late frames with a time went.
-    pub(super) lateness: Lateness,
-    /// What could not be sent: how much, and the first numbers.
-    pub(super) unfit: BTreeMap<Why, (u64, Vec<u64>)>,
-    /// How often and how long something was held back for answers.
-    pub(super) held: (u64, Duration),
-    /// How many of these answers did not come.
-    pub(super) given_up: u64,
-    /// The last frame that was sent.
-    pub(super) last: Place,
-    /// Frames behind it that may have gone: the last write was cut short.
-    pub(super) unsure: usize,
-    /// From the first frame to the last one.
-    pub(super) time: Duration,
-    /// Frames without a time, at a speed that goes by times.
-    pub(super) timeless: u64,
-    /// Everything was sent that was to be sent.
-    pub(super) is_complete: bool,
-    /// And the last answers were waited for.
-    pub(super) is_settled: bool,
-    /// The addresses to which the first frame went.
-    pub(super) first: Option<Bytes>,
 }
 
 /// How it ended.
@@ -126,6 +85,8 @@ pub(super) struct Drive {
     pub(super) batch_bytes: usize,
     /// The round.
     pub(super) round: u64,
+    /// That a gap is long was told.
+    pub(super) has_told_gap: bool,
     pub(super) progress: Progress,
 }
 
@@ -216,6 +177,7 @@ impl Drive {
         self.totals.timeless += u64::from(at.is_none());
         if let Some(due) = due.filter(|due| *due > Instant::now()) {
             self.flush().await?;
+            self.tell_gap(number, due.saturating_duration_since(Instant::now()));
             self.wait_until(due).await?;
             if self.stop.is_stopped() {
                 return Ok(());
@@ -235,6 +197,17 @@ impl Drive {
         self.batch.push(Ready { frame, due, place });
         let is_full = self.batch.len() >= self.plan.together || self.batch_bytes >= TOGETHER_BYTES;
         if is_full || !is_late { self.flush().await } else { Ok(()) }
+    }
+
+    /// Says once that a gap of the recording is a long one.
+    fn tell_gap(&mut self, number: u64, gap: Duration) {
+        if gap > LONG && self.schedule.is_recorded() && !self.has_told_gap {
+            self.has_told_gap = true;
+            let gap = report::clock(gap);
+            self.progress.tell(&format!(
+                "frame {number} goes in {gap}, as recorded; '--max-gap' shortens such gaps"
+            ));
+        }
     }
 
     async fn wait_until(&mut self, due: Instant) -> Result<()> {

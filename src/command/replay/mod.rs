@@ -89,6 +89,7 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         batch: Vec::new(),
         batch_bytes: 0,
         round: 0,
+        has_told_gap: false,
         progress: Progress::new(&scribe, args.is_quiet()),
     };
     let ended = drive.run().await;

@@ -61,7 +61,7 @@ impl Progress {
 }
 
 /// `1:05`, `2:00:00`.
-fn clock(time: Duration) -> String {
+pub(super) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds / 3600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),

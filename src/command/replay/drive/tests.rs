@@ -135,6 +135,7 @@ impl Rig {
             batch: Vec::new(),
             batch_bytes: 0,
             round: 0,
+            has_told_gap: false,
             progress: Progress::new(&scribe, true),
         };
         Rig { drive, sent, stopper }
@@ -444,6 +445,7 @@ async fn years_between_frames_and_absurd_speeds_do_no_harm() {
         });
         rig.run().await;
         assert_eq!(rig.numbers().len(), if at > 1e6 { 3 } else { 1 }, "{at}");
+        assert_eq!(rig.drive.has_told_gap, at < 1e6);
     }
 }
 
