@@ -204,6 +204,13 @@ fn what_cannot_be_sent_is_counted_and_named() {
     assert!(text(&output).0.contains("(frame 2 ...)"), "{}", text(&output).0);
     let output = replay(&path, &["--from-frame", "2", "-q", "-c", "1"]);
     assert!(text(&output).0.starts_with("sent 1 frame, 60 B in "), "{}", text(&output).0);
+    let mut cut = parts.concat();
+    cut.truncate(cut.len() - 70);
+    let output = replay(&write("cut.pcap", &[cut]), &["-qq"]);
+    let (_, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("the file ends in the middle of a packet's header"), "{stderr}");
+    assert!(stderr.contains("the file is damaged; what could be read was replayed"), "{stderr}");
     let path = write("radio.pcap", &[header(127), packet(0, &frame(60), 60)]);
     let output = replay(&path, &[]);
     assert_eq!(output.status.code(), Some(4), "{}", text(&output).1);

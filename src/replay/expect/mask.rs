@@ -278,6 +278,13 @@ mod tests {
     }
 
     #[test]
+    fn a_head_may_follow_a_body_at_once() {
+        let next = "HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 1\r\n\r\nX";
+        let all = format!("{next}{next}{next}");
+        assert_eq!(masked(&[all.as_bytes()]), all.replace("today", "(ignored)"));
+    }
+
+    #[test]
     fn what_announces_nonsense_goes_through() {
         for nonsense in ["Content-Length: -1", "Transfer-Encoding: chunked"] {
             let text = format!("HTTP/1.1 200 OK\r\n{nonsense}\r\n\r\n+5\r\nDate: x\r\n");

@@ -127,6 +127,19 @@ fn ports_that_are_used_again_have_one_connection_behind_the_other() {
 }
 
 #[test]
+fn a_segment_with_a_wrong_checksum_is_no_part_of_the_stream() {
+    let recorded = connection(5, &[b"one"]);
+    let mut heard = connection(7, &[b"one"]);
+    let mut broken = heard[1].to_vec();
+    if let Some(last) = broken.last_mut() {
+        *last = b'X';
+    }
+    heard.insert(1, broken.into());
+    let told = told(&recorded, &heard);
+    assert!(told.ends_with("answers: 1 connection as recorded, 3 bytes, 1 not recorded"), "{told}");
+}
+
+#[test]
 fn answers_to_the_same_question_belong_together() {
     use crate::craft::{EchoRequest, Route};
     let reply = |sequence: u16, ttl: u8| {
@@ -180,20 +193,17 @@ fn of_many_connections_the_oldest_are_judged_as_they_are() {
     let data = vec![b'x'; 4000];
     let open = |port: u16| segment(port, tcp::SYN | ACK, 5, b"");
     let say = |port: u16| segment(port, ACK, 6, &data);
-    for port in 0..20_000 {
+    for port in 0..9_000 {
         judge.recorded(u64::from(port), &open(port));
         judge.recorded(u64::from(port), &say(port));
-        assert!(judge.connections.is_bounded());
+        assert!(port % 500 > 0 || judge.connections.is_bounded());
     }
     // The newest still finds what comes today, and the oldest is no new connection.
-    judge.heard(&open(19_999));
-    judge.heard(&say(19_999));
+    judge.heard(&open(8_999));
+    judge.heard(&say(8_999));
     judge.heard(&say(7));
     judge.finish();
-    assert_eq!(
-        judge.sum(),
-        "answers: 1 connection as recorded, 4000 bytes, 19999 different in TCP"
-    );
+    assert_eq!(judge.sum(), "answers: 1 connection as recorded, 4000 bytes, 8999 different in TCP");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::*;
 use crate::capture::read::Inner;
 use crate::framing;
-use crate::proto::samples;
+use crate::proto::samples::{self, Over};
 
 /// A pcap file of a link type, with packets of so many kept bytes, each a second behind the one before.
 fn pcap(link: u32, packets: &[(Vec<u8>, usize)]) -> tempfile::NamedTempFile {
@@ -145,24 +145,53 @@ fn what_cannot_be_sent_is_told_in_its_place() {
     assert_eq!(all(job(&file)), [(1, What::Unfit(Why::NoPacket, 1))]);
 }
 
+/// The frame with the addresses and ports of both ends in each other's place; checksums stay right.
+fn turned(mut frame: Vec<u8>) -> Vec<u8> {
+    for (at, length) in [(0, 6), (26, 4), (34, 2)] {
+        let (left, right) = frame[at..at + 2 * length].split_at_mut(length);
+        left.swap_with_slice(right);
+    }
+    frame
+}
+
 #[test]
 fn a_filter_knows_what_was_in_front_of_the_first_frame_and_in_the_other_direction() {
-    // TFTP goes on between ports that only the request tells (RFC 1350 section 4).
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/tftp.pcap");
-    let path = PathBuf::from(corpus);
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    for with_answers in [false, true] {
-        let filtered = |from_frame| {
-            let filter = Filter::parse("tftp").ok();
-            sent(Job { path: path.clone(), filter, from_frame, with_answers, ..job(&file) })
+    // TFTP goes on between ports that only its request tells (RFC 1350 section 4).
+    let request = samples::frame(Over::Udp(40000, 69), b"\0\x01name\0octet\0");
+    let data = turned(samples::frame(Over::Udp(40000, 5000), b"\0\x03\0\x01hello"));
+    let ack = samples::frame(Over::Udp(40000, 5000), b"\0\x04\0\x01");
+    let file = pcap(1, &whole(&[request.clone(), data.clone(), ack]));
+    for (from_frame, wanted) in [(1, &[1, 3][..]), (2, &[3]), (3, &[3])] {
+        let job = Job {
+            filter: Filter::parse("tftp").ok(),
+            sent: Direction::FromDevice,
+            from_frame,
+            ..job(&file)
         };
-        let every = filtered(1);
-        assert!(every.len() > 3, "{every:?}");
-        for from in 2..8 {
-            let rest: Vec<u64> = every.iter().copied().filter(|n| *n >= from).collect();
-            assert_eq!(filtered(from), rest, "from frame {from}");
-        }
+        assert_eq!(sent(job), wanted, "from frame {from_frame}");
     }
+    // The request is one of those that are not even wanted.
+    let file = pcap(1, &whole(&[request, data]));
+    let job = Job { filter: Filter::parse("tftp").ok(), with_answers: false, ..job(&file) };
+    assert_eq!(sent(job), [2]);
+}
+
+/// Everything of a stream of the tunnel, of which only the bytes are known.
+#[test]
+fn bytes_that_make_no_frame_and_gaps_are_told_in_their_place() {
+    let mut stream = vec![0xff; 40];
+    for frame in [ours(1), ours(2)] {
+        stream.extend((frame.len() as u16).to_be_bytes());
+        stream.extend(frame);
+    }
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(&stream).expect("it is written");
+    let mut job = job(&file);
+    job.reading.format = Some(crate::capture::read::Format::Stream);
+    job.sent = Direction::Unknown;
+    let found = all(job);
+    assert!(matches!(found[0], (0, What::Unfit(Why::FramingError, 1))), "{found:?}");
+    assert_eq!(found.len(), 3, "{found:?}");
 }
 
 #[test]

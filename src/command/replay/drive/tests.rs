@@ -434,6 +434,34 @@ async fn a_limit_counts_frames_that_are_sent_and_the_answers_behind_the_last_bel
 }
 
 #[tokio::test(start_paused = true)]
+async fn interrupted_at_the_very_end_everything_was_sent_and_nothing_is_sure() {
+    let whole = echo(1, true);
+    let part = Item { number: 3, at: None, what: What::Part(whole.slice(..40)) };
+    let items =
+        vec![item(1, MS, Side::Ours, echo(1, false)), item(2, MS, Side::Theirs, whole), part];
+    for (stop_after, is_settled) in [(100, false), (1000, true)] {
+        let mut rig = Rig::new(items.clone(), speed(Speed::Recorded(1.0)));
+        rig.drive.session = Some(Session::new(None));
+        rig.drive.judge = Ignored::new(&[], &[]).ok().map(Judge::new);
+        rig.drive.plan.timeout = MS * 500;
+        let stopper = rig.stopper.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(MS * stop_after).await;
+            stopper.stop();
+        });
+        rig.run().await;
+        let totals = &rig.drive.totals;
+        assert_eq!((totals.is_complete, totals.is_settled), (true, is_settled));
+        let mut judge = rig.drive.judge.take().expect("it is there");
+        judge.heard(&echo(1, true));
+        judge.heard(&echo(1, true));
+        let sum =
+            "answers: 1 as recorded, 1 not compared, of which the capture kept only the beginning";
+        assert_eq!(judge.sum(), sum);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn years_between_frames_and_absurd_speeds_do_no_harm() {
     let year = Duration::from_secs(365 * 24 * 3600);
     for at in [1e-6, 1.0, 1e9] {
