@@ -145,6 +145,12 @@ fn what_cannot_be_sent_is_told_in_its_place() {
     assert_eq!(all(job(&file)), [(1, What::Unfit(Why::NoPacket, 1))]);
 }
 
+/// The frame with the Ethernet addresses that the host has.
+fn from_host(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+    frame
+}
+
 /// The frame with the addresses and ports of both ends in each other's place; checksums stay right.
 fn turned(mut frame: Vec<u8>) -> Vec<u8> {
     for (at, length) in [(0, 6), (26, 4), (34, 2)] {
@@ -157,41 +163,23 @@ fn turned(mut frame: Vec<u8>) -> Vec<u8> {
 #[test]
 fn a_filter_knows_what_was_in_front_of_the_first_frame_and_in_the_other_direction() {
     // TFTP goes on between ports that only its request tells (RFC 1350 section 4).
-    let request = samples::frame(Over::Udp(40000, 69), b"\0\x01name\0octet\0");
+    let request = from_host(samples::frame(Over::Udp(40000, 69), b"\0\x01name\0octet\0"));
     let data = turned(samples::frame(Over::Udp(40000, 5000), b"\0\x03\0\x01hello"));
-    let ack = samples::frame(Over::Udp(40000, 5000), b"\0\x04\0\x01");
+    let ack = from_host(samples::frame(Over::Udp(40000, 5000), b"\0\x04\0\x01"));
     let file = pcap(1, &whole(&[request.clone(), data.clone(), ack]));
     for (from_frame, wanted) in [(1, &[1, 3][..]), (2, &[3]), (3, &[3])] {
-        let job = Job {
-            filter: Filter::parse("tftp").ok(),
-            sent: Direction::FromDevice,
-            from_frame,
-            ..job(&file)
-        };
+        let job = Job { filter: Filter::parse("tftp").ok(), from_frame, ..job(&file) };
         assert_eq!(sent(job), wanted, "from frame {from_frame}");
     }
     // The request is one of those that are not even wanted.
     let file = pcap(1, &whole(&[request, data]));
-    let job = Job { filter: Filter::parse("tftp").ok(), with_answers: false, ..job(&file) };
+    let job = Job {
+        filter: Filter::parse("tftp").ok(),
+        with_answers: false,
+        sent: Direction::FromDevice,
+        ..job(&file)
+    };
     assert_eq!(sent(job), [2]);
-}
-
-/// Everything of a stream of the tunnel, of which only the bytes are known.
-#[test]
-fn bytes_that_make_no_frame_and_gaps_are_told_in_their_place() {
-    let mut stream = vec![0xff; 40];
-    for frame in [ours(1), ours(2)] {
-        stream.extend((frame.len() as u16).to_be_bytes());
-        stream.extend(frame);
-    }
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    file.write_all(&stream).expect("it is written");
-    let mut job = job(&file);
-    job.reading.format = Some(crate::capture::read::Format::Stream);
-    job.sent = Direction::Unknown;
-    let found = all(job);
-    assert!(matches!(found[0], (0, What::Unfit(Why::FramingError, 1))), "{found:?}");
-    assert_eq!(found.len(), 3, "{found:?}");
 }
 
 #[test]
