@@ -171,6 +171,44 @@ mod tests {
     }
 
     #[test]
+    fn directions_are_known_by_ip_behind_other_ethernet_addresses_tags_and_arp() {
+        let ends = Ends::default();
+        let way = |link, bytes: &[u8]| direction(link, &Bytes::copy_from_slice(bytes), &ends);
+        let mut routed = samples::datagram();
+        routed[6..12].copy_from_slice(&[2, 9, 9, 9, 9, 9]);
+        let mut tagged = routed.clone();
+        tagged.splice(12..12, [0x81, 0, 0, 5, 0x88, 0xa8, 0, 6]);
+        let mut asked = samples::arp_request();
+        asked[6..12].copy_from_slice(&[2, 9, 9, 9, 9, 9]);
+        for frame in [&routed, &tagged, &asked] {
+            assert_eq!(way(LinkType::ETHERNET, frame), Direction::FromDevice);
+        }
+        // Of addresses that nobody knows, a cooked header tells who has sent them.
+        for (kind, wanted) in [(4, Direction::ToDevice), (0, Direction::FromDevice)] {
+            let header = [0, kind, 0, 1, 0, 6, 2, 0, 0, 0, 0, 9, 0, 0, 8, 0];
+            let mut cooked = [&header, &samples::datagram()[14..]].concat();
+            cooked[28..32].copy_from_slice(&[8, 8, 8, 8]);
+            assert_eq!(way(LinkType::LINUX_SLL, &cooked), wanted);
+            let header = [8, 0, 0, 0, 0, 0, 0, 2, 0, 1, kind, 6, 2, 0, 0, 0, 0, 9, 0, 0];
+            let second = [&header, &cooked[16..]].concat();
+            assert_eq!(way(LinkType::LINUX_SLL2, &second), wanted);
+            // The host's own address is a better sign.
+            cooked[28..32].copy_from_slice(&[192, 168, 100, 1]);
+            assert_eq!(way(LinkType::LINUX_SLL, &cooked), Direction::ToDevice);
+        }
+    }
+
+    #[test]
+    fn packets_to_groups_become_frames_to_groups() {
+        let mut packet = samples::datagram()[14..].to_vec();
+        packet[16..20].copy_from_slice(&[239, 1, 2, 3]);
+        let packet = Bytes::from(packet);
+        let made = frame(LinkType::RAW, &packet, &Ends::default(), Direction::ToDevice);
+        let made = made.expect("a frame");
+        assert_eq!(made[..12], [1, 0, 0x5e, 1, 2, 3, 2, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
     fn groups_have_addresses_of_their_own() {
         let mut packet = samples::datagram()[14..].to_vec();
         packet[16..20].copy_from_slice(&[239, 129, 2, 3]);

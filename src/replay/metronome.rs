@@ -151,8 +151,8 @@ mod tests {
         });
         let mut late = late;
         late.sort();
-        // Half of them at least, however busy the machine is; alone it is some microseconds.
-        assert!(late[50] < Duration::from_millis(1), "{late:?}");
+        // A quarter of them at least, however busy the machine is; alone it is some microseconds.
+        assert!(late[25] < Duration::from_millis(1), "{late:?}");
     }
 
     #[tokio::test(start_paused = true)]

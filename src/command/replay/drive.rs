@@ -4,21 +4,24 @@
 //! what it has to wait for them longer than its time moves everything behind it. Frames that are late already
 //! collect and go in one write. Whatever is waited for, what comes from the line is taken in.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+mod totals;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub(super) use self::totals::{Place, Totals};
 use super::FAR;
-use super::report::Progress;
+use super::report::{self, Progress};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::probe::{Heard, Probe};
 use crate::record::{Body, Record};
 use crate::replay::conversation::Side;
 use crate::replay::expect::Judge;
-use crate::replay::lateness::Lateness;
 use crate::replay::metronome::Metronome;
 use crate::replay::schedule::Schedule;
 use crate::replay::session::{Need, Session};
@@ -29,6 +32,8 @@ use crate::stop::Stop;
 const TOGETHER_BYTES: usize = 128 * 1024;
 /// How long a write may take after the word to stop, so that no frame is cut.
 const GRACE: Duration = Duration::from_millis(500);
+/// A wait that is so long is told: the clock of the recording may have been set.
+const LONG: Duration = Duration::from_secs(60);
 /// Numbers of frames of one kind that are told.
 const NUMBERS: usize = 5;
 
@@ -44,33 +49,12 @@ pub(super) struct Plan {
     pub(super) name: String,
 }
 
-/// What was done.
-#[derive(Debug, Default)]
-pub(super) struct Totals {
-    /// Frames that were sent.
-    pub(super) sent: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
-    /// Frames that came.
-    pub(super) heard: u64,
-    /// How late frames with a time went.
-    pub(super) lateness: Lateness,
-    /// What could not be sent: how much, and the first numbers.
-    pub(super) unfit: BTreeMap<Why, (u64, Vec<u64>)>,
-    /// How often and how long something was held back for answers.
-    pub(super) held: (u64, Duration),
-    /// How many of these answers did not come.
-    pub(super) given_up: u64,
-    /// The last frame of the capture that was sent, and in which round.
-    pub(super) last: (u64, u64),
-    /// From the first frame to the last one.
-    pub(super) time: Duration,
-    /// Frames without a time, at a speed that goes by times.
-    pub(super) timeless: u64,
-    /// Everything was sent that was to be sent.
-    pub(super) is_complete: bool,
-    /// The addresses to which the first frame went.
-    pub(super) first: Option<Bytes>,
+/// A frame that goes next.
+pub(super) struct Ready {
+    frame: Bytes,
+    /// When it was due.
+    due: Option<Instant>,
+    place: Place,
 }
 
 /// How it ended.
@@ -95,10 +79,14 @@ pub(super) struct Drive {
     pub(super) totals: Totals,
     /// When the first frame was due.
     pub(super) start: Option<Instant>,
-    /// Frames that go next, and when they were due.
-    pub(super) batch: Vec<(Bytes, Option<Instant>, u64)>,
+    /// Frames that go next.
+    pub(super) batch: Vec<Ready>,
     /// Their bytes.
     pub(super) batch_bytes: usize,
+    /// The round.
+    pub(super) round: u64,
+    /// That a gap is long was told.
+    pub(super) has_told_gap: bool,
     pub(super) progress: Progress,
 }
 
@@ -113,19 +101,22 @@ impl Drive {
             let Some(item) = self.next().await? else { break };
             let Item { number, at, what } = item;
             // The answers behind the last frame belong to it.
-            if is_enough && !matches!(what, What::Frame(Side::Theirs, _)) {
+            if is_enough && !matches!(what, What::Frame(Side::Theirs, _) | What::Part(_)) {
                 break;
             }
             match what {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
-                What::Frame(Side::Theirs, frame) => self.theirs(number, &frame),
+                What::Frame(Side::Theirs, frame) => self.theirs(number, &frame, true),
+                What::Part(frame) => self.theirs(number, &frame, false),
                 What::Unfit(why, n) => self.unfit(why, n, number),
                 What::Again => self.begin_again().await?,
             }
         }
         self.flush().await?;
         self.totals.is_complete = !self.stop.is_stopped();
-        self.settle().await
+        self.settle().await?;
+        self.totals.is_settled = !self.stop.is_stopped();
+        Ok(())
     }
 
     /// Frames that were sent, and those that go next.
@@ -159,19 +150,21 @@ impl Drive {
     }
 
     /// A frame that the other side had sent.
-    fn theirs(&mut self, number: u64, frame: &Bytes) {
+    fn theirs(&mut self, number: u64, frame: &Bytes, is_whole: bool) {
         if let Some(session) = &mut self.session {
             session.recorded(frame);
         }
-        if let Some(judge) = &mut self.judge {
-            judge.recorded(number, frame);
+        match &mut self.judge {
+            Some(judge) if is_whole => judge.recorded(number, frame),
+            Some(judge) => judge.recorded_in_part(number, frame),
+            None => {}
         }
     }
 
     fn unfit(&mut self, why: Why, n: u64, number: u64) {
         let (count, numbers) = self.totals.unfit.entry(why).or_default();
         *count += n;
-        if numbers.len() < NUMBERS {
+        if numbers.len() < NUMBERS && self.round == 0 {
             numbers.push(number);
         }
     }
@@ -184,6 +177,7 @@ impl Drive {
         self.totals.timeless += u64::from(at.is_none());
         if let Some(due) = due.filter(|due| *due > Instant::now()) {
             self.flush().await?;
+            self.tell_gap(number, due.saturating_duration_since(Instant::now()));
             self.wait_until(due).await?;
             if self.stop.is_stopped() {
                 return Ok(());
@@ -199,9 +193,21 @@ impl Drive {
         };
         let is_late = due.is_none_or(|due| due + Duration::from_micros(200) < Instant::now());
         self.batch_bytes += frame.len();
-        self.batch.push((frame, due, number));
+        let place = Place { number, round: self.round };
+        self.batch.push(Ready { frame, due, place });
         let is_full = self.batch.len() >= self.plan.together || self.batch_bytes >= TOGETHER_BYTES;
         if is_full || !is_late { self.flush().await } else { Ok(()) }
+    }
+
+    /// Says once that a gap of the recording is a long one.
+    fn tell_gap(&mut self, number: u64, gap: Duration) {
+        if gap > LONG && self.schedule.is_recorded() && !self.has_told_gap {
+            self.has_told_gap = true;
+            let gap = report::clock(gap);
+            self.progress.tell(&format!(
+                "frame {number} goes in {gap}, as recorded; '--max-gap' shortens such gaps"
+            ));
+        }
     }
 
     async fn wait_until(&mut self, due: Instant) -> Result<()> {
@@ -265,15 +271,16 @@ impl Drive {
 
     /// Sends what waits to be sent.
     async fn flush(&mut self) -> Result<()> {
-        let Some((_, _, number)) = self.batch.last() else { return Ok(()) };
-        let number = *number;
+        let Some(Ready { place, .. }) = self.batch.last() else { return Ok(()) };
+        let place = *place;
         let now = Instant::now();
-        let frames: Vec<Bytes> = self.batch.iter().map(|(frame, ..)| frame.clone()).collect();
         let size = std::mem::take(&mut self.batch_bytes);
-        for (_, due, _) in self.batch.drain(..) {
+        let mut frames = Vec::with_capacity(self.batch.len());
+        for Ready { frame, due, .. } in self.batch.drain(..) {
             if let Some(due) = due {
                 self.totals.lateness.count(now.saturating_duration_since(due));
             }
+            frames.push(frame);
         }
         let Drive { probe, stop, .. } = self;
         let stopped = async {
@@ -283,11 +290,14 @@ impl Drive {
         tokio::select! {
             biased;
             sent = probe.send_all(&frames) => sent?,
-            () = stopped => return Ok(()), // whoever is there does not read
+            () = stopped => {
+                self.totals.unsure = frames.len(); // whoever is there does not read
+                return Ok(());
+            }
         }
         self.totals.sent += frames.len() as u64;
         self.totals.bytes += size as u64;
-        self.totals.last.0 = number;
+        self.totals.last = place;
         self.totals.time = self.start.map(|start| start.elapsed()).unwrap_or_default();
         if self.totals.first.is_none() {
             self.totals.first = frames.into_iter().next();
@@ -303,7 +313,12 @@ impl Drive {
     }
 
     fn hear(&mut self, record: &Record) {
-        let Body::Frame(frame) = &record.body else { return };
+        let frame = match &record.body {
+            Body::Frame(frame) => frame,
+            Body::FramingError(error) => return self.totals.errors += u64::from(error.is_new()),
+            Body::Gap { records, .. } => return self.totals.lost += records,
+            _ => return,
+        };
         self.totals.heard += 1;
         let frame = match &mut self.session {
             Some(session) => session.heard(frame),
@@ -323,7 +338,7 @@ impl Drive {
         self.schedule.begin_again();
         self.session.iter_mut().for_each(Session::begin_again);
         self.judge.iter_mut().for_each(Judge::begin_again);
-        self.totals.last.1 += 1;
+        self.round += 1;
         Ok(())
     }
 

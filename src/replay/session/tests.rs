@@ -101,6 +101,14 @@ fn what_has_not_come_is_not_acknowledged_and_what_came_on_top_is() {
     session.give_up(&need);
     assert!(session.is_met(&need) && session.need(&last).is_none());
     assert_eq!(numbers(&session.translate(&last)).1, 3);
+    let earlier = ours(ACK, 104, 5005, b"");
+    assert_eq!(numbers(&session.translate(&earlier)).1, 3, "not even a part of what has not come");
+    session.heard(&theirs(US.1, ACK, 9, 104, b"behind a hole"));
+    assert_eq!(numbers(&session.translate(&last)).1, 3);
+    let mut session = opened(None);
+    session.heard(&theirs(US.1, SYN | ACK, 0, 101, b""));
+    session.recorded(&theirs(US.1, ACK, 5001, 104, b"hello"));
+    session.heard(&theirs(US.1, ACK, 1, 104, b"he"));
     session.heard(&theirs(US.1, ACK, 3, 104, b"llo and more"));
     assert_eq!(numbers(&session.translate(&last)).1, 15);
     let before = ours(ACK, 104, 5003, b"");
@@ -115,6 +123,46 @@ fn a_refusal_ends_the_waiting() {
     session.heard(&theirs(US.1, tcp::RST | ACK, 0, 101, b""));
     assert!(session.is_met(&need));
     assert_eq!(session.translate(&third), third);
+}
+
+#[test]
+fn what_cannot_come_is_not_waited_for() {
+    let mut session = opened(None);
+    assert_eq!(session.need(&ours(tcp::RST | ACK, 101, 5001, b"")), None, "we end it in any case");
+    session.heard(&theirs(US.1, SYN | ACK, 0, 101, b""));
+    // The capture lacks what this acknowledges.
+    assert_eq!(session.need(&ours(ACK, 101, 5100, b"")), None);
+    session.recorded(&theirs(US.1, ACK, 5001, 101, b"hello"));
+    let need = session.need(&ours(ACK, 101, 5006, b"")).expect("five bytes");
+    assert!(session.is_waiting());
+    session.give_up(&need);
+    assert!(!session.is_waiting());
+}
+
+#[test]
+fn errors_about_todays_ports_quote_the_recorded_ones() {
+    let mut session = Session::new(Some(10));
+    let sent = session.translate(&ours(SYN, 100, 0, b""));
+    let message = [&[3, 3, 0, 0, 0, 0, 0, 0][..], &sent[14..42]].concat();
+    let message = crate::proto::samples::summed(&message);
+    let packet = crate::proto::samples::ipv4_between(THEM.0, US.0, 1, &message);
+    let error = Bytes::from(crate::proto::samples::ethernet(0x0800, &packet));
+    let quoted = 14 + 20 + 8 + 20;
+    assert_eq!(be16(&error, quoted), Some(49162));
+    let heard = session.heard(&error);
+    assert_eq!((be16(&heard, quoted), be16(&heard, quoted + 2)), (Some(40000), Some(80)));
+}
+
+#[test]
+fn a_round_knows_nothing_of_the_one_before() {
+    let mut session = opened(Some(10));
+    session.recorded(&theirs(US.1, ACK, 5001, 104, b"hello"));
+    assert!(session.is_waiting());
+    session.begin_again();
+    assert!(!session.is_waiting());
+    assert_eq!(session.need(&ours(ACK, 101, 5001, b"")), None);
+    // But ports go on: the device remembers those of the round before.
+    assert_eq!(numbers(&session.translate(&ours(SYN, 100, 0, b""))).2, 49163);
 }
 
 #[test]
