@@ -10,6 +10,8 @@
 //! conversation to the recorded one; what is heard is given back with the recorded port in it.
 
 mod connection;
+mod glance;
+mod leaving;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,8 @@ use std::collections::{HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use self::connection::{Connection, Segment};
+pub use self::glance::acknowledges;
+pub use self::leaving::Mark;
 use super::conversation::{Conversation, Kind, Side};
 use super::mend;
 use crate::dissect::Dissector;
@@ -25,6 +29,8 @@ use crate::proto::{Stack, be16, ip, tcp};
 
 /// Conversations that are remembered in each of two generations.
 const MEMORY: usize = 16 * 1024;
+/// Conversations in a row in which was waited in vain, after which nobody is thought to be there.
+const MUTE: u32 = 3;
 /// Connections that the other side has opened before the recording came to that.
 const EARLY: usize = 64;
 /// The ports from which today's are taken (RFC 6335 section 6).
@@ -58,6 +64,14 @@ pub struct Session {
     dissector: Dissector,
     /// The next port for a connection of ours; `None` keeps the recorded ones.
     next_port: Option<u16>,
+    /// Only TCP waits.
+    is_for_tcp: bool,
+    /// How often it was waited in vain since something came.
+    in_vain: u32,
+    /// Segments of connections of which today's numbers are not known.
+    untranslated: u64,
+    /// Where the recording is.
+    mark: Mark,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -66,6 +80,9 @@ struct Flow {
     heard: u64,
     is_given_up: bool,
     connection: Connection,
+    /// Where the connection began, and the headers of our frame that did so.
+    begun: Mark,
+    headers: Bytes,
 }
 
 impl Session {
@@ -78,26 +95,73 @@ impl Session {
             early: VecDeque::new(),
             dissector: Dissector::default(),
             next_port: first_port.map(|port| port % PORTS),
+            is_for_tcp: false,
+            in_vain: 0,
+            untranslated: 0,
+            mark: Mark::default(),
         }
+    }
+
+    /// The same, in which nothing but TCP waits.
+    #[must_use]
+    pub fn for_tcp(self) -> Session {
+        Session { is_for_tcp: true, ..self }
+    }
+
+    /// What comes next stands there.
+    pub fn mark(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
+    /// Where the first of the connections began that are open, and how many are.
+    pub fn open(&self) -> Option<(Mark, usize)> {
+        let flows = self.young.values().chain(self.old.values());
+        let is_open = |flow: &&Flow| {
+            flow.connection.is_open() && (flow.connection.is_known() || !flow.is_given_up)
+        };
+        let begins: Vec<Mark> = flows.filter(is_open).map(|flow| flow.begun).collect();
+        begins.iter().min().map(|first| (*first, begins.len()))
+    }
+
+    /// The frames that reset the connections which are open, each once.
+    pub fn resets(&mut self) -> Vec<Bytes> {
+        let flows = self.young.values_mut().chain(self.old.values_mut());
+        flows
+            .filter_map(|flow| {
+                let reset = leaving::reset(&flow.headers, flow.connection.leaving()?);
+                flow.connection.reset();
+                reset
+            })
+            .collect()
+    }
+
+    /// How many segments of ours acknowledged numbers of which it is not known what they are today.
+    pub fn untranslated(&self) -> u64 {
+        self.untranslated
     }
 
     /// The recording begins again: nothing of what was there belongs to what comes.
     pub fn begin_again(&mut self) {
-        let next_port = self.next_port;
-        *self = Session { next_port, ..Session::new(None) };
+        let Session { next_port, is_for_tcp, in_vain, untranslated, .. } = *self;
+        *self = Session { next_port, is_for_tcp, in_vain, untranslated, ..Session::new(None) };
     }
 
     /// A frame of the other side, as it was recorded.
     pub fn recorded(&mut self, frame: &[u8]) {
+        if self.is_for_tcp && !glance::may_be_tcp(frame) {
+            return;
+        }
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
         let conversation = Conversation::of(&stack, Side::Theirs);
         let segment = Segment::of(&stack);
+        let mark = self.mark;
         let flow = self.flow(conversation);
         flow.recorded += 1;
         if let Some(segment) = segment {
             let is_opened = flow.connection.recorded(&segment);
             if is_opened && !segment.has(tcp::ACK) {
+                flow.begun = mark;
                 self.claim(conversation);
             }
         }
@@ -136,6 +200,7 @@ impl Session {
 
     /// A frame of the other side, of today; given back as it would have been recorded.
     pub fn heard(&mut self, frame: &Bytes) -> Bytes {
+        self.in_vain = 0;
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
         let today = Conversation::of(&stack, Side::Theirs);
@@ -196,6 +261,9 @@ impl Session {
 
     /// What a frame of ours waits for, if for anything.
     pub fn need(&mut self, frame: &[u8]) -> Option<Need> {
+        if self.in_vain >= MUTE || self.is_for_tcp && !glance::may_be_tcp(frame) {
+            return None;
+        }
         let stack = self.dissector.dissect(frame);
         let conversation = Conversation::of(&stack, Side::Ours);
         let segment = Segment::of(&stack);
@@ -222,22 +290,28 @@ impl Session {
     /// It is not waited for any more, nor is anything else in the same conversation until something comes there.
     pub fn give_up(&mut self, need: &Need) {
         self.flow(need.conversation).is_given_up = true;
+        self.in_vain = self.in_vain.saturating_add(1);
     }
 
     /// Whether answers were recorded that have not come.
     pub fn is_waiting(&self) -> bool {
-        self.young.iter().chain(&self.old).any(|(conversation, flow)| {
-            !flow.is_given_up
-                && match conversation.kind {
-                    Kind::Tcp => flow.connection.is_waiting(),
-                    Kind::Udp | Kind::Control => flow.heard < flow.recorded,
-                    Kind::Arp | Kind::Ip(_) | Kind::Other => false,
-                }
-        })
+        let mut flows = self.young.iter().chain(&self.old);
+        self.in_vain < MUTE
+            && flows.any(|(conversation, flow)| {
+                !flow.is_given_up
+                    && match conversation.kind {
+                        Kind::Tcp => flow.connection.is_waiting(),
+                        Kind::Udp | Kind::Control => flow.heard < flow.recorded,
+                        Kind::Arp | Kind::Ip(_) | Kind::Other => false,
+                    }
+            })
     }
 
     /// A frame of ours as it has to be today.
     pub fn translate(&mut self, frame: &Bytes) -> Bytes {
+        if !glance::may_be_tcp(frame) {
+            return frame.clone();
+        }
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
         let translated = self.segment(&stack, frame);
@@ -249,9 +323,12 @@ impl Session {
         let n = stack.find(&tcp::TCP)?;
         let segment = Segment::of(stack)?;
         let recorded = Conversation::of(stack, Side::Ours);
-        let next_port = self.next_port;
+        let Session { next_port, mark, .. } = *self;
         let flow = self.flow(recorded);
         let is_new = segment.opens() && flow.connection.open_ours(&segment);
+        if is_new {
+            flow.begun = mark;
+        }
         if let Some(port) = next_port.filter(|_| is_new) {
             let port = FIRST_PORT + port;
             flow.connection.our_port = Some(port);
@@ -262,10 +339,16 @@ impl Session {
         }
         let at = stack.layers.get(n)?.start;
         let mut new = BytesMut::from(&frame[..]);
-        if !self.flow(recorded).connection.translate(&segment, at, stack.header(n), &mut new) {
-            return None;
+        let flow = self.flow(recorded);
+        let is_lost = segment.has(tcp::ACK) && !flow.connection.is_known();
+        if flow.connection.translate(&segment, at, stack.header(n), &mut new) {
+            mend::mend(stack, &mut new);
         }
-        mend::mend(stack, &mut new);
+        flow.connection.sent(&segment);
+        if segment.has(tcp::SYN) {
+            flow.headers = leaving::headers(&new);
+        }
+        self.untranslated += u64::from(is_lost);
         Some(new.freeze())
     }
 }

@@ -131,8 +131,13 @@ pub enum What {
 /// What comes through the queue.
 #[derive(Debug)]
 enum Parcel {
-    Items { items: Vec<Item>, share: f64 },
+    Items {
+        items: Vec<Item>,
+        share: f64,
+    },
     Damage(Vec<Damage>),
+    /// Everything was read, as often as it was wanted.
+    End,
     Failed(crate::error::Error),
 }
 
@@ -145,6 +150,8 @@ pub struct Source {
     damage: Vec<Damage>,
     /// Whether anything was wrong with the file.
     pub is_damaged: bool,
+    /// Whether its end was read, and not only the word to stop heard.
+    has_ended: bool,
 }
 
 /// Begins to read. An error is that the file cannot be opened, or is nothing that is known.
@@ -159,13 +166,20 @@ pub fn start(job: Job) -> Result<(Source, String)> {
 
 impl Source {
     fn new(queue: mpsc::Receiver<Parcel>) -> Source {
-        Source { queue, items: VecDeque::new(), share: 0.0, damage: Vec::new(), is_damaged: false }
+        Source {
+            queue,
+            items: VecDeque::new(),
+            share: 0.0,
+            damage: Vec::new(),
+            is_damaged: false,
+            has_ended: false,
+        }
     }
 
     /// One that has everything already.
     pub fn of(items: Vec<Item>) -> Source {
         let (_, queue) = mpsc::channel(1);
-        Source { items: items.into(), ..Source::new(queue) }
+        Source { items: items.into(), has_ended: true, ..Source::new(queue) }
     }
 
     /// The next item, waiting for it; `None` at the end. Cancelling it loses nothing.
@@ -201,9 +215,21 @@ impl Source {
                 self.is_damaged = true;
                 self.damage.extend(damage);
             }
+            Parcel::End => self.has_ended = true,
             Parcel::Failed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Whether there is nothing more to send, as far as that is known now. What is left is gone then.
+    pub fn is_at_end(&mut self) -> bool {
+        while let Ok(parcel) = self.queue.try_recv() {
+            if self.open(parcel).is_err() {
+                return false;
+            }
+        }
+        let is_left = |item: &Item| matches!(item.what, What::Frame(Side::Ours, _) | What::Again);
+        self.has_ended && !self.items.iter().any(is_left)
     }
 
     /// What was found to be wrong with the file since this was asked last.

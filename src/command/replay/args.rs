@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, ValueEnum};
 use pnet::util::MacAddr;
 
-use super::drive::Totals;
 use crate::capture::read::{Inner, Reading};
 use crate::capture::series;
 use crate::cli::args::{self, AddressArgs, CaptureArgs, TunnelArgs};
@@ -22,6 +21,7 @@ use crate::record::Direction;
 use crate::replay::expect::{Judge, ignore::Ignored};
 use crate::replay::rewrite::Rules;
 use crate::replay::schedule::{Schedule, Speed};
+use crate::replay::session::{Mark, Session};
 use crate::replay::source::{Ends, Job};
 use crate::stop::Stop;
 
@@ -38,7 +38,7 @@ Examples:
   uarttool replay out.pcapng --expect --ignore ipv4.ttl,http.server -w what-happened.pcapng
 
 Reads what 'uarttool decode' reads. With the recorded gaps, and with --expect, a frame waits for the recorded
-answers in front of it, and TCP's numbers are those of today (docs/replay.md).
+answers in front of it; at other speeds, TCP does. TCP's numbers are those of today (docs/replay.md).
 
 Exit status: 0 everything was sent, and with --expect answered as recorded; 1 it was not; 2 usage;
 3 the tunnel is not there or went away; 4 the file cannot be read, or nothing in it can be sent;
@@ -135,8 +135,9 @@ struct AnswerArgs {
     /// How long to wait for a recorded answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_positive)]
     timeout: Duration,
-    /// Wait for no answer: frames go by their time alone, as they were recorded
-    #[arg(long, conflicts_with = "expect")]
+    /// Wait for no answer: frames go by their time alone, as they were recorded, and with TCP's recorded
+    /// numbers
+    #[arg(long, conflicts_with_all = ["expect", "timeout", "same_ports"])]
     no_wait: bool,
     /// Keep the recorded ports of TCP connections that we open, although the device may remember them
     #[arg(long)]
@@ -318,12 +319,19 @@ impl ReplayArgs {
 
     /// Whether frames wait for answers.
     pub(super) fn is_waiting(&self) -> bool {
+        !self.answers.no_wait
+    }
+
+    /// What waits for what, and TCP's numbers. At a speed of one's own, TCP alone waits: without that it would have
+    /// no numbers.
+    pub(super) fn session(&self) -> Option<Session> {
+        let session = self.is_waiting().then(|| Session::new(self.first_port()))?;
         let is_recorded = matches!(self.speed(), Speed::Recorded(_));
-        self.answers.expect || is_recorded && !self.answers.no_wait
+        Some(if self.answers.expect || is_recorded { session } else { session.for_tcp() })
     }
 
     /// Today's first port for our connections: another one with each second.
-    pub(super) fn first_port(&self) -> Option<u16> {
+    fn first_port(&self) -> Option<u16> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Sixteen ports a second: they come again after a quarter of an hour, when nobody remembers them.
         (!self.answers.same_ports).then_some((now.as_millis() / 62) as u16)
@@ -358,14 +366,16 @@ impl ReplayArgs {
         self.loops != 1
     }
 
-    /// The options with which another replay goes on where this one stopped.
-    pub(super) fn rest(&self, totals: &Totals) -> String {
-        let mut options = format!("--from-frame {}", totals.last.number + 1);
-        if self.loops > 1 {
-            options += &format!(" -l {}", self.loops.saturating_sub(totals.last.round));
+    /// The options with which another replay goes on from there.
+    pub(super) fn rest(&self, from: Mark, round: u64) -> String {
+        let mut options = format!("--from-frame {}", from.number);
+        match self.loops {
+            0 => options += " -l 0",
+            1 => {}
+            loops => options += &format!(" -l {}", loops.saturating_sub(round)),
         }
         if let Some(count) = self.count {
-            options += &format!(" -c {}", count.saturating_sub(totals.sent));
+            options += &format!(" -c {}", count.saturating_sub(from.sent));
         }
         options
     }

@@ -24,7 +24,7 @@ use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
 use crate::replay::metronome::Metronome;
 use crate::replay::schedule::Schedule;
-use crate::replay::session::{Need, Session};
+use crate::replay::session::{self, Mark, Need, Session};
 use crate::replay::source::{Item, Source, What, Why};
 use crate::stop::Stop;
 
@@ -87,6 +87,10 @@ pub(super) struct Totals {
     pub(super) time: Duration,
     /// Frames without a time, at a speed that goes by times.
     pub(super) timeless: u64,
+    /// TCP segments that acknowledge numbers of the recording, which are not today's.
+    pub(super) untranslated: u64,
+    /// Where the first of the TCP connections began that were open in the end, and how many were.
+    pub(super) open: Option<(Mark, usize)>,
     /// Everything was sent that was to be sent.
     pub(super) is_complete: bool,
     /// And the last answers were waited for.
@@ -149,10 +153,17 @@ impl Drive {
             }
         }
         self.flush().await?;
-        self.totals.is_complete = !self.stop.is_stopped();
+        self.totals.is_complete = !self.stop.is_stopped() || self.is_at_end();
+        self.totals.open = self.session.as_ref().and_then(Session::open);
         self.settle().await?;
         self.totals.is_settled = !self.stop.is_stopped();
         Ok(())
+    }
+
+    /// Whether there was nothing left to send when the word to stop came.
+    fn is_at_end(&mut self) -> bool {
+        let is_enough = self.plan.limit.is_some_and(|limit| self.totals.sent >= limit);
+        self.totals.unsure == 0 && (is_enough || self.source.is_at_end())
     }
 
     /// Frames that were sent, and those that go next.
@@ -187,7 +198,9 @@ impl Drive {
 
     /// A frame that the other side had sent.
     fn theirs(&mut self, number: u64, frame: &Bytes, is_whole: bool) {
+        let mark = Mark { number, sent: self.going() };
         if let Some(session) = &mut self.session {
+            session.mark(mark);
             session.recorded(frame);
         }
         match &mut self.judge {
@@ -215,16 +228,25 @@ impl Drive {
             self.flush().await?;
             self.wait_until(due).await?;
             if self.stop.is_stopped() {
+                self.source.put_back(Item { number, at, what: What::Frame(Side::Ours, frame) });
                 return Ok(());
             }
         }
         let due = self.wait_for_answers(&frame, due).await?;
         if self.stop.is_stopped() {
+            self.source.put_back(Item { number, at, what: What::Frame(Side::Ours, frame) });
             return Ok(());
         }
+        let mark = Mark { number, sent: self.going() };
         let frame = match &mut self.session {
-            Some(session) => session.translate(&frame),
-            None => frame,
+            Some(session) => {
+                session.mark(mark);
+                session.translate(&frame)
+            }
+            None => {
+                self.totals.untranslated += u64::from(session::acknowledges(&frame));
+                frame
+            }
         };
         let is_late = due.is_none_or(|due| due + Duration::from_micros(200) < Instant::now());
         self.batch_bytes += frame.len();
@@ -353,6 +375,7 @@ impl Drive {
         if self.session.is_some() {
             self.flush().await?;
             self.settle().await?;
+            self.reset().await?;
         }
         self.schedule.begin_again();
         self.session.iter_mut().for_each(Session::begin_again);
@@ -381,13 +404,24 @@ impl Drive {
         Ok(())
     }
 
+    /// Ends the connections that are open, which nobody goes on with.
+    async fn reset(&mut self) -> Result<()> {
+        let resets = self.session.as_mut().map(Session::resets).unwrap_or_default();
+        match resets.is_empty() || self.totals.unsure > 0 {
+            true => Ok(()),
+            false => self.probe.send_all(&resets).await,
+        }
+    }
+
     /// Leaves the line; what still comes is heard.
     pub(super) async fn leave(&mut self) {
         self.progress.clear();
+        let _ = tokio::time::timeout(GRACE, self.reset()).await; // whoever is gone needs none
         self.probe.leave().await;
         let records = self.probe.drain();
         records.iter().for_each(|record| self.hear(record));
         self.judge.iter_mut().for_each(Judge::finish);
+        self.totals.untranslated += self.session.as_ref().map_or(0, Session::untranslated);
         self.tell_damage();
     }
 

@@ -26,7 +26,6 @@ use crate::probe::{Identity, Probe};
 use crate::proto::{arp, be16, ethernet, ipv4_at};
 use crate::replay::conversation::Side;
 use crate::replay::metronome::Metronome;
-use crate::replay::session::Session;
 use crate::replay::source::{self, Ends, Source, What};
 use crate::stop;
 
@@ -75,7 +74,7 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         source,
         schedule: args.schedule(),
         metronome: Metronome::fine(),
-        session: args.is_waiting().then(|| Session::new(args.first_port())),
+        session: args.session(),
         judge: args.judge(),
         plan: Plan {
             timeout: args.timeout(),

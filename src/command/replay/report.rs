@@ -12,6 +12,7 @@ use crate::proto::{be16, ethernet, ipv4_at};
 use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
 use crate::replay::schedule::{Schedule, Speed};
+use crate::replay::session::Mark;
 use crate::replay::source::{Ends, Why};
 
 /// How often progress is shown.
@@ -199,6 +200,7 @@ impl Told<'_> {
                 count(*timeless, "frame")
             );
         }
+        text.push_str(&self.untranslated());
         let goes_to = first.as_ref().filter(|_| *heard == 0 && self.args.sends_to_device());
         let address = goes_to.filter(|frame| be16(frame, 12) == Some(0x0800));
         let address = address.and_then(|frame| ipv4_at(frame, ethernet::HEADER + 16));
@@ -211,6 +213,17 @@ impl Told<'_> {
             );
         }
         text
+    }
+
+    /// TCP that went with numbers that are not today's.
+    fn untranslated(&self) -> String {
+        let why = match self.totals.untranslated {
+            0 => return String::new(),
+            _ if self.args.is_waiting() => "no beginning of their connection was answered",
+            _ => "'--no-wait' does not listen",
+        };
+        let segments = count(self.totals.untranslated, "TCP segment");
+        format!("{segments} sent with the recorded acknowledgment, which is not today's: {why}\n")
     }
 
     /// Where it stopped.
@@ -226,10 +239,19 @@ impl Told<'_> {
             true => format!(" in round {}", round + 1),
             false => String::new(),
         };
-        let options = self.args.rest(self.totals);
-        let mut text = format!(
-            "interrupted behind frame {number} of the capture{round}; go on with '{options}'\n"
-        );
+        let next = Mark { number: number + 1, sent: self.totals.sent };
+        let mut text = format!("interrupted behind frame {number} of the capture{round}");
+        let from = self.totals.open.map_or(next, |(first, _)| first);
+        if let Some((Mark { number, .. }, open)) = self.totals.open {
+            let _ = match open {
+                1 => write!(text, ", in a TCP connection that began with frame {number}"),
+                n => {
+                    write!(text, ", in {n} TCP connections that began with frame {number} or later")
+                }
+            };
+        }
+        let options = self.args.rest(from, self.totals.last.round);
+        let _ = writeln!(text, "; go on with '{options}'");
         if unsure > 0 {
             let frames = count(unsure as u64, "frame");
             let _ = writeln!(

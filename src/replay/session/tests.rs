@@ -1,5 +1,7 @@
 //! A recorded connection against devices that begin elsewhere, are slow, refuse, or open it themselves.
 
+mod leaving;
+
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;

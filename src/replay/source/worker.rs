@@ -13,6 +13,7 @@ use crate::record::{Body, Direction, LinkType, Packet, Record};
 use crate::replay::conversation::Side;
 use crate::replay::link;
 use crate::replay::rewrite::Rewriter;
+use crate::stop::Stop;
 
 /// Frames that go through the queue together, at most.
 const TOGETHER: usize = 256;
@@ -73,7 +74,12 @@ impl Worker {
             let is_whole = self.round > 0 || self.job.from_frame <= 1;
             self.round += 1;
             if self.round >= self.job.rounds || is_whole && !self.has_ours {
-                return; // what has nothing to send will not have it later
+                // What has nothing to send will not have it later.
+                let stop = self.job.reading.stop.as_ref();
+                if !stop.is_some_and(Stop::is_stopped) {
+                    let _ = self.sender.blocking_send(Parcel::End); // or nobody asks
+                }
+                return;
             }
             self.has_ours = false;
             self.number = 0;
