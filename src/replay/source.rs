@@ -9,7 +9,7 @@ mod tests;
 mod worker;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::thread;
 
@@ -19,9 +19,11 @@ use tokio::sync::mpsc;
 
 use self::worker::Worker;
 use super::conversation::Side;
+use super::offload::Fault;
 use super::rewrite::Rules;
 use crate::capture::read::{Damage, Reader, Reading};
 use crate::clock::Timestamp;
+use crate::craft::text::link_local;
 use crate::dissect::filter::Filter;
 use crate::error::Result;
 use crate::framing::Carries;
@@ -35,8 +37,33 @@ const QUEUE: usize = 4;
 pub struct End {
     /// The IPv4 address.
     pub ip: Ipv4Addr,
+    /// IPv6 addresses that are known.
+    pub ip6: [Option<Ipv6Addr>; 2],
     /// The Ethernet address.
     pub mac: MacAddr,
+}
+
+impl End {
+    /// One without known IPv6 addresses.
+    pub fn new(ip: Ipv4Addr, mac: MacAddr) -> End {
+        End { ip, ip6: [None; 2], mac }
+    }
+
+    /// Whether that is the IPv4 address of this end.
+    pub fn is(&self, party: super::cast::Party) -> bool {
+        party.ip == IpAddr::from(self.ip)
+    }
+
+    /// Whether that is an address of this end; IPv6 ones may be made of the Ethernet address (RFC 4291 appendix A).
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => ip == self.ip,
+            IpAddr::V6(ip) => {
+                let made = link_local(self.mac.into());
+                self.ip6.contains(&Some(ip)) || ip.octets()[8..] == made.octets()[8..]
+            }
+        }
+    }
 }
 
 /// Both ends of the line.
@@ -51,7 +78,7 @@ pub struct Ends {
 impl Default for Ends {
     /// The addresses of the ESP32 tunnel.
     fn default() -> Self {
-        let end = |n| End { ip: Ipv4Addr::new(192, 168, 100, n), mac: MacAddr(2, 0, 0, 0, 0, n) };
+        let end = |n| End::new(Ipv4Addr::new(192, 168, 100, n), MacAddr(2, 0, 0, 0, 0, n));
         Ends { host: end(1), device: end(2) }
     }
 }
@@ -77,6 +104,8 @@ pub struct Job {
     pub ends: Ends,
     /// What is rewritten.
     pub rules: Rules,
+    /// The same, of what the filter has let through.
+    pub found: Rules,
     /// The longest frame that can be sent, in bytes.
     pub max_frame: usize,
     /// What the line carries.
@@ -122,6 +151,8 @@ pub enum What {
     Frame(Side, Bytes),
     /// The beginning of a frame of the other side: the capture has no more of it.
     Part(Bytes),
+    /// The next frame of ours has a checksum with which something is the matter.
+    Checksum(Fault),
     /// So much of it cannot be sent.
     Unfit(Why, u64),
     /// The capture begins again.

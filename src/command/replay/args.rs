@@ -1,16 +1,12 @@
 //! The arguments of `uarttool replay`.
 
-use std::fmt::Display;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::{Args, ValueEnum};
-use pnet::util::MacAddr;
-
+use super::who::{RewriteArgs, Who, WhoArgs};
 use crate::capture::read::{Inner, Reading};
 use crate::capture::series;
-use crate::cli::args::{self, AddressArgs, CaptureArgs, TunnelArgs};
+use crate::cli::args::{CaptureArgs, TunnelArgs};
 use crate::cli::{show, terminal};
 use crate::command::decode::{self, FileFormat};
 use crate::dissect::filter::Filter;
@@ -19,11 +15,11 @@ use crate::endpoint::spec::{parse_line_rate, parse_positive};
 use crate::error::{Error, Result};
 use crate::record::Direction;
 use crate::replay::expect::{Judge, ignore::Ignored};
-use crate::replay::rewrite::Rules;
 use crate::replay::schedule::{Schedule, Speed};
 use crate::replay::session::{Mark, Session};
-use crate::replay::source::{Ends, Job};
+use crate::replay::source::Job;
 use crate::stop::Stop;
+use clap::{Args, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,7 +67,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     answers: AnswerArgs,
     #[command(flatten)]
-    rewrite: RewriteArgs,
+    pub(super) rewrite: RewriteArgs,
     /// Only the summary; twice: only what is wrong
     #[arg(short = 'q', long, action = clap::ArgAction::Count)]
     quiet: u8,
@@ -85,7 +81,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub(super) tunnel: TunnelArgs,
     #[command(flatten)]
-    pub(super) addresses: AddressArgs,
+    pub(super) addresses: WhoArgs,
     #[command(flatten)]
     capture: CaptureArgs,
 }
@@ -144,21 +140,6 @@ struct AnswerArgs {
     same_ports: bool,
 }
 
-/// What is changed.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Rewriting, of both directions of the capture")]
-struct RewriteArgs {
-    /// Replace an Ethernet address, also in ARP and neighbour discovery; may be repeated
-    #[arg(long, value_name = "OLD=NEW", value_parser = macs, value_delimiter = ',')]
-    rewrite_mac: Vec<(MacAddr, MacAddr)>,
-    /// Replace an IPv4 or IPv6 address, also in ARP and in what ICMP quotes; may be repeated
-    #[arg(long, value_name = "OLD=NEW", value_parser = ips, value_delimiter = ',')]
-    rewrite_ip: Vec<(IpAddr, IpAddr)>,
-    /// Replace a port of TCP and UDP; may be repeated
-    #[arg(long, value_name = "OLD=NEW", value_parser = ports, value_delimiter = ',')]
-    rewrite_port: Vec<(u16, u16)>,
-}
-
 /// Which frames are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Only {
@@ -173,72 +154,19 @@ fn factor(text: &str) -> Result<f64, String> {
     })
 }
 
-fn pair<T>(text: &str, what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<(T, T), String> {
-    let parts = text.split_once('=');
-    let pair = parts.and_then(|(old, new)| parse(old).zip(parse(new)));
-    pair.ok_or_else(|| format!("'{text}' is not a pair of {what}"))
-}
-
-fn macs(text: &str) -> Result<(MacAddr, MacAddr), String> {
-    let what = "Ethernet addresses such as 00:11:22:33:44:55=02:00:00:00:00:02";
-    pair(text, what, |mac| args::parse_mac(mac).ok())
-}
-
-fn ips(text: &str) -> Result<(IpAddr, IpAddr), String> {
-    let what = "IP addresses of one version such as 10.0.0.5=192.168.100.2";
-    let (old, new) = pair(text, what, |ip| ip.parse::<IpAddr>().ok())?;
-    match old.is_ipv4() == new.is_ipv4() {
-        true => Ok((old, new)),
-        false => Err(format!("'{text}' is not a pair of {what}")),
-    }
-}
-
-fn ports(text: &str) -> Result<(u16, u16), String> {
-    pair(text, "ports such as 80=8080", |port| port.parse().ok())
-}
-
-impl RewriteArgs {
-    /// Whether two rules contradict each other.
-    fn check(&self) -> Result<()> {
-        let RewriteArgs { rewrite_mac, rewrite_ip, rewrite_port } = self;
-        let twice =
-            twice(rewrite_mac).or_else(|| twice(rewrite_ip)).or_else(|| twice(rewrite_port));
-        match twice {
-            None => Ok(()),
-            Some(old) => Err(Error::usage(format!("'{old}' is to become two things"))
-                .with_help("each address and port may stand once in front of '='")),
-        }
-    }
-}
-
-/// What stands in front in two different pairs.
-fn twice<T: PartialEq + Display>(pairs: &[(T, T)]) -> Option<String> {
-    let mut rest = pairs;
-    while let Some(((old, new), others)) = rest.split_first() {
-        if others.iter().any(|(other, becomes)| other == old && becomes != new) {
-            return Some(old.to_string());
-        }
-        rest = others;
-    }
-    None
-}
-
 impl ReplayArgs {
     /// What can be wrong before anything is begun.
     pub(super) fn check(&self) -> Result<()> {
         show::filter(&self.filter)?;
         self.capture.check()?;
-        let can_be_read_again = match std::fs::metadata(&self.file) {
-            Ok(file) => file.is_file(),
-            Err(_) => self.file.as_os_str() != "-",
-        };
-        if self.loops != 1 && !can_be_read_again {
+        if self.loops != 1 && !self.is_file() {
             return Err(Error::usage(
                 "'-l' reads the capture again, and stdin and pipes can be read once",
             )
             .with_help("name a file"));
         }
         self.rewrite.check()?;
+        self.addresses.check()?;
         if self.loops == 0 && self.answers.expect {
             return Err(Error::usage("'--expect' has no result when '-l 0' never ends"));
         }
@@ -264,17 +192,13 @@ impl ReplayArgs {
     }
 
     /// What is read.
-    pub(super) fn job(&self, spec: &Spec, ends: Ends, stop: &Stop) -> Job {
+    pub(super) fn job(&self, spec: &Spec, who: &Who, stop: &Stop) -> Job {
         Job {
             path: self.file.clone(),
             reading: Reading {
-                format: self.format.map(FileFormat::format),
-                follow: false,
-                framing: spec.options.framing,
-                max_frame: spec.options.max_frame,
-                inner: self.inner,
                 stop: Some(stop.clone()),
                 tell: Some(terminal::tell),
+                ..self.reading(spec)
             },
             filter: self.filter(),
             sent: match self.only {
@@ -284,18 +208,36 @@ impl ReplayArgs {
             with_answers: self.is_waiting(),
             from_frame: self.from_frame,
             rounds: if self.loops == 0 { u64::MAX } else { self.loops },
-            ends,
-            rules: Rules {
-                macs: self.rewrite.rewrite_mac.clone(),
-                ips: self.rewrite.rewrite_ip.clone(),
-                ports: self.rewrite.rewrite_port.clone(),
-            },
+            ends: who.ends,
+            rules: self.rewrite.rules(),
+            found: who.rules.clone(),
             max_frame: spec.options.max_frame.min(spec.options.framing.longest),
             carries: spec.options.framing.carries,
         }
     }
 
-    fn filter(&self) -> Option<Filter> {
+    /// How the capture is read.
+    pub(super) fn reading(&self, spec: &Spec) -> Reading {
+        Reading {
+            format: self.format.map(FileFormat::format),
+            follow: false,
+            framing: spec.options.framing,
+            max_frame: spec.options.max_frame,
+            inner: self.inner,
+            stop: None,
+            tell: None,
+        }
+    }
+
+    /// Whether the capture can be read more than once.
+    pub(super) fn is_file(&self) -> bool {
+        match std::fs::metadata(&self.file) {
+            Ok(file) => file.is_file(),
+            Err(_) => self.file.as_os_str() != "-",
+        }
+    }
+
+    pub(super) fn filter(&self) -> Option<Filter> {
         show::filter(&self.filter).ok().flatten() // checked before
     }
 
@@ -396,10 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_and_factors() {
-        assert_eq!(ports("80=8080"), Ok((80, 8080)));
-        assert!(ips("10.0.0.5=::1").is_err_and(|text| text.contains("of one version")));
-        assert!(macs("02:00:00:00:00:02").is_err_and(|text| text.contains("not a pair")));
+    fn factors() {
         for bad in ["0", "-1", "nan", "inf", "x", ""] {
             assert!(factor(bad).is_err(), "{bad}");
         }

@@ -23,6 +23,7 @@ use crate::replay::conversation::Side;
 use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
 use crate::replay::metronome::Metronome;
+use crate::replay::offload::Fault;
 use crate::replay::schedule::Schedule;
 use crate::replay::session::{self, Mark, Need, Session};
 use crate::replay::source::{Item, Source, What, Why};
@@ -74,7 +75,9 @@ pub(super) struct Totals {
     /// How late frames with a time went.
     pub(super) lateness: Lateness,
     /// What could not be sent: how much, and the first numbers.
-    pub(super) unfit: BTreeMap<Why, (u64, Vec<u64>)>,
+    pub(super) unfit: Counted<Why>,
+    /// Frames with checksums with which something is the matter.
+    pub(super) faults: Counted<Fault>,
     /// How often and how long something was held back for answers.
     pub(super) held: (u64, Duration),
     /// How many of these answers did not come.
@@ -106,6 +109,17 @@ pub(super) struct Done {
     pub(super) schedule: Schedule,
     /// Something was wrong with the file.
     pub(super) is_damaged: bool,
+}
+
+/// How many there are of each kind, and the first numbers.
+pub(super) type Counted<T> = BTreeMap<T, (u64, Vec<u64>)>;
+
+fn count<T: Ord>(counted: &mut Counted<T>, what: T, n: u64, number: u64, round: u64) {
+    let (count, numbers) = counted.entry(what).or_default();
+    *count += n;
+    if numbers.len() < NUMBERS && round == 0 {
+        numbers.push(number);
+    }
 }
 
 /// A replay under way.
@@ -148,7 +162,10 @@ impl Drive {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
                 What::Frame(Side::Theirs, frame) => self.theirs(number, &frame, true),
                 What::Part(frame) => self.theirs(number, &frame, false),
-                What::Unfit(why, n) => self.unfit(why, n, number),
+                What::Checksum(fault) => {
+                    count(&mut self.totals.faults, fault, 1, number, self.round)
+                }
+                What::Unfit(why, n) => count(&mut self.totals.unfit, why, n, number, self.round),
                 What::Again => self.begin_again().await?,
             }
         }
@@ -207,14 +224,6 @@ impl Drive {
             Some(judge) if is_whole => judge.recorded(number, frame),
             Some(judge) => judge.recorded_in_part(number, frame),
             None => {}
-        }
-    }
-
-    fn unfit(&mut self, why: Why, n: u64, number: u64) {
-        let (count, numbers) = self.totals.unfit.entry(why).or_default();
-        *count += n;
-        if numbers.len() < NUMBERS && self.round == 0 {
-            numbers.push(number);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::cli::terminal::count;
 use crate::proto::{be16, ethernet, ipv4_at};
 use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
+use crate::replay::offload::Fault;
 use crate::replay::schedule::{Schedule, Speed};
 use crate::replay::session::Mark;
 use crate::replay::source::{Ends, Why};
@@ -127,6 +128,7 @@ impl Told<'_> {
             }
         }
         text.push_str(&self.unfit());
+        text.push_str(&self.faults());
         if !self.args.is_silent() {
             text.push_str(&self.waits(ends));
         }
@@ -172,9 +174,31 @@ impl Told<'_> {
                 Why::FramingError => count(*n, "framing error"),
                 _ => count(*n, "frame"),
             };
-            let more = if *n > numbers.len() as u64 { " ..." } else { "" };
-            let numbers = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            let _ = writeln!(text, "not sent: {what}, {} (frame {numbers}{more})", reason(*why));
+            let _ = writeln!(text, "not sent: {what}, {} ({})", reason(*why), listed(*n, numbers));
+        }
+        text
+    }
+
+    /// What was the matter with checksums.
+    fn faults(&self) -> String {
+        let mut text = String::new();
+        for (fault, (n, numbers)) in &self.totals.faults {
+            let _ = match fault {
+                Fault::LeftToCard if self.args.is_silent() => Ok(()),
+                Fault::LeftToCard => {
+                    let sums = count(*n, "checksum");
+                    writeln!(
+                        text,
+                        "{sums} left to a network card filled in ({})",
+                        listed(*n, numbers)
+                    )
+                }
+                Fault::Wrong => {
+                    let frames = count(*n, "frame");
+                    let numbers = listed(*n, numbers);
+                    writeln!(text, "{frames} sent with a wrong checksum, as recorded ({numbers})")
+                }
+            };
         }
         text
     }
@@ -261,6 +285,13 @@ impl Told<'_> {
         }
         text
     }
+}
+
+/// The first numbers of so many frames.
+fn listed(n: u64, numbers: &[u64]) -> String {
+    let more = if n > numbers.len() as u64 { " ..." } else { "" };
+    let numbers = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    format!("frame {numbers}{more}")
 }
 
 fn times(n: u64) -> String {

@@ -12,6 +12,7 @@ use crate::framing::{Carries, ip};
 use crate::record::{Body, Direction, LinkType, Packet, Record};
 use crate::replay::conversation::Side;
 use crate::replay::link;
+use crate::replay::offload::{self, Fault};
 use crate::replay::rewrite::Rewriter;
 use crate::stop::Stop;
 
@@ -28,6 +29,9 @@ pub(super) struct Worker {
     job: Job,
     length: Option<u64>,
     rewriter: Rewriter,
+    found: Rewriter,
+    /// What was the matter with the checksum of the frame at hand.
+    fault: Option<Fault>,
     dissector: Dissector,
     items: Vec<Item>,
     bytes: usize,
@@ -47,6 +51,8 @@ impl Worker {
         Worker {
             length: length.map(|file| file.len()),
             rewriter: Rewriter::new(job.rules.clone()),
+            found: Rewriter::new(job.found.clone()),
+            fault: None,
             dissector: Dissector::default(),
             items: Vec::new(),
             bytes: 0,
@@ -157,7 +163,12 @@ impl Worker {
         if let Some(what) = what.filter(|_| !self.is_skipped()) {
             if let What::Frame(side, frame) = &what {
                 self.bytes += frame.len();
-                self.has_ours |= *side == Side::Ours;
+                let is_ours = *side == Side::Ours;
+                self.has_ours |= is_ours;
+                if let Some(fault) = self.fault.filter(|_| is_ours) {
+                    let Worker { number, .. } = *self;
+                    self.items.push(Item { number, at, what: What::Checksum(fault) });
+                }
             }
             self.items.push(Item { number: self.number, at, what });
         }
@@ -180,14 +191,20 @@ impl Worker {
         if self.is_skipped() && self.job.filter.is_none() {
             return None;
         }
-        let bytes = self.rewriter.frame(link, &bytes, length);
+        let (bytes, fault) = match bytes.len() < length {
+            true => (bytes, None),
+            false => offload::filled(link, &bytes),
+        };
+        self.fault = fault;
+        let filtered = self.rewriter.frame(link, &bytes, length);
+        let bytes = self.found.frame(link, &filtered, length);
         let direction = match known {
             Direction::Unknown => link::direction(link, &bytes, &self.job.ends),
             known => known,
         };
         let is_ours = direction == self.job.sent || direction == Direction::Unknown;
         // The filter sees every frame: what it finds may depend on earlier ones.
-        let is_wanted = self.is_wanted(link, &bytes, length, direction);
+        let is_wanted = self.is_wanted(link, &filtered, length, direction);
         if !is_wanted || !(is_ours || self.job.with_answers) {
             return None;
         }
