@@ -142,3 +142,18 @@ fn an_anonymized_capture_needs_no_rewriting() {
     assert!(stdout.contains("answers: 3 as recorded"), "{stdout}");
     assert!(stderr.contains("is taken for the host"), "{stderr}");
 }
+
+#[test]
+fn what_an_anonymized_capture_hides_is_not_compared() {
+    let folder = Folder::new();
+    let packets = [(0, asked(9000, b"how warm?")), (1, answered(9000, b"21 degrees"))];
+    folder.write("said.pcap", 1, &packets);
+    let [said, hidden] = ["said.pcap", "hidden.pcapng"].map(|name| folder.text(name));
+    assert!(run(["decode", &said, "--anonymize", "-w", &hidden]).status.success());
+    let far = || Far::new(|_| vec![answered(9000, b"19 degrees")]);
+    assert_eq!(replay(&said, &far(), &["--expect"]).status.code(), Some(1));
+    let output = replay(&hidden, &far(), &["--expect"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output).0);
+    let longer = Far::new(|_| vec![answered(9000, b"119 degrees")]);
+    assert_eq!(replay(&hidden, &longer, &["--expect"]).status.code(), Some(1));
+}

@@ -14,8 +14,10 @@ use crate::dissect::Dissector;
 use crate::dissect::filter::{Filter, Seen};
 use crate::error::Result;
 use crate::proto::{be16, ipv4_at, tcp};
-use crate::record::{Body, Direction, LinkType, Packet};
+use crate::record::{Body, Direction, LinkType, Origin, Packet};
 
+/// Connections that are told apart.
+const CONNECTIONS: usize = 64;
 /// Frames that are looked at.
 const LOOKED_AT: usize = 20_000;
 
@@ -38,7 +40,7 @@ pub struct Pair {
 }
 
 /// Who speaks in a capture: the only two of each kind of address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cast {
     /// With IPv4.
     pub four: Option<Pair>,
@@ -46,6 +48,34 @@ pub struct Cast {
     pub six: Option<Pair>,
     /// With link-local IPv6.
     pub local: Option<Pair>,
+    /// Connections of the tunnel that were there at the same time.
+    pub beside: Vec<u32>,
+}
+
+/// Which connections were there at the same time.
+#[derive(Debug, Default)]
+struct Beside {
+    seen: Vec<u32>,
+    found: Vec<u32>,
+}
+
+impl Beside {
+    /// A frame of a connection. When one is heard of again, those that began since then are beside it.
+    fn note(&mut self, connection: u32) {
+        let Some(n) = self.seen.iter().rposition(|seen| *seen == connection) else {
+            if self.seen.len() < CONNECTIONS {
+                self.seen.push(connection);
+            }
+            return;
+        };
+        if n + 1 < self.seen.len() {
+            for other in &self.seen[n..] {
+                if !self.found.contains(other) {
+                    self.found.push(*other);
+                }
+            }
+        }
+    }
 }
 
 /// All who speak with addresses of one kind, as long as there are no more than two.
@@ -169,13 +199,21 @@ fn asks(protocol: u8, payload: &[u8]) -> i64 {
 }
 
 /// Reads the beginning of a capture.
-pub fn of(path: &std::path::Path, reading: &Reading, filter: Option<&Filter>) -> Result<Cast> {
+pub fn of(
+    path: &std::path::Path,
+    reading: &Reading,
+    (filter, connection): (Option<&Filter>, Option<u32>),
+) -> Result<Cast> {
     let mut reader = Reader::open(path, reading)?;
     let mut dissector = Dissector::default();
     let [mut four, mut six, mut local] = [Talk::default(), Talk::default(), Talk::default()];
+    let mut beside = Beside::default();
     for _ in 0..LOOKED_AT {
         let Some(record) = reader.read()? else { break };
-        let direction = record.origin.direction;
+        let Origin { direction, connection: number, .. } = record.origin;
+        if connection.is_some_and(|wanted| wanted != number) {
+            continue;
+        }
         let (link, bytes) = match record.body {
             Body::Frame(bytes) => (LinkType::ETHERNET, bytes),
             Body::Packet(Packet { link, bytes, .. }) => (link, bytes),
@@ -186,17 +224,19 @@ pub fn of(path: &std::path::Path, reading: &Reading, filter: Option<&Filter>) ->
             let stack = dissector.dissect_as(link, &bytes, bytes.len());
             filter.matches(&seen, || stack)
         });
+        if is_wanted {
+            beside.note(number);
+        }
         let Some(said) = Said::of(link, &bytes, direction).filter(|_| is_wanted) else { continue };
         match said.source {
             IpAddr::V4(_) => four.note(&said),
             IpAddr::V6(ip) if ip.is_unicast_link_local() => local.note(&said),
             IpAddr::V6(_) => six.note(&said),
         }
-        if four.is_crowded && six.is_crowded && local.is_crowded {
-            break;
-        }
     }
-    Ok(Cast { four: four.pair(), six: six.pair(), local: local.pair() })
+    beside.found.sort_unstable();
+    let beside = beside.found;
+    Ok(Cast { four: four.pair(), six: six.pair(), local: local.pair(), beside })
 }
 
 #[cfg(test)]
@@ -238,6 +278,18 @@ mod tests {
         assert_eq!(pair(&[said(Some(1), unknown)]), None);
         let three = [said(Some(1), unknown), said(None, unknown), said(Some(3), unknown)];
         assert_eq!(pair(&three), None);
+    }
+
+    #[test]
+    fn connections_that_alternate_are_beside_each_other() {
+        let beside = |numbers: &[u32]| {
+            let mut beside = Beside::default();
+            numbers.iter().for_each(|number| beside.note(*number));
+            beside.found
+        };
+        assert_eq!(beside(&[1, 1, 2, 2, 3]), [0; 0]);
+        assert_eq!(beside(&[1, 2, 2, 3, 2]), [2, 3]);
+        assert_eq!(beside(&[1, 2, 1, 2]), [1, 2]);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 mod connection;
 mod glance;
 mod leaving;
+mod ports;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +23,11 @@ use bytes::{Bytes, BytesMut};
 use self::connection::{Connection, Segment};
 pub use self::glance::acknowledges;
 pub use self::leaving::Mark;
+use self::ports::{Ports, with_ports};
 use super::conversation::{Conversation, Kind, Side};
 use super::mend;
 use crate::dissect::Dissector;
-use crate::proto::{Stack, be16, ip, tcp};
+use crate::proto::{Stack, tcp, udp};
 
 /// Conversations that are remembered in each of two generations.
 const MEMORY: usize = 16 * 1024;
@@ -70,8 +72,12 @@ pub struct Session {
     in_vain: u32,
     /// Segments of connections of which today's numbers are not known.
     untranslated: u64,
+    /// Answers that came when nobody waited for them any more.
+    late: u64,
     /// Where the recording is.
     mark: Mark,
+    /// Whom we have asked by UDP.
+    ports: Ports,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,6 +86,10 @@ struct Flow {
     heard: u64,
     is_given_up: bool,
     connection: Connection,
+    /// It began with a datagram of theirs, from another port than was asked, and today's is not known yet.
+    is_fresh: bool,
+    /// Their port of today, of datagrams.
+    their_port: Option<u16>,
     /// Where the connection began, and the headers of our frame that did so.
     begun: Mark,
     headers: Bytes,
@@ -98,7 +108,9 @@ impl Session {
             is_for_tcp: false,
             in_vain: 0,
             untranslated: 0,
+            late: 0,
             mark: Mark::default(),
+            ports: Ports::default(),
         }
     }
 
@@ -135,6 +147,11 @@ impl Session {
             .collect()
     }
 
+    /// How many answers came when nobody waited for them any more.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
     /// How many segments of ours acknowledged numbers of which it is not known what they are today.
     pub fn untranslated(&self) -> u64 {
         self.untranslated
@@ -142,8 +159,9 @@ impl Session {
 
     /// The recording begins again: nothing of what was there belongs to what comes.
     pub fn begin_again(&mut self) {
-        let Session { next_port, is_for_tcp, in_vain, untranslated, .. } = *self;
-        *self = Session { next_port, is_for_tcp, in_vain, untranslated, ..Session::new(None) };
+        let Session { next_port, is_for_tcp, in_vain, untranslated, late, .. } = *self;
+        *self =
+            Session { next_port, is_for_tcp, in_vain, untranslated, late, ..Session::new(None) };
     }
 
     /// A frame of the other side, as it was recorded.
@@ -156,14 +174,20 @@ impl Session {
         let conversation = Conversation::of(&stack, Side::Theirs);
         let segment = Segment::of(&stack);
         let mark = self.mark;
+        let is_asked = self.ports.is_asked(&conversation);
         let flow = self.flow(conversation);
         flow.recorded += 1;
+        flow.is_fresh |= is_asked && flow.recorded == 1 && flow.heard == 0;
+        let is_fresh = flow.is_fresh;
         if let Some(segment) = segment {
             let is_opened = flow.connection.recorded(&segment);
             if is_opened && !segment.has(tcp::ACK) {
                 flow.begun = mark;
                 self.claim(conversation);
             }
+        }
+        if is_fresh {
+            self.find_fresh(conversation);
         }
         self.dissector = dissector;
     }
@@ -208,15 +232,20 @@ impl Session {
         if let Some(segment) = segment.filter(|segment| segment.opens()) {
             self.opened(today, segment.seq);
         }
+        if self.ports.is_asked(&today) {
+            self.answered(today);
+        }
         let conversation = self.aliases.get(&today).copied().unwrap_or(today);
         let flow = self.flow(conversation);
-        if std::mem::take(&mut flow.is_given_up) {
+        let is_late = std::mem::take(&mut flow.is_given_up);
+        if is_late {
             flow.heard = flow.heard.max(flow.recorded.saturating_sub(1));
         }
         flow.heard += 1;
         if let Some(segment) = &segment {
             flow.connection.heard(segment);
         }
+        self.late += u64::from(is_late);
         let ports = [(today.ours.1, conversation.ours.1), (today.theirs.1, conversation.theirs.1)];
         let same = match today == conversation {
             true => frame.clone(),
@@ -267,6 +296,7 @@ impl Session {
         let stack = self.dissector.dissect(frame);
         let conversation = Conversation::of(&stack, Side::Ours);
         let segment = Segment::of(&stack);
+        self.ports.ask(&conversation);
         let flow = self.flow(conversation);
         let what = match (conversation.kind, segment) {
             (Kind::Tcp, Some(segment)) => Amount::Bytes(flow.connection.needs(&segment)?),
@@ -309,12 +339,15 @@ impl Session {
 
     /// A frame of ours as it has to be today.
     pub fn translate(&mut self, frame: &Bytes) -> Bytes {
-        if !glance::may_be_tcp(frame) {
+        if !glance::may_be_tcp(frame) && !self.ports.has_moved() {
             return frame.clone();
         }
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
-        let translated = self.segment(&stack, frame);
+        let translated = match stack.find(&udp::UDP) {
+            Some(_) => self.datagram(&stack, frame),
+            None => self.segment(&stack, frame),
+        };
         self.dissector = dissector;
         translated.unwrap_or_else(|| frame.clone())
     }
@@ -351,30 +384,4 @@ impl Session {
         self.untranslated += u64::from(is_lost);
         Some(new.freeze())
     }
-}
-
-/// The frame with the first of each pair of ports replaced by the second, quoted ones too.
-fn with_ports(stack: &Stack<'_>, frame: &Bytes, [ours, theirs]: [(u16, u16); 2]) -> Bytes {
-    let mut new = BytesMut::from(&frame[..]);
-    let mut replace = |at: usize, (from, to): (u16, u16)| {
-        if be16(frame, at) == Some(from)
-            && let Some(place) = new.get_mut(at..at + 2)
-        {
-            place.copy_from_slice(&to.to_be_bytes());
-        }
-    };
-    for (n, layer) in stack.layers.iter().enumerate() {
-        // What is quoted went the other way.
-        let (source, destination) = if layer.is_quoted { (ours, theirs) } else { (theirs, ours) };
-        let is_bare = n + 1 == stack.layers.len() && ip::quoted(stack, n).is_some();
-        let at = match layer.protocol.name {
-            "tcp" => layer.start,
-            "ipv4" | "ipv6" if is_bare => layer.payload,
-            _ => continue,
-        };
-        replace(at, source);
-        replace(at + 2, destination);
-    }
-    mend::mend(stack, &mut new);
-    new.freeze()
 }

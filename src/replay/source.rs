@@ -102,6 +102,8 @@ pub struct Job {
     pub rounds: u64,
     /// Who is who.
     pub ends: Ends,
+    /// Only this connection of a capture of the tunnel.
+    pub connection: Option<u32>,
     /// What is rewritten.
     pub rules: Rules,
     /// The same, of what the filter has let through.

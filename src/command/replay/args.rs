@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::who::{RewriteArgs, Who, WhoArgs};
+use super::who::{self, RewriteArgs, Who, WhoArgs};
 use crate::capture::read::{Inner, Reading};
 use crate::capture::series;
 use crate::cli::args::{CaptureArgs, TunnelArgs};
@@ -78,6 +78,9 @@ pub struct ReplayArgs {
     /// port 5556), never, or the tunnel's port
     #[arg(long, value_name = "PORT", default_value = "auto", value_parser = decode::parse_inner)]
     inner: Inner,
+    /// Of a capture of the tunnel's TCP connections, send only the one of this number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connection: Option<u32>,
     #[command(flatten)]
     pub(super) tunnel: TunnelArgs,
     #[command(flatten)]
@@ -128,6 +131,10 @@ struct AnswerArgs {
     /// Do compare these fields, which are ignored otherwise (docs/replay.md lists them)
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "expect")]
     compare: Vec<String>,
+    /// The capture is anonymized: what its datagrams have as zeros or x is not compared; captures that
+    /// 'uarttool decode --anonymize' has written as pcapng say so themselves
+    #[arg(long, requires = "expect")]
+    anonymized: bool,
     /// How long to wait for a recorded answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_positive)]
     timeout: Duration,
@@ -209,6 +216,7 @@ impl ReplayArgs {
             from_frame: self.from_frame,
             rounds: if self.loops == 0 { u64::MAX } else { self.loops },
             ends: who.ends,
+            connection: self.connection,
             rules: self.rewrite.rules(),
             found: who.rules.clone(),
             max_frame: spec.options.max_frame.min(spec.options.framing.longest),
@@ -282,7 +290,8 @@ impl ReplayArgs {
     /// Who compares the answers.
     pub(super) fn judge(&self) -> Option<Judge> {
         let ignored = self.ignored().ok().filter(|_| self.answers.expect)?;
-        Some(Judge::new(ignored))
+        let is_anonymized = self.answers.anonymized || who::says_anonymized(&self.file);
+        Some(Judge::new(ignored.of_anonymized(is_anonymized)))
     }
 
     pub(super) fn timeout(&self) -> Duration {

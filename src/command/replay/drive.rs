@@ -22,6 +22,7 @@ use crate::record::{Body, Record};
 use crate::replay::conversation::Side;
 use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
+use crate::replay::limits::Limits;
 use crate::replay::metronome::Metronome;
 use crate::replay::offload::Fault;
 use crate::replay::schedule::Schedule;
@@ -33,6 +34,8 @@ use crate::stop::Stop;
 const TOGETHER_BYTES: usize = 128 * 1024;
 /// How long a write may take after the word to stop, so that no frame is cut.
 const GRACE: Duration = Duration::from_millis(500);
+/// Frames behind the last one that is sent, among which its answers are looked for.
+const BEHIND: u64 = 10_000;
 /// Numbers of frames of one kind that are told.
 const NUMBERS: usize = 5;
 
@@ -53,6 +56,15 @@ pub(super) struct Plan {
 pub(super) struct Place {
     pub(super) number: u64,
     pub(super) round: u64,
+}
+
+/// The last frame that is sent, when there are not to be more.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    number: u64,
+    at: Option<Timestamp>,
+    /// Others of ours came behind it.
+    is_past: bool,
 }
 
 /// A frame that goes next.
@@ -82,6 +94,8 @@ pub(super) struct Totals {
     pub(super) held: (u64, Duration),
     /// How many of these answers did not come.
     pub(super) given_up: u64,
+    /// And of those, how many came later.
+    pub(super) late: u64,
     /// The last frame that was sent.
     pub(super) last: Place,
     /// Frames behind it that may have gone: the last write was cut short.
@@ -133,6 +147,9 @@ pub(super) struct Drive {
     pub(super) plan: Plan,
     pub(super) stop: Stop,
     pub(super) totals: Totals,
+    /// What was sent when only so many frames are.
+    pub(super) limits: Limits,
+    pub(super) end: Option<End>,
     /// When the first frame was due.
     pub(super) start: Option<Instant>,
     /// Frames that go next.
@@ -148,15 +165,17 @@ impl Drive {
     /// Sends everything, until told to stop.
     pub(super) async fn run(&mut self) -> Result<()> {
         while !self.stop.is_stopped() {
-            let is_enough = self.plan.limit.is_some_and(|limit| self.going() >= limit);
+            let is_enough = self.is_enough();
             if is_enough && self.session.is_none() {
                 break;
             }
             let Some(item) = self.next().await? else { break };
             let Item { number, at, what } = item;
-            // The answers behind the last frame belong to it.
-            if is_enough && !matches!(what, What::Frame(Side::Theirs, _) | What::Part(_)) {
-                break;
+            if is_enough {
+                match self.behind(number, at, what) {
+                    true => continue,
+                    false => break,
+                }
             }
             match what {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
@@ -179,8 +198,40 @@ impl Drive {
 
     /// Whether there was nothing left to send when the word to stop came.
     fn is_at_end(&mut self) -> bool {
-        let is_enough = self.plan.limit.is_some_and(|limit| self.totals.sent >= limit);
+        let is_enough = self.is_enough();
         self.totals.unsure == 0 && (is_enough || self.source.is_at_end())
+    }
+
+    /// Whether as many are sent, or go next, as may be.
+    fn is_enough(&self) -> bool {
+        self.plan.limit.is_some_and(|limit| self.going() >= limit)
+    }
+
+    /// What stands behind the last frame that is sent: its answers belong to it, others do not. Whether more may
+    /// come.
+    fn behind(&mut self, number: u64, at: Option<Timestamp>, what: What) -> bool {
+        let end = *self.end.get_or_insert(End { number, at, is_past: false });
+        let time = end.at.zip(at).map_or(Duration::ZERO, |(end, at)| at.since(end));
+        if number > end.number + BEHIND || time > self.plan.timeout {
+            return false;
+        }
+        match what {
+            What::Again => return false,
+            What::Frame(Side::Ours, frame) => {
+                self.end = Some(End { is_past: true, ..end });
+                self.limits.pass(Side::Ours, &frame);
+            }
+            What::Frame(Side::Theirs, frame) if self.is_wanted(end, &frame) => {
+                self.theirs(number, &frame, true);
+            }
+            What::Part(frame) if self.is_wanted(end, &frame) => self.theirs(number, &frame, false),
+            _ => {}
+        }
+        true
+    }
+
+    fn is_wanted(&mut self, end: End, frame: &Bytes) -> bool {
+        !end.is_past || self.limits.answers_sent(frame)
     }
 
     /// Frames that were sent, and those that go next.
@@ -245,6 +296,9 @@ impl Drive {
         if self.stop.is_stopped() {
             self.source.put_back(Item { number, at, what: What::Frame(Side::Ours, frame) });
             return Ok(());
+        }
+        if self.plan.limit.is_some() && self.session.is_some() {
+            self.limits.sent(&frame);
         }
         let mark = Mark { number, sent: self.going() };
         let frame = match &mut self.session {
@@ -431,6 +485,7 @@ impl Drive {
         records.iter().for_each(|record| self.hear(record));
         self.judge.iter_mut().for_each(Judge::finish);
         self.totals.untranslated += self.session.as_ref().map_or(0, Session::untranslated);
+        self.totals.late = self.session.as_ref().map_or(0, Session::late);
         self.tell_damage();
     }
 

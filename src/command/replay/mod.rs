@@ -29,6 +29,7 @@ use crate::probe::{Identity, Probe};
 use crate::proto::{ethernet, ipv4_at};
 use crate::record::LinkType;
 use crate::replay::conversation::Side;
+use crate::replay::limits::Limits;
 use crate::replay::link;
 use crate::replay::metronome::Metronome;
 use crate::replay::source::{self, Ends, Source, What};
@@ -90,6 +91,8 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         },
         stop,
         totals: drive::Totals::default(),
+        limits: Limits::default(),
+        end: None,
         start: None,
         batch: Vec::new(),
         batch_bytes: 0,

@@ -8,9 +8,11 @@ use super::drive::{self, Place};
 use crate::cli::scribe::Scribe;
 use crate::cli::sink::Totals;
 use crate::cli::terminal::count;
-use crate::proto::{be16, ethernet, ipv4_at};
+use crate::proto::{be16, ipv4_at};
+use crate::record::LinkType;
 use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
+use crate::replay::link;
 use crate::replay::offload::Fault;
 use crate::replay::schedule::{Schedule, Speed};
 use crate::replay::session::Mark;
@@ -206,13 +208,18 @@ impl Told<'_> {
     /// What was waited for, and in vain.
     fn waits(&self, ends: &Ends) -> String {
         let mut text = String::new();
-        let drive::Totals { held: (n, time), given_up, heard, timeless, first, .. } = self.totals;
+        let drive::Totals { held: (n, time), given_up, late, heard, timeless, first, .. } =
+            self.totals;
         if *n > 0 {
             let _ = write!(text, "waited {} for answers, {} in all", times(*n), short(*time));
-            let _ = match given_up {
-                0 => writeln!(text),
-                n => writeln!(text, "; {} they did not come", times(*n)),
-            };
+            let late = (*late).min(*given_up);
+            if late > 0 {
+                let _ = write!(text, "; {} they came late, behind '--timeout'", times(late));
+            }
+            if *given_up > late {
+                let _ = write!(text, "; {} they did not come", times(given_up - late));
+            }
+            text.push('\n');
         }
         if self.schedule.shortened() > 0 {
             let _ = writeln!(text, "{} shortened", count(self.schedule.shortened(), "gap"));
@@ -225,17 +232,8 @@ impl Told<'_> {
             );
         }
         text.push_str(&self.untranslated());
-        let goes_to = first.as_ref().filter(|_| *heard == 0 && self.args.sends_to_device());
-        let address = goes_to.filter(|frame| be16(frame, 12) == Some(0x0800));
-        let address = address.and_then(|frame| ipv4_at(frame, ethernet::HEADER + 16));
-        if let Some(address) = address.filter(|ip| *ip != ends.device.ip && !ip.is_multicast()) {
-            let _ = writeln!(
-                text,
-                "nothing came back: the first frame went to {address}, and the device is {}; \
-                 '--rewrite-ip {address}={}' and '--rewrite-mac' send it there",
-                ends.device.ip, ends.device.ip
-            );
-        }
+        let first = first.as_ref().filter(|_| *heard == 0 && self.args.sends_to_device());
+        text.push_str(&first.map(|frame| silence(frame, ends)).unwrap_or_default());
         text
     }
 
@@ -285,6 +283,31 @@ impl Told<'_> {
         }
         text
     }
+}
+
+/// Why nothing may have come back, when this was the first frame.
+fn silence(frame: &[u8], ends: &Ends) -> String {
+    let mut text = String::new();
+    if let Some(0x8100 | 0x88a8) = be16(frame, 12) {
+        let vlan = be16(frame, 14).unwrap_or_default() & 0xfff;
+        let _ = writeln!(
+            text,
+            "nothing came back: the first frame has the tag of VLAN {vlan}, and a device that knows none of those \
+             hears no such frame"
+        );
+    }
+    let Ok((link::IPV4, at)) = link::locate(LinkType::ETHERNET, frame) else { return text };
+    let Some(address) = ipv4_at(frame, at + 16) else { return text };
+    let is_group = address.is_multicast() || address.is_broadcast() || frame[0] & 1 == 1;
+    if address != ends.device.ip && !is_group {
+        let _ = writeln!(
+            text,
+            "nothing came back: the first frame went to {address}, and the device is {}; \
+             '--rewrite-ip {address}={}' and '--rewrite-mac' send it there",
+            ends.device.ip, ends.device.ip
+        );
+    }
+    text
 }
 
 /// The first numbers of so many frames.

@@ -5,7 +5,9 @@
 //! another line, or an anonymized one, needs no rewriting by hand.
 
 use std::fmt::Display;
+use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
 
 use clap::Args;
 use pnet::util::MacAddr;
@@ -99,7 +101,7 @@ pub(super) struct Who {
     /// What becomes of the addresses of the capture that nobody has said anything about.
     pub(super) rules: Rules,
     /// What is to be told about that.
-    pub(super) told: Option<String>,
+    pub(super) told: Vec<String>,
 }
 
 impl Who {
@@ -117,21 +119,20 @@ impl Who {
             host: end(identity.host_ip, identity.host_mac, &given.host_ip),
             device: end(identity.device_ip, identity.device_mac, &given.device_ip),
         };
-        let mut who = Who { ends, rules: Rules::default(), told: None };
+        let mut who = Who { ends, rules: Rules::default(), told: Vec::new() };
         if args.is_file() {
             let filter = args.filter();
             // What is wrong with the file is said where it is read.
-            let cast = cast::of(&args.file, &args.reading(spec), filter.as_ref());
-            who.meet(
-                cast.unwrap_or_default(),
-                given.is_silent() && args.rewrite.rules().is_empty(),
-            );
+            let wanted = (filter.as_ref(), args.connection);
+            let cast = cast::of(&args.file, &args.reading(spec), wanted).unwrap_or_default();
+            who.told.extend(beside(&cast.beside));
+            who.meet(&cast, given.is_silent() && args.rewrite.rules().is_empty());
         }
         who
     }
 
     /// Takes the ends of the capture for those of the line; if it `may` be, they get the addresses of those.
-    fn meet(&mut self, cast: Cast, may: bool) {
+    fn meet(&mut self, cast: &Cast, may: bool) {
         let Who { ends, .. } = *self;
         let is_known = |pair: &Pair| {
             [pair.host, pair.device].iter().any(|end| ends.host.is(*end) || ends.device.is(*end))
@@ -140,7 +141,7 @@ impl Who {
             let Pair { host, device } = pair;
             self.rules.ips.push((host.ip, ends.host.ip.into()));
             self.rules.ips.push((device.ip, ends.device.ip.into()));
-            self.told = Some(format!(
+            self.told.push(format!(
                 "the capture has two ends: {} is taken for the host and sent as {}, {} for the device and sent as \
                  {}; '--keep-addresses' leaves them as they are",
                 host.ip, ends.host.ip, device.ip, ends.device.ip
@@ -151,7 +152,7 @@ impl Who {
         {
             self.macs(&pair);
             if !self.rules.macs.is_empty() {
-                self.told = Some(format!(
+                self.told.push(format!(
                     "the capture has two ends: {} is taken for the host and {} for the device, and they get the \
                      Ethernet addresses of those; '--keep-addresses' leaves them as they are, '--rewrite-ip' \
                      replaces theirs",
@@ -183,6 +184,27 @@ impl Who {
             self.rules.macs = vec![(host, ends.host.mac), (device, ends.device.mac)];
         }
     }
+}
+
+/// Whether a capture calls its interface anonymized, as `decode --anonymize` does.
+pub(super) fn says_anonymized(path: &Path) -> bool {
+    /// An option of type 2, the name, of ten bytes (draft-ietf-opsawg-pcapng section 4.2).
+    const NAME: &[u8] = b"\x02\0\x0a\0anonymized";
+    let mut begin = Vec::new();
+    let is_file = std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    let file = std::fs::File::open(path).ok().filter(|_| is_file);
+    let read = file.and_then(|file| file.take(4096).read_to_end(&mut begin).ok());
+    read.is_some() && begin.windows(NAME.len()).any(|part| part == NAME)
+}
+
+/// What is to be told of connections that were there at the same time.
+fn beside(connections: &[u32]) -> Option<String> {
+    let (last, others) = connections.split_last()?;
+    let others = others.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "connections {others} and {last} of the capture were there at the same time and are sent as one; \
+         '--connection {last}' sends that one alone"
+    ))
 }
 
 fn six(ip: IpAddr) -> Option<Ipv6Addr> {
@@ -268,8 +290,8 @@ mod tests {
     }
 
     fn who(cast: Cast, may: bool) -> Who {
-        let mut who = Who { ends: Ends::default(), rules: Rules::default(), told: None };
-        who.meet(cast, may);
+        let mut who = Who { ends: Ends::default(), rules: Rules::default(), told: Vec::new() };
+        who.meet(&cast, may);
         who
     }
 
@@ -277,21 +299,22 @@ mod tests {
     fn two_strangers_become_host_and_device_and_whoever_is_known_stays() {
         let pair = |host, device| Some(Pair { host: party(host, 1), device: party(device, 2) });
         let strangers = Cast { four: pair("10.0.0.1", "10.0.0.2"), ..Cast::default() };
-        let rules = who(strangers, true).rules;
+        let rules = who(strangers.clone(), true).rules;
         let becomes = |n| std::net::Ipv4Addr::new(192, 168, 100, n).into();
         assert_eq!(rules.ips[0], ([10, 0, 0, 1].into(), becomes(1)));
         assert_eq!(rules.ips[1], ([10, 0, 0, 2].into(), becomes(2)));
         assert_eq!(rules.macs[1], (MacAddr(9, 0, 0, 0, 0, 2), MacAddr(2, 0, 0, 0, 0, 2)));
         assert!(who(strangers, false).rules.is_empty());
         let known = Cast { four: pair("10.0.0.1", "192.168.100.2"), ..Cast::default() };
-        assert!(who(known, true).rules.is_empty() && who(known, true).told.is_none());
+        let known = who(known, true);
+        assert!(known.rules.is_empty() && known.told.is_empty());
     }
 
     #[test]
     fn ipv6_ends_are_remembered_and_link_local_ones_become_those_of_the_line() {
         let pair = |host, device| Some(Pair { host: party(host, 1), device: party(device, 2) });
         let (six, local) = (pair("fd00::1", "fd00::2"), pair("fe80::1", "fe80::2"));
-        let found = who(Cast { four: None, six, local }, true);
+        let found = who(Cast { six, local, ..Cast::default() }, true);
         assert_eq!(found.ends.device.ip6, ["fd00::2".parse().ok(), "fe80::2".parse().ok()]);
         let becomes: IpAddr = "fe80::ff:fe00:2".parse().expect("an address");
         assert_eq!(found.rules.ips[1], ("fe80::2".parse().expect("an address"), becomes));

@@ -1,5 +1,6 @@
 //! A recorded connection against devices that begin elsewhere, are slow, refuse, or open it themselves.
 
+mod fresh;
 mod leaving;
 
 use std::net::Ipv4Addr;

@@ -44,6 +44,7 @@ fn job(file: &tempfile::NamedTempFile) -> Job {
         from_frame: 1,
         rounds: 1,
         ends: Ends::default(),
+        connection: None,
         rules: Rules::default(),
         found: Rules::default(),
         max_frame: 1514,

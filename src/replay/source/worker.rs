@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::framing::{Carries, ip};
 use crate::record::{Body, Direction, LinkType, Packet, Record};
 use crate::replay::conversation::Side;
+use crate::replay::limits::Limits;
 use crate::replay::link;
 use crate::replay::offload::{self, Fault};
 use crate::replay::rewrite::Rewriter;
@@ -32,6 +33,8 @@ pub(super) struct Worker {
     found: Rewriter,
     /// What was the matter with the checksum of the frame at hand.
     fault: Option<Fault>,
+    /// What stands in front of the first frame.
+    limits: Limits,
     dissector: Dissector,
     items: Vec<Item>,
     bytes: usize,
@@ -53,6 +56,7 @@ impl Worker {
             rewriter: Rewriter::new(job.rules.clone()),
             found: Rewriter::new(job.found.clone()),
             fault: None,
+            limits: Limits::default(),
             dissector: Dissector::default(),
             items: Vec::new(),
             bytes: 0,
@@ -142,6 +146,10 @@ impl Worker {
     }
 
     fn take(&mut self, record: Record) {
+        if self.job.connection.is_some_and(|number| number != record.origin.connection) {
+            self.number += u64::from(matches!(record.body, Body::Frame(_) | Body::Packet(_)));
+            return;
+        }
         let at = record.time.map(|span| span.last);
         let direction = record.origin.direction;
         let what = match record.body {
@@ -160,7 +168,8 @@ impl Worker {
             }
             _ => None,
         };
-        if let Some(what) = what.filter(|_| !self.is_skipped()) {
+        let what = what.filter(|what| !self.is_passed_over(what));
+        if let Some(what) = what {
             if let What::Frame(side, frame) = &what {
                 self.bytes += frame.len();
                 let is_ours = *side == Side::Ours;
@@ -172,6 +181,24 @@ impl Worker {
             }
             self.items.push(Item { number: self.number, at, what });
         }
+    }
+
+    /// Whether something is in front of what is wanted, or answers what is.
+    fn is_passed_over(&mut self, what: &What) -> bool {
+        let is_skipped = self.is_skipped();
+        // Only a first round that does not begin with the first frame has something in front.
+        if !self.job.with_answers || self.round > 0 || self.job.from_frame <= 1 {
+            return is_skipped;
+        }
+        match what {
+            What::Frame(side, frame) if is_skipped => self.limits.pass(*side, frame),
+            What::Frame(Side::Ours, frame) => self.limits.sent(frame),
+            What::Frame(Side::Theirs, frame) | What::Part(frame) => {
+                return is_skipped || self.limits.answers_passed(frame);
+            }
+            _ => {}
+        }
+        is_skipped
     }
 
     /// Whether the frame stands in front of the one with which to begin.
@@ -188,7 +215,7 @@ impl Worker {
     ) -> Option<What> {
         self.number += 1;
         self.read += bytes.len() as u64 + 16; // with the header that a pcap file has for each
-        if self.is_skipped() && self.job.filter.is_none() {
+        if self.is_skipped() && self.job.filter.is_none() && !self.job.with_answers {
             return None;
         }
         let (bytes, fault) = match bytes.len() < length {
