@@ -48,6 +48,8 @@ pub struct Cast {
     pub six: Option<Pair>,
     /// With link-local IPv6.
     pub local: Option<Pair>,
+    /// The capture says which way frames went.
+    pub knows_directions: bool,
     /// Connections of the tunnel that were there at the same time.
     pub beside: Vec<u32>,
 }
@@ -207,7 +209,7 @@ pub fn of(
     let mut reader = Reader::open(path, reading)?;
     let mut dissector = Dissector::default();
     let [mut four, mut six, mut local] = [Talk::default(), Talk::default(), Talk::default()];
-    let mut beside = Beside::default();
+    let (mut beside, mut knows_directions) = (Beside::default(), false);
     for _ in 0..LOOKED_AT {
         let Some(record) = reader.read()? else { break };
         let Origin { direction, connection: number, .. } = record.origin;
@@ -226,6 +228,7 @@ pub fn of(
         });
         if is_wanted {
             beside.note(number);
+            knows_directions |= direction != Direction::Unknown;
         }
         let Some(said) = Said::of(link, &bytes, direction).filter(|_| is_wanted) else { continue };
         match said.source {
@@ -236,7 +239,7 @@ pub fn of(
     }
     beside.found.sort_unstable();
     let beside = beside.found;
-    Ok(Cast { four: four.pair(), six: six.pair(), local: local.pair(), beside })
+    Ok(Cast { four: four.pair(), six: six.pair(), local: local.pair(), knows_directions, beside })
 }
 
 #[cfg(test)]
@@ -283,7 +286,7 @@ mod tests {
     #[test]
     fn connections_that_alternate_are_beside_each_other() {
         let beside = |numbers: &[u32]| {
-            let mut beside = Beside::default();
+            let (mut beside, mut knows_directions) = (Beside::default(), false);
             numbers.iter().for_each(|number| beside.note(*number));
             beside.found
         };

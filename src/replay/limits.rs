@@ -61,10 +61,15 @@ impl Limits {
         self.bound();
     }
 
+    /// Whether anything was passed over that has no answer yet.
+    pub fn has_passed(&self) -> bool {
+        !self.passed.is_empty() || !self.broken.is_empty()
+    }
+
     /// Whether a frame of the other side answers one that was passed over, so far as those are older than all
     /// that were sent. It answers it once.
     pub fn answers_passed(&mut self, frame: &[u8]) -> bool {
-        if self.passed.is_empty() && self.broken.is_empty() {
+        if !self.has_passed() {
             return false;
         }
         let About { key, is_tcp, opens } = self.about(frame, Side::Theirs);

@@ -133,7 +133,7 @@ struct AnswerArgs {
     compare: Vec<String>,
     /// The capture is anonymized: what its datagrams have as zeros or x is not compared; captures that
     /// 'uarttool decode --anonymize' has written as pcapng say so themselves
-    #[arg(long, requires = "expect")]
+    #[arg(long)]
     anonymized: bool,
     /// How long to wait for a recorded answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_positive)]
@@ -287,11 +287,15 @@ impl ReplayArgs {
         (!self.answers.same_ports).then_some((now.as_millis() / 62) as u16)
     }
 
+    /// Whether the capture is anonymized.
+    pub(super) fn is_anonymized(&self) -> bool {
+        self.answers.anonymized || who::says_anonymized(&self.file)
+    }
+
     /// Who compares the answers.
     pub(super) fn judge(&self) -> Option<Judge> {
         let ignored = self.ignored().ok().filter(|_| self.answers.expect)?;
-        let is_anonymized = self.answers.anonymized || who::says_anonymized(&self.file);
-        Some(Judge::new(ignored.of_anonymized(is_anonymized)))
+        Some(Judge::new(ignored.of_anonymized(self.is_anonymized())))
     }
 
     pub(super) fn timeout(&self) -> Duration {

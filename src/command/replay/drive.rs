@@ -4,6 +4,7 @@
 //! what it has to wait for them longer than its time moves everything behind it. Frames that are late already
 //! collect and go in one write. Whatever is waited for, what comes from the line is taken in.
 
+mod edges;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub(super) use self::edges::End;
 use super::FAR;
 use super::report::Progress;
 use crate::clock::Timestamp;
@@ -34,8 +36,6 @@ use crate::stop::Stop;
 const TOGETHER_BYTES: usize = 128 * 1024;
 /// How long a write may take after the word to stop, so that no frame is cut.
 const GRACE: Duration = Duration::from_millis(500);
-/// Frames behind the last one that is sent, among which its answers are looked for.
-const BEHIND: u64 = 10_000;
 /// Numbers of frames of one kind that are told.
 const NUMBERS: usize = 5;
 
@@ -56,15 +56,6 @@ pub(super) struct Plan {
 pub(super) struct Place {
     pub(super) number: u64,
     pub(super) round: u64,
-}
-
-/// The last frame that is sent, when there are not to be more.
-#[derive(Clone, Copy)]
-pub(super) struct End {
-    number: u64,
-    at: Option<Timestamp>,
-    /// Others of ours came behind it.
-    is_past: bool,
 }
 
 /// A frame that goes next.
@@ -194,44 +185,6 @@ impl Drive {
         self.settle().await?;
         self.totals.is_settled = !self.stop.is_stopped();
         Ok(())
-    }
-
-    /// Whether there was nothing left to send when the word to stop came.
-    fn is_at_end(&mut self) -> bool {
-        let is_enough = self.is_enough();
-        self.totals.unsure == 0 && (is_enough || self.source.is_at_end())
-    }
-
-    /// Whether as many are sent, or go next, as may be.
-    fn is_enough(&self) -> bool {
-        self.plan.limit.is_some_and(|limit| self.going() >= limit)
-    }
-
-    /// What stands behind the last frame that is sent: its answers belong to it, others do not. Whether more may
-    /// come.
-    fn behind(&mut self, number: u64, at: Option<Timestamp>, what: What) -> bool {
-        let end = *self.end.get_or_insert(End { number, at, is_past: false });
-        let time = end.at.zip(at).map_or(Duration::ZERO, |(end, at)| at.since(end));
-        if number > end.number + BEHIND || time > self.plan.timeout {
-            return false;
-        }
-        match what {
-            What::Again => return false,
-            What::Frame(Side::Ours, frame) => {
-                self.end = Some(End { is_past: true, ..end });
-                self.limits.pass(Side::Ours, &frame);
-            }
-            What::Frame(Side::Theirs, frame) if self.is_wanted(end, &frame) => {
-                self.theirs(number, &frame, true);
-            }
-            What::Part(frame) if self.is_wanted(end, &frame) => self.theirs(number, &frame, false),
-            _ => {}
-        }
-        true
-    }
-
-    fn is_wanted(&mut self, end: End, frame: &Bytes) -> bool {
-        !end.is_past || self.limits.answers_sent(frame)
     }
 
     /// Frames that were sent, and those that go next.
@@ -465,15 +418,6 @@ impl Drive {
         }
         self.schedule.shift(began.elapsed());
         Ok(())
-    }
-
-    /// Ends the connections that are open, which nobody goes on with.
-    async fn reset(&mut self) -> Result<()> {
-        let resets = self.session.as_mut().map(Session::resets).unwrap_or_default();
-        match resets.is_empty() || self.totals.unsure > 0 {
-            true => Ok(()),
-            false => self.probe.send_all(&resets).await,
-        }
     }
 
     /// Leaves the line; what still comes is heard.

@@ -2,6 +2,7 @@
 
 mod args;
 mod drive;
+mod hints;
 mod report;
 mod who;
 

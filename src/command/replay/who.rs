@@ -126,7 +126,10 @@ impl Who {
             let wanted = (filter.as_ref(), args.connection);
             let cast = cast::of(&args.file, &args.reading(spec), wanted).unwrap_or_default();
             who.told.extend(beside(&cast.beside));
-            who.meet(&cast, given.is_silent() && args.rewrite.rules().is_empty());
+            // A capture with directions was made on such a line: its addresses are right, unless they are hidden.
+            let is_foreign = !cast.knows_directions || args.is_anonymized();
+            let is_open = given.is_silent() && args.rewrite.rules().is_empty();
+            who.meet(&cast, is_open && is_foreign);
         }
         who
     }

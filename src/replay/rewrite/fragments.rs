@@ -81,8 +81,8 @@ impl Fragments {
                 }
             }
         }
-        let place = payload + CHECKSUM.wrapping_sub(offset);
-        if offset > CHECKSUM || place + 2 > fragment.end {
+        let Some(place) = CHECKSUM.checked_sub(offset).map(|place| payload + place) else { return };
+        if place + 2 > fragment.end {
             return;
         }
         let Some(found) = be16(stack.frame, place) else { return };

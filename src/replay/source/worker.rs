@@ -22,6 +22,9 @@ const TOGETHER: usize = 256;
 /// Bytes that do.
 const TOGETHER_BYTES: usize = 256 * 1024;
 
+/// Frames in front of the first one that are asked whose answers come behind it.
+const LOOKED_BACK: u64 = 100_000;
+
 /// Nobody takes what is read any more.
 struct Deserted;
 
@@ -192,7 +195,7 @@ impl Worker {
         }
         match what {
             What::Frame(side, frame) if is_skipped => self.limits.pass(*side, frame),
-            What::Frame(Side::Ours, frame) => self.limits.sent(frame),
+            What::Frame(Side::Ours, frame) if self.limits.has_passed() => self.limits.sent(frame),
             What::Frame(Side::Theirs, frame) | What::Part(frame) => {
                 return is_skipped || self.limits.answers_passed(frame);
             }
@@ -215,7 +218,8 @@ impl Worker {
     ) -> Option<What> {
         self.number += 1;
         self.read += bytes.len() as u64 + 16; // with the header that a pcap file has for each
-        if self.is_skipped() && self.job.filter.is_none() && !self.job.with_answers {
+        let is_far = !self.job.with_answers || self.number + LOOKED_BACK < self.job.from_frame;
+        if self.is_skipped() && is_far && self.job.filter.is_none() {
             return None;
         }
         let (bytes, fault) = match bytes.len() < length {

@@ -101,7 +101,7 @@ fn a_connection_that_they_open_is_reset_at_their_port_of_today() {
 fn whoever_is_mute_is_not_waited_for_in_each_conversation() {
     let mut session = Session::new(None);
     for n in 0..MUTE as u16 {
-        let us = (US.0, 40000 + n);
+        let us = (US.0, 40001 + n);
         session.translate(&frame((us, THEM), SYN, 100, 0, (&[], b"")));
         session.recorded(&frame((THEM, us), SYN | ACK, 5000, 101, (&[], b"")));
         let third = frame((us, THEM), ACK, 101, 5001, (&[], b""));
