@@ -11,6 +11,7 @@
 
 mod connections;
 mod fields;
+mod hidden;
 pub mod ignore;
 mod mask;
 mod pairs;

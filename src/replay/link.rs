@@ -1,18 +1,23 @@
 //! Ethernet frames from whatever a capture has: packets without a header of the link, Linux's cooked ones, BSD's
 //! loopback. The header that is missing is made from who spoke: the host or the device.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use pnet::util::MacAddr;
 
 use super::source::{Ends, Why};
-use crate::proto::{be16, be32, ipv4_at, null, sll};
+use crate::proto::{be16, be32, ipv4_at, ndp, null, sll};
 use crate::record::{Direction, LinkType};
 
 /// The smallest number that is an EtherType (IEEE 802.3 clause 3.2.6).
 const FIRST_ETHERTYPE: u16 = 0x600;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
-const ARP: u16 = 0x0806;
+/// The EtherType of IPv4.
+pub const IPV4: u16 = 0x0800;
+/// The EtherType of IPv6.
+pub const IPV6: u16 = 0x86dd;
+/// The EtherType of ARP.
+pub const ARP: u16 = 0x0806;
 /// What Linux's cooked header says of a packet that its machine has sent.
 const FROM_US: u16 = 4;
 
@@ -50,31 +55,50 @@ fn cooked(link: LinkType, bytes: &[u8]) -> Option<Direction> {
     Some(if kind == FROM_US { Direction::ToDevice } else { Direction::FromDevice })
 }
 
-/// Which way a frame went of which the capture does not say that: what the device's addresses have sent comes
-/// from it, and everything else goes to it.
-pub(super) fn direction(link: LinkType, bytes: &[u8], ends: &Ends) -> Direction {
-    let (mut kind, mut at) = match packet(link, bytes) {
-        Ok(Some(found)) => found,
-        Ok(None) => {
-            if bytes.get(6..12) == Some(&ends.device.mac.octets()[..]) {
-                return Direction::FromDevice;
-            }
-            (be16(bytes, 12).unwrap_or_default(), 14)
-        }
-        Err(_) => return Direction::Unknown,
-    };
+/// The type of the packet behind whatever is in front of it, tags included, and where it begins.
+pub fn locate(link: LinkType, bytes: &[u8]) -> Result<(u16, usize), Why> {
+    let (mut kind, mut at) =
+        packet(link, bytes)?.unwrap_or((be16(bytes, 12).unwrap_or_default(), 14));
     while matches!(kind, 0x8100 | 0x88a8) {
         (kind, at) = (be16(bytes, at + 2).unwrap_or_default(), at + 4);
     }
-    let source = match kind {
-        IPV4 => ipv4_at(bytes, at + 12),
-        ARP => ipv4_at(bytes, at + 14),
+    Ok((kind, at))
+}
+
+/// The IPv6 address `at` a place.
+pub(super) fn ipv6_at(bytes: &[u8], at: usize) -> Option<Ipv6Addr> {
+    let octets = bytes.get(at..at + 16)?.first_chunk::<16>()?;
+    Some(Ipv6Addr::from(*octets))
+}
+
+/// Which way a frame went of which the capture does not say that: what the device's addresses have sent comes
+/// from it, and everything else goes to it.
+pub(super) fn direction(link: LinkType, bytes: &[u8], ends: &Ends) -> Direction {
+    let is_from_device = bytes.get(6..12) == Some(&ends.device.mac.octets()[..]);
+    if link == LinkType::ETHERNET && is_from_device {
+        return Direction::FromDevice;
+    }
+    let Ok((kind, at)) = locate(link, bytes) else { return Direction::Unknown };
+    let source: Option<IpAddr> = match kind {
+        IPV4 => ipv4_at(bytes, at + 12).map(IpAddr::from),
+        ARP => ipv4_at(bytes, at + 14).map(IpAddr::from),
+        IPV6 => sender(bytes, at).map(IpAddr::from),
         _ => None,
     };
     match source {
-        Some(source) if source == ends.device.ip => Direction::FromDevice,
-        Some(source) if source == ends.host.ip => Direction::ToDevice,
+        Some(source) if ends.device.has(source) => Direction::FromDevice,
+        Some(source) if ends.host.has(source) => Direction::ToDevice,
         _ => cooked(link, bytes).unwrap_or(Direction::ToDevice),
+    }
+}
+
+/// Who sends an IPv6 packet. Whoever asks whether an address is taken has none yet but that one (RFC 4862 section 5.4).
+fn sender(bytes: &[u8], at: usize) -> Option<Ipv6Addr> {
+    let source = ipv6_at(bytes, at + 8)?;
+    let asks = bytes.get(at + 6) == Some(&58) && bytes.get(at + 40) == Some(&ndp::SOLICITATION);
+    match source.is_unspecified() && asks {
+        true => ipv6_at(bytes, at + 48),
+        false => Some(source),
     }
 }
 
@@ -206,6 +230,28 @@ mod tests {
         let made = frame(LinkType::RAW, &packet, &Ends::default(), Direction::ToDevice);
         let made = made.expect("a frame");
         assert_eq!(made[..12], [1, 0, 0x5e, 1, 2, 3, 2, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn ipv6_is_known_by_its_addresses_and_by_those_made_of_an_ethernet_address() {
+        let mut ends = Ends::default();
+        ends.device.ip6[0] = "2001:db8::2".parse().ok();
+        let way = |source: &str, more: &[u8]| {
+            let source: Ipv6Addr = source.parse().expect("an address");
+            let mut packet = vec![0x60, 0, 0, 0, 0, 24, 58, 255];
+            packet.extend(source.octets());
+            packet.extend([0xff; 16]);
+            packet.extend(more);
+            direction(LinkType::RAW, &packet, &ends)
+        };
+        assert_eq!(way("2001:db8::2", &[128]), Direction::FromDevice);
+        assert_eq!(way("2001:db8::1", &[128]), Direction::ToDevice);
+        assert_eq!(way("fe80::ff:fe00:2", &[128]), Direction::FromDevice);
+        assert_eq!(way("2001:db8:7::ff:fe00:2", &[128]), Direction::FromDevice);
+        assert_eq!(way("fe80::ff:fe00:1", &[128]), Direction::ToDevice);
+        let target = "fe80::ff:fe00:2".parse::<Ipv6Addr>().expect("an address");
+        let asked = [&[135, 0, 0, 0, 0, 0, 0, 0], &target.octets()[..]].concat();
+        assert_eq!(way("::", &asked), Direction::FromDevice);
     }
 
     #[test]

@@ -13,9 +13,9 @@ pub fn mend(stack: &Stack<'_>, new: &mut [u8]) {
     for (n, layer) in stack.layers.iter().enumerate().rev() {
         let header = layer.start..layer.payload;
         match layer.protocol.name {
-            "ipv4" => correct(stack.frame, new, layer.start + 10, header, None, false),
+            "ipv4" => correct(stack.frame, new, layer.start + 10, header, &[], false),
             "icmp" | "igmp" => {
-                correct(stack.frame, new, layer.start + 2, layer.start..layer.end, None, false);
+                correct(stack.frame, new, layer.start + 2, layer.start..layer.end, &[], false);
             }
             "icmpv6" => over_ip(stack, n, 2, new),
             "tcp" => over_ip(stack, n, 16, new),
@@ -30,18 +30,48 @@ pub fn mend(stack: &Stack<'_>, new: &mut [u8]) {
 /// A checksum that reaches over the addresses of the datagram below, too.
 fn over_ip(stack: &Stack<'_>, n: usize, at: usize, new: &mut [u8]) {
     let Some(layer) = stack.layers.get(n) else { return };
-    let addresses = below(stack, n).and_then(|below| match below.protocol {
-        protocol if protocol == &ipv4::IPV4 => Some(below.start + 12..below.start + 20),
-        protocol if protocol == &ipv6::IPV6 => Some(below.start + 8..below.start + 40),
-        _ => None,
-    });
+    let addresses = addresses(stack, n);
     let is_udp = layer.protocol.name == "udp";
     let is_v4 = below(stack, n).is_some_and(|below| below.protocol == &ipv4::IPV4);
     if is_udp && is_v4 && be16(stack.frame, layer.start + at) == Some(0) {
         return; // a datagram without a checksum
     }
     let (place, reach) = (layer.start + at, layer.start..layer.end);
-    correct(stack.frame, new, place, reach, addresses, is_udp);
+    correct(stack.frame, new, place, reach, &addresses, is_udp);
+}
+
+/// Where the addresses are of the pseudo header for layer `n`: a source route that has not come to its end names
+/// the destination (RFC 791 section 3.1, RFC 8200 section 8.1).
+fn addresses(stack: &Stack<'_>, n: usize) -> Vec<Range> {
+    let Some(below) = below(stack, n) else { return Vec::new() };
+    let ends = |at: usize, size: usize| vec![at..at + size, at + size..at + 2 * size];
+    let header = stack.frame.get(below.start..below.payload).unwrap_or_default();
+    let (mut ends, last) = match below.protocol == &ipv4::IPV4 {
+        true => {
+            let route = ipv4::options(header).find(|(_, option)| match option {
+                [131 | 137, _, pointer, ..] => usize::from(*pointer) < option.len(),
+                _ => false,
+            });
+            let last = route.map(|(at, option)| below.start + at + option.len().saturating_sub(4));
+            (ends(below.start + 12, 4), last.map(|at| at..at + 4))
+        }
+        false => (ends(below.start + 8, 16), routed(stack, n)),
+    };
+    ends[1] = last.unwrap_or(ends[1].clone());
+    ends
+}
+
+/// The last address of the routing header in front of layer `n`, if it was not there yet.
+fn routed(stack: &Stack<'_>, n: usize) -> Option<Range> {
+    let is_route = |layer: &&Layer| layer.protocol.name == "ipv6_routing";
+    let layer = stack.layers.get(..n)?.iter().rev().find(is_route)?;
+    let header = stack.frame.get(layer.start..layer.payload)?;
+    let is_on_its_way = *header.get(3)? > 0 && header.len() >= 24;
+    let at = match header.get(2)? {
+        4 => layer.start + 8, // the last one comes first
+        _ => layer.payload - 16,
+    };
+    is_on_its_way.then_some(at..at + 16)
 }
 
 /// The nearest datagram that carries layer `n`.
@@ -54,14 +84,7 @@ fn below<'a>(stack: &Stack<'a>, n: usize) -> Option<&'a Layer> {
 type Range = std::ops::Range<usize>;
 
 /// Corrects the checksum at `place` by what has changed in `reach` and `also`.
-fn correct(
-    old: &[u8],
-    new: &mut [u8],
-    place: usize,
-    reach: Range,
-    also: Option<Range>,
-    is_udp: bool,
-) {
+fn correct(old: &[u8], new: &mut [u8], place: usize, reach: Range, also: &[Range], is_udp: bool) {
     if place + 2 > reach.end {
         return;
     }
@@ -72,16 +95,15 @@ fn correct(
         if let Some(field) = own.get_mut(place - reach.start..place - reach.start + 2) {
             field.fill(0);
         }
-        let also = also.as_ref().map(part).unwrap_or_default();
-        Sum::default().plus(&also).plus(&own).finish()
+        let also = also.iter().fold(Sum::default(), |sum, range| sum.plus(&part(range)));
+        also.plus(&own).finish()
     };
     let (before, after) = (sum(old), sum(new));
     if before == after {
         return;
     }
     let Some(found) = be16(old, place) else { return };
-    // Both sums are complements already: the difference is added to what was found.
-    let mended = match ones_add(ones_add(found, !before), after) {
+    let mended = match moved(found, before, after) {
         0 if is_udp => 0xffff, // 0 would be none
         0xffff if !is_udp => 0,
         mended => mended,
@@ -89,6 +111,11 @@ fn correct(
     if let Some(field) = new.get_mut(place..place + 2) {
         field.copy_from_slice(&mended.to_be_bytes());
     }
+}
+
+/// The checksum `found` when a sum that it has in it, itself a complement, was `before` and is `after`.
+pub(super) fn moved(found: u16, before: u16, after: u16) -> u16 {
+    ones_add(ones_add(found, !before), after)
 }
 
 /// The one's complement sum of two words (RFC 1071 section 1).

@@ -10,6 +10,9 @@
 //! conversation to the recorded one; what is heard is given back with the recorded port in it.
 
 mod connection;
+mod glance;
+mod leaving;
+mod ports;
 #[cfg(test)]
 mod tests;
 
@@ -18,13 +21,18 @@ use std::collections::{HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use self::connection::{Connection, Segment};
+pub use self::glance::acknowledges;
+pub use self::leaving::Mark;
+use self::ports::{Ports, with_ports};
 use super::conversation::{Conversation, Kind, Side};
 use super::mend;
 use crate::dissect::Dissector;
-use crate::proto::{Stack, be16, ip, tcp};
+use crate::proto::{Stack, tcp, udp};
 
 /// Conversations that are remembered in each of two generations.
 const MEMORY: usize = 16 * 1024;
+/// Conversations in a row in which was waited in vain, after which nobody is thought to be there.
+const MUTE: u32 = 3;
 /// Connections that the other side has opened before the recording came to that.
 const EARLY: usize = 64;
 /// The ports from which today's are taken (RFC 6335 section 6).
@@ -58,6 +66,18 @@ pub struct Session {
     dissector: Dissector,
     /// The next port for a connection of ours; `None` keeps the recorded ones.
     next_port: Option<u16>,
+    /// Only TCP waits.
+    is_for_tcp: bool,
+    /// How often it was waited in vain since something came.
+    in_vain: u32,
+    /// Segments of connections of which today's numbers are not known.
+    untranslated: u64,
+    /// Answers that came when nobody waited for them any more.
+    late: u64,
+    /// Where the recording is.
+    mark: Mark,
+    /// Whom we have asked by UDP.
+    ports: Ports,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -66,6 +86,13 @@ struct Flow {
     heard: u64,
     is_given_up: bool,
     connection: Connection,
+    /// It began with a datagram of theirs, from another port than was asked, and today's is not known yet.
+    is_fresh: bool,
+    /// Their port of today, of datagrams.
+    their_port: Option<u16>,
+    /// Where the connection began, and the headers of our frame that did so.
+    begun: Mark,
+    headers: Bytes,
 }
 
 impl Session {
@@ -78,28 +105,89 @@ impl Session {
             early: VecDeque::new(),
             dissector: Dissector::default(),
             next_port: first_port.map(|port| port % PORTS),
+            is_for_tcp: false,
+            in_vain: 0,
+            untranslated: 0,
+            late: 0,
+            mark: Mark::default(),
+            ports: Ports::default(),
         }
+    }
+
+    /// The same, in which nothing but TCP waits.
+    #[must_use]
+    pub fn for_tcp(self) -> Session {
+        Session { is_for_tcp: true, ..self }
+    }
+
+    /// What comes next stands there.
+    pub fn mark(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
+    /// Where the first of the connections began that are open, and how many are.
+    pub fn open(&self) -> Option<(Mark, usize)> {
+        let flows = self.young.values().chain(self.old.values());
+        let is_open = |flow: &&Flow| {
+            flow.connection.is_open() && (flow.connection.is_known() || !flow.is_given_up)
+        };
+        let begins: Vec<Mark> = flows.filter(is_open).map(|flow| flow.begun).collect();
+        begins.iter().min().map(|first| (*first, begins.len()))
+    }
+
+    /// The frames that reset the connections which are open, each once.
+    pub fn resets(&mut self) -> Vec<Bytes> {
+        let flows = self.young.values_mut().chain(self.old.values_mut());
+        flows
+            .filter_map(|flow| {
+                let reset = leaving::reset(&flow.headers, flow.connection.leaving()?);
+                flow.connection.reset();
+                reset
+            })
+            .collect()
+    }
+
+    /// How many answers came when nobody waited for them any more.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// How many segments of ours acknowledged numbers of which it is not known what they are today.
+    pub fn untranslated(&self) -> u64 {
+        self.untranslated
     }
 
     /// The recording begins again: nothing of what was there belongs to what comes.
     pub fn begin_again(&mut self) {
-        let next_port = self.next_port;
-        *self = Session { next_port, ..Session::new(None) };
+        let Session { next_port, is_for_tcp, in_vain, untranslated, late, .. } = *self;
+        *self =
+            Session { next_port, is_for_tcp, in_vain, untranslated, late, ..Session::new(None) };
     }
 
     /// A frame of the other side, as it was recorded.
     pub fn recorded(&mut self, frame: &[u8]) {
+        if self.is_for_tcp && !glance::may_be_tcp(frame) {
+            return;
+        }
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
         let conversation = Conversation::of(&stack, Side::Theirs);
         let segment = Segment::of(&stack);
+        let mark = self.mark;
+        let is_asked = self.ports.is_asked(&conversation);
         let flow = self.flow(conversation);
         flow.recorded += 1;
+        flow.is_fresh |= is_asked && flow.recorded == 1 && flow.heard == 0;
+        let is_fresh = flow.is_fresh;
         if let Some(segment) = segment {
             let is_opened = flow.connection.recorded(&segment);
             if is_opened && !segment.has(tcp::ACK) {
+                flow.begun = mark;
                 self.claim(conversation);
             }
+        }
+        if is_fresh {
+            self.find_fresh(conversation);
         }
         self.dissector = dissector;
     }
@@ -136,6 +224,7 @@ impl Session {
 
     /// A frame of the other side, of today; given back as it would have been recorded.
     pub fn heard(&mut self, frame: &Bytes) -> Bytes {
+        self.in_vain = 0;
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
         let today = Conversation::of(&stack, Side::Theirs);
@@ -143,15 +232,20 @@ impl Session {
         if let Some(segment) = segment.filter(|segment| segment.opens()) {
             self.opened(today, segment.seq);
         }
+        if self.ports.is_asked(&today) {
+            self.answered(today);
+        }
         let conversation = self.aliases.get(&today).copied().unwrap_or(today);
         let flow = self.flow(conversation);
-        if std::mem::take(&mut flow.is_given_up) {
+        let is_late = std::mem::take(&mut flow.is_given_up);
+        if is_late {
             flow.heard = flow.heard.max(flow.recorded.saturating_sub(1));
         }
         flow.heard += 1;
         if let Some(segment) = &segment {
             flow.connection.heard(segment);
         }
+        self.late += u64::from(is_late);
         let ports = [(today.ours.1, conversation.ours.1), (today.theirs.1, conversation.theirs.1)];
         let same = match today == conversation {
             true => frame.clone(),
@@ -196,9 +290,13 @@ impl Session {
 
     /// What a frame of ours waits for, if for anything.
     pub fn need(&mut self, frame: &[u8]) -> Option<Need> {
+        if self.in_vain >= MUTE || self.is_for_tcp && !glance::may_be_tcp(frame) {
+            return None;
+        }
         let stack = self.dissector.dissect(frame);
         let conversation = Conversation::of(&stack, Side::Ours);
         let segment = Segment::of(&stack);
+        self.ports.ask(&conversation);
         let flow = self.flow(conversation);
         let what = match (conversation.kind, segment) {
             (Kind::Tcp, Some(segment)) => Amount::Bytes(flow.connection.needs(&segment)?),
@@ -222,25 +320,34 @@ impl Session {
     /// It is not waited for any more, nor is anything else in the same conversation until something comes there.
     pub fn give_up(&mut self, need: &Need) {
         self.flow(need.conversation).is_given_up = true;
+        self.in_vain = self.in_vain.saturating_add(1);
     }
 
     /// Whether answers were recorded that have not come.
     pub fn is_waiting(&self) -> bool {
-        self.young.iter().chain(&self.old).any(|(conversation, flow)| {
-            !flow.is_given_up
-                && match conversation.kind {
-                    Kind::Tcp => flow.connection.is_waiting(),
-                    Kind::Udp | Kind::Control => flow.heard < flow.recorded,
-                    Kind::Arp | Kind::Ip(_) | Kind::Other => false,
-                }
-        })
+        let mut flows = self.young.iter().chain(&self.old);
+        self.in_vain < MUTE
+            && flows.any(|(conversation, flow)| {
+                !flow.is_given_up
+                    && match conversation.kind {
+                        Kind::Tcp => flow.connection.is_waiting(),
+                        Kind::Udp | Kind::Control => flow.heard < flow.recorded,
+                        Kind::Arp | Kind::Ip(_) | Kind::Other => false,
+                    }
+            })
     }
 
     /// A frame of ours as it has to be today.
     pub fn translate(&mut self, frame: &Bytes) -> Bytes {
+        if !glance::may_be_tcp(frame) && !self.ports.has_moved() {
+            return frame.clone();
+        }
         let mut dissector = std::mem::take(&mut self.dissector);
         let stack = dissector.dissect(frame);
-        let translated = self.segment(&stack, frame);
+        let translated = match stack.find(&udp::UDP) {
+            Some(_) => self.datagram(&stack, frame),
+            None => self.segment(&stack, frame),
+        };
         self.dissector = dissector;
         translated.unwrap_or_else(|| frame.clone())
     }
@@ -249,9 +356,12 @@ impl Session {
         let n = stack.find(&tcp::TCP)?;
         let segment = Segment::of(stack)?;
         let recorded = Conversation::of(stack, Side::Ours);
-        let next_port = self.next_port;
+        let Session { next_port, mark, .. } = *self;
         let flow = self.flow(recorded);
         let is_new = segment.opens() && flow.connection.open_ours(&segment);
+        if is_new {
+            flow.begun = mark;
+        }
         if let Some(port) = next_port.filter(|_| is_new) {
             let port = FIRST_PORT + port;
             flow.connection.our_port = Some(port);
@@ -262,36 +372,16 @@ impl Session {
         }
         let at = stack.layers.get(n)?.start;
         let mut new = BytesMut::from(&frame[..]);
-        if !self.flow(recorded).connection.translate(&segment, at, stack.header(n), &mut new) {
-            return None;
+        let flow = self.flow(recorded);
+        let is_lost = segment.has(tcp::ACK) && !flow.connection.is_known();
+        if flow.connection.translate(&segment, at, stack.header(n), &mut new) {
+            mend::mend(stack, &mut new);
         }
-        mend::mend(stack, &mut new);
+        flow.connection.sent(&segment);
+        if segment.has(tcp::SYN) {
+            flow.headers = leaving::headers(&new);
+        }
+        self.untranslated += u64::from(is_lost);
         Some(new.freeze())
     }
-}
-
-/// The frame with the first of each pair of ports replaced by the second, quoted ones too.
-fn with_ports(stack: &Stack<'_>, frame: &Bytes, [ours, theirs]: [(u16, u16); 2]) -> Bytes {
-    let mut new = BytesMut::from(&frame[..]);
-    let mut replace = |at: usize, (from, to): (u16, u16)| {
-        if be16(frame, at) == Some(from)
-            && let Some(place) = new.get_mut(at..at + 2)
-        {
-            place.copy_from_slice(&to.to_be_bytes());
-        }
-    };
-    for (n, layer) in stack.layers.iter().enumerate() {
-        // What is quoted went the other way.
-        let (source, destination) = if layer.is_quoted { (ours, theirs) } else { (theirs, ours) };
-        let is_bare = n + 1 == stack.layers.len() && ip::quoted(stack, n).is_some();
-        let at = match layer.protocol.name {
-            "tcp" => layer.start,
-            "ipv4" | "ipv6" if is_bare => layer.payload,
-            _ => continue,
-        };
-        replace(at, source);
-        replace(at + 2, destination);
-    }
-    mend::mend(stack, &mut new);
-    new.freeze()
 }

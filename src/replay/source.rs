@@ -9,7 +9,7 @@ mod tests;
 mod worker;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::thread;
 
@@ -19,9 +19,11 @@ use tokio::sync::mpsc;
 
 use self::worker::Worker;
 use super::conversation::Side;
+use super::offload::Fault;
 use super::rewrite::Rules;
 use crate::capture::read::{Damage, Reader, Reading};
 use crate::clock::Timestamp;
+use crate::craft::text::link_local;
 use crate::dissect::filter::Filter;
 use crate::error::Result;
 use crate::framing::Carries;
@@ -35,8 +37,33 @@ const QUEUE: usize = 4;
 pub struct End {
     /// The IPv4 address.
     pub ip: Ipv4Addr,
+    /// IPv6 addresses that are known.
+    pub ip6: [Option<Ipv6Addr>; 2],
     /// The Ethernet address.
     pub mac: MacAddr,
+}
+
+impl End {
+    /// One without known IPv6 addresses.
+    pub fn new(ip: Ipv4Addr, mac: MacAddr) -> End {
+        End { ip, ip6: [None; 2], mac }
+    }
+
+    /// Whether that is the IPv4 address of this end.
+    pub fn is(&self, party: super::cast::Party) -> bool {
+        party.ip == IpAddr::from(self.ip)
+    }
+
+    /// Whether that is an address of this end; IPv6 ones may be made of the Ethernet address (RFC 4291 appendix A).
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => ip == self.ip,
+            IpAddr::V6(ip) => {
+                let made = link_local(self.mac.into());
+                self.ip6.contains(&Some(ip)) || ip.octets()[8..] == made.octets()[8..]
+            }
+        }
+    }
 }
 
 /// Both ends of the line.
@@ -51,7 +78,7 @@ pub struct Ends {
 impl Default for Ends {
     /// The addresses of the ESP32 tunnel.
     fn default() -> Self {
-        let end = |n| End { ip: Ipv4Addr::new(192, 168, 100, n), mac: MacAddr(2, 0, 0, 0, 0, n) };
+        let end = |n| End::new(Ipv4Addr::new(192, 168, 100, n), MacAddr(2, 0, 0, 0, 0, n));
         Ends { host: end(1), device: end(2) }
     }
 }
@@ -75,8 +102,12 @@ pub struct Job {
     pub rounds: u64,
     /// Who is who.
     pub ends: Ends,
+    /// Only this connection of a capture of the tunnel.
+    pub connection: Option<u32>,
     /// What is rewritten.
     pub rules: Rules,
+    /// The same, of what the filter has let through.
+    pub found: Rules,
     /// The longest frame that can be sent, in bytes.
     pub max_frame: usize,
     /// What the line carries.
@@ -122,6 +153,8 @@ pub enum What {
     Frame(Side, Bytes),
     /// The beginning of a frame of the other side: the capture has no more of it.
     Part(Bytes),
+    /// The next frame of ours has a checksum with which something is the matter.
+    Checksum(Fault),
     /// So much of it cannot be sent.
     Unfit(Why, u64),
     /// The capture begins again.
@@ -131,8 +164,13 @@ pub enum What {
 /// What comes through the queue.
 #[derive(Debug)]
 enum Parcel {
-    Items { items: Vec<Item>, share: f64 },
+    Items {
+        items: Vec<Item>,
+        share: f64,
+    },
     Damage(Vec<Damage>),
+    /// Everything was read, as often as it was wanted.
+    End,
     Failed(crate::error::Error),
 }
 
@@ -145,6 +183,8 @@ pub struct Source {
     damage: Vec<Damage>,
     /// Whether anything was wrong with the file.
     pub is_damaged: bool,
+    /// Whether its end was read, and not only the word to stop heard.
+    has_ended: bool,
 }
 
 /// Begins to read. An error is that the file cannot be opened, or is nothing that is known.
@@ -159,13 +199,20 @@ pub fn start(job: Job) -> Result<(Source, String)> {
 
 impl Source {
     fn new(queue: mpsc::Receiver<Parcel>) -> Source {
-        Source { queue, items: VecDeque::new(), share: 0.0, damage: Vec::new(), is_damaged: false }
+        Source {
+            queue,
+            items: VecDeque::new(),
+            share: 0.0,
+            damage: Vec::new(),
+            is_damaged: false,
+            has_ended: false,
+        }
     }
 
     /// One that has everything already.
     pub fn of(items: Vec<Item>) -> Source {
         let (_, queue) = mpsc::channel(1);
-        Source { items: items.into(), ..Source::new(queue) }
+        Source { items: items.into(), has_ended: true, ..Source::new(queue) }
     }
 
     /// The next item, waiting for it; `None` at the end. Cancelling it loses nothing.
@@ -201,9 +248,21 @@ impl Source {
                 self.is_damaged = true;
                 self.damage.extend(damage);
             }
+            Parcel::End => self.has_ended = true,
             Parcel::Failed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Whether there is nothing more to send, as far as that is known now. What is left is gone then.
+    pub fn is_at_end(&mut self) -> bool {
+        while let Ok(parcel) = self.queue.try_recv() {
+            if self.open(parcel).is_err() {
+                return false;
+            }
+        }
+        let is_left = |item: &Item| matches!(item.what, What::Frame(Side::Ours, _) | What::Again);
+        self.has_ended && !self.items.iter().any(is_left)
     }
 
     /// What was found to be wrong with the file since this was asked last.

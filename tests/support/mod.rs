@@ -11,6 +11,7 @@ pub mod judge;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod processes;
+pub mod replaying;
 pub mod running;
 
 use std::io::{BufRead, BufReader, Read};

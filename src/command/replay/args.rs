@@ -1,17 +1,12 @@
 //! The arguments of `uarttool replay`.
 
-use std::fmt::Display;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::{Args, ValueEnum};
-use pnet::util::MacAddr;
-
-use super::drive::Totals;
+use super::who::{self, RewriteArgs, Who, WhoArgs};
 use crate::capture::read::{Inner, Reading};
 use crate::capture::series;
-use crate::cli::args::{self, AddressArgs, CaptureArgs, TunnelArgs};
+use crate::cli::args::{CaptureArgs, TunnelArgs};
 use crate::cli::{show, terminal};
 use crate::command::decode::{self, FileFormat};
 use crate::dissect::filter::Filter;
@@ -20,10 +15,11 @@ use crate::endpoint::spec::{parse_line_rate, parse_positive};
 use crate::error::{Error, Result};
 use crate::record::Direction;
 use crate::replay::expect::{Judge, ignore::Ignored};
-use crate::replay::rewrite::Rules;
 use crate::replay::schedule::{Schedule, Speed};
-use crate::replay::source::{Ends, Job};
+use crate::replay::session::{Mark, Session};
+use crate::replay::source::Job;
 use crate::stop::Stop;
+use clap::{Args, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +34,7 @@ Examples:
   uarttool replay out.pcapng --expect --ignore ipv4.ttl,http.server -w what-happened.pcapng
 
 Reads what 'uarttool decode' reads. With the recorded gaps, and with --expect, a frame waits for the recorded
-answers in front of it, and TCP's numbers are those of today (docs/replay.md).
+answers in front of it; at other speeds, TCP does. TCP's numbers are those of today (docs/replay.md).
 
 Exit status: 0 everything was sent, and with --expect answered as recorded; 1 it was not; 2 usage;
 3 the tunnel is not there or went away; 4 the file cannot be read, or nothing in it can be sent;
@@ -71,7 +67,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     answers: AnswerArgs,
     #[command(flatten)]
-    rewrite: RewriteArgs,
+    pub(super) rewrite: RewriteArgs,
     /// Only the summary; twice: only what is wrong
     #[arg(short = 'q', long, action = clap::ArgAction::Count)]
     quiet: u8,
@@ -82,10 +78,13 @@ pub struct ReplayArgs {
     /// port 5556), never, or the tunnel's port
     #[arg(long, value_name = "PORT", default_value = "auto", value_parser = decode::parse_inner)]
     inner: Inner,
+    /// Of a capture of the tunnel's TCP connections, send only the one of this number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connection: Option<u32>,
     #[command(flatten)]
     pub(super) tunnel: TunnelArgs,
     #[command(flatten)]
-    pub(super) addresses: AddressArgs,
+    pub(super) addresses: WhoArgs,
     #[command(flatten)]
     capture: CaptureArgs,
 }
@@ -132,30 +131,20 @@ struct AnswerArgs {
     /// Do compare these fields, which are ignored otherwise (docs/replay.md lists them)
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "expect")]
     compare: Vec<String>,
+    /// The capture is anonymized: what its datagrams have as zeros or x is not compared; captures that
+    /// 'uarttool decode --anonymize' has written as pcapng say so themselves
+    #[arg(long)]
+    anonymized: bool,
     /// How long to wait for a recorded answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_positive)]
     timeout: Duration,
-    /// Wait for no answer: frames go by their time alone, as they were recorded
-    #[arg(long, conflicts_with = "expect")]
+    /// Wait for no answer: frames go by their time alone, as they were recorded, and with TCP's recorded
+    /// numbers
+    #[arg(long, conflicts_with_all = ["expect", "timeout", "same_ports"])]
     no_wait: bool,
     /// Keep the recorded ports of TCP connections that we open, although the device may remember them
     #[arg(long)]
     same_ports: bool,
-}
-
-/// What is changed.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Rewriting, of both directions of the capture")]
-struct RewriteArgs {
-    /// Replace an Ethernet address, also in ARP and neighbour discovery; may be repeated
-    #[arg(long, value_name = "OLD=NEW", value_parser = macs, value_delimiter = ',')]
-    rewrite_mac: Vec<(MacAddr, MacAddr)>,
-    /// Replace an IPv4 or IPv6 address, also in ARP and in what ICMP quotes; may be repeated
-    #[arg(long, value_name = "OLD=NEW", value_parser = ips, value_delimiter = ',')]
-    rewrite_ip: Vec<(IpAddr, IpAddr)>,
-    /// Replace a port of TCP and UDP; may be repeated
-    #[arg(long, value_name = "OLD=NEW", value_parser = ports, value_delimiter = ',')]
-    rewrite_port: Vec<(u16, u16)>,
 }
 
 /// Which frames are sent.
@@ -172,72 +161,19 @@ fn factor(text: &str) -> Result<f64, String> {
     })
 }
 
-fn pair<T>(text: &str, what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<(T, T), String> {
-    let parts = text.split_once('=');
-    let pair = parts.and_then(|(old, new)| parse(old).zip(parse(new)));
-    pair.ok_or_else(|| format!("'{text}' is not a pair of {what}"))
-}
-
-fn macs(text: &str) -> Result<(MacAddr, MacAddr), String> {
-    let what = "Ethernet addresses such as 00:11:22:33:44:55=02:00:00:00:00:02";
-    pair(text, what, |mac| args::parse_mac(mac).ok())
-}
-
-fn ips(text: &str) -> Result<(IpAddr, IpAddr), String> {
-    let what = "IP addresses of one version such as 10.0.0.5=192.168.100.2";
-    let (old, new) = pair(text, what, |ip| ip.parse::<IpAddr>().ok())?;
-    match old.is_ipv4() == new.is_ipv4() {
-        true => Ok((old, new)),
-        false => Err(format!("'{text}' is not a pair of {what}")),
-    }
-}
-
-fn ports(text: &str) -> Result<(u16, u16), String> {
-    pair(text, "ports such as 80=8080", |port| port.parse().ok())
-}
-
-impl RewriteArgs {
-    /// Whether two rules contradict each other.
-    fn check(&self) -> Result<()> {
-        let RewriteArgs { rewrite_mac, rewrite_ip, rewrite_port } = self;
-        let twice =
-            twice(rewrite_mac).or_else(|| twice(rewrite_ip)).or_else(|| twice(rewrite_port));
-        match twice {
-            None => Ok(()),
-            Some(old) => Err(Error::usage(format!("'{old}' is to become two things"))
-                .with_help("each address and port may stand once in front of '='")),
-        }
-    }
-}
-
-/// What stands in front in two different pairs.
-fn twice<T: PartialEq + Display>(pairs: &[(T, T)]) -> Option<String> {
-    let mut rest = pairs;
-    while let Some(((old, new), others)) = rest.split_first() {
-        if others.iter().any(|(other, becomes)| other == old && becomes != new) {
-            return Some(old.to_string());
-        }
-        rest = others;
-    }
-    None
-}
-
 impl ReplayArgs {
     /// What can be wrong before anything is begun.
     pub(super) fn check(&self) -> Result<()> {
         show::filter(&self.filter)?;
         self.capture.check()?;
-        let can_be_read_again = match std::fs::metadata(&self.file) {
-            Ok(file) => file.is_file(),
-            Err(_) => self.file.as_os_str() != "-",
-        };
-        if self.loops != 1 && !can_be_read_again {
+        if self.loops != 1 && !self.is_file() {
             return Err(Error::usage(
                 "'-l' reads the capture again, and stdin and pipes can be read once",
             )
             .with_help("name a file"));
         }
         self.rewrite.check()?;
+        self.addresses.check()?;
         if self.loops == 0 && self.answers.expect {
             return Err(Error::usage("'--expect' has no result when '-l 0' never ends"));
         }
@@ -263,17 +199,13 @@ impl ReplayArgs {
     }
 
     /// What is read.
-    pub(super) fn job(&self, spec: &Spec, ends: Ends, stop: &Stop) -> Job {
+    pub(super) fn job(&self, spec: &Spec, who: &Who, stop: &Stop) -> Job {
         Job {
             path: self.file.clone(),
             reading: Reading {
-                format: self.format.map(FileFormat::format),
-                follow: false,
-                framing: spec.options.framing,
-                max_frame: spec.options.max_frame,
-                inner: self.inner,
                 stop: Some(stop.clone()),
                 tell: Some(terminal::tell),
+                ..self.reading(spec)
             },
             filter: self.filter(),
             sent: match self.only {
@@ -283,18 +215,37 @@ impl ReplayArgs {
             with_answers: self.is_waiting(),
             from_frame: self.from_frame,
             rounds: if self.loops == 0 { u64::MAX } else { self.loops },
-            ends,
-            rules: Rules {
-                macs: self.rewrite.rewrite_mac.clone(),
-                ips: self.rewrite.rewrite_ip.clone(),
-                ports: self.rewrite.rewrite_port.clone(),
-            },
+            ends: who.ends,
+            connection: self.connection,
+            rules: self.rewrite.rules(),
+            found: who.rules.clone(),
             max_frame: spec.options.max_frame.min(spec.options.framing.longest),
             carries: spec.options.framing.carries,
         }
     }
 
-    fn filter(&self) -> Option<Filter> {
+    /// How the capture is read.
+    pub(super) fn reading(&self, spec: &Spec) -> Reading {
+        Reading {
+            format: self.format.map(FileFormat::format),
+            follow: false,
+            framing: spec.options.framing,
+            max_frame: spec.options.max_frame,
+            inner: self.inner,
+            stop: None,
+            tell: None,
+        }
+    }
+
+    /// Whether the capture can be read more than once.
+    pub(super) fn is_file(&self) -> bool {
+        match std::fs::metadata(&self.file) {
+            Ok(file) => file.is_file(),
+            Err(_) => self.file.as_os_str() != "-",
+        }
+    }
+
+    pub(super) fn filter(&self) -> Option<Filter> {
         show::filter(&self.filter).ok().flatten() // checked before
     }
 
@@ -318,21 +269,33 @@ impl ReplayArgs {
 
     /// Whether frames wait for answers.
     pub(super) fn is_waiting(&self) -> bool {
+        !self.answers.no_wait
+    }
+
+    /// What waits for what, and TCP's numbers. At a speed of one's own, TCP alone waits: without that it would have
+    /// no numbers.
+    pub(super) fn session(&self) -> Option<Session> {
+        let session = self.is_waiting().then(|| Session::new(self.first_port()))?;
         let is_recorded = matches!(self.speed(), Speed::Recorded(_));
-        self.answers.expect || is_recorded && !self.answers.no_wait
+        Some(if self.answers.expect || is_recorded { session } else { session.for_tcp() })
     }
 
     /// Today's first port for our connections: another one with each second.
-    pub(super) fn first_port(&self) -> Option<u16> {
+    fn first_port(&self) -> Option<u16> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Sixteen ports a second: they come again after a quarter of an hour, when nobody remembers them.
         (!self.answers.same_ports).then_some((now.as_millis() / 62) as u16)
     }
 
+    /// Whether the capture is anonymized.
+    pub(super) fn is_anonymized(&self) -> bool {
+        self.answers.anonymized || who::says_anonymized(&self.file)
+    }
+
     /// Who compares the answers.
     pub(super) fn judge(&self) -> Option<Judge> {
         let ignored = self.ignored().ok().filter(|_| self.answers.expect)?;
-        Some(Judge::new(ignored))
+        Some(Judge::new(ignored.of_anonymized(self.is_anonymized())))
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -358,14 +321,16 @@ impl ReplayArgs {
         self.loops != 1
     }
 
-    /// The options with which another replay goes on where this one stopped.
-    pub(super) fn rest(&self, totals: &Totals) -> String {
-        let mut options = format!("--from-frame {}", totals.last.number + 1);
-        if self.loops > 1 {
-            options += &format!(" -l {}", self.loops.saturating_sub(totals.last.round));
+    /// The options with which another replay goes on from there.
+    pub(super) fn rest(&self, from: Mark, round: u64) -> String {
+        let mut options = format!("--from-frame {}", from.number);
+        match self.loops {
+            0 => options += " -l 0",
+            1 => {}
+            loops => options += &format!(" -l {}", loops.saturating_sub(round)),
         }
         if let Some(count) = self.count {
-            options += &format!(" -c {}", count.saturating_sub(totals.sent));
+            options += &format!(" -c {}", count.saturating_sub(from.sent));
         }
         options
     }
@@ -386,10 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_and_factors() {
-        assert_eq!(ports("80=8080"), Ok((80, 8080)));
-        assert!(ips("10.0.0.5=::1").is_err_and(|text| text.contains("of one version")));
-        assert!(macs("02:00:00:00:00:02").is_err_and(|text| text.contains("not a pair")));
+    fn factors() {
         for bad in ["0", "-1", "nan", "inf", "x", ""] {
             assert!(factor(bad).is_err(), "{bad}");
         }

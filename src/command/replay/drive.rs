@@ -4,6 +4,7 @@
 //! what it has to wait for them longer than its time moves everything behind it. Frames that are late already
 //! collect and go in one write. Whatever is waited for, what comes from the line is taken in.
 
+mod edges;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub(super) use self::totals::{Place, Totals};
+pub(super) use self::edges::End;
+pub(super) use self::totals::{Counted, Place, Totals};
 use super::FAR;
 use super::report::{self, Progress};
 use crate::clock::Timestamp;
@@ -22,10 +24,11 @@ use crate::probe::{Heard, Probe};
 use crate::record::{Body, Record};
 use crate::replay::conversation::Side;
 use crate::replay::expect::Judge;
+use crate::replay::limits::Limits;
 use crate::replay::metronome::Metronome;
 use crate::replay::schedule::Schedule;
-use crate::replay::session::{Need, Session};
-use crate::replay::source::{Item, Source, What, Why};
+use crate::replay::session::{self, Mark, Need, Session};
+use crate::replay::source::{Item, Source, What};
 use crate::stop::Stop;
 
 /// Bytes that go in one write, about.
@@ -66,6 +69,14 @@ pub(super) struct Done {
     pub(super) is_damaged: bool,
 }
 
+fn count<T: Ord>(counted: &mut Counted<T>, what: T, n: u64, number: u64, round: u64) {
+    let (count, numbers) = counted.entry(what).or_default();
+    *count += n;
+    if numbers.len() < NUMBERS && round == 0 {
+        numbers.push(number);
+    }
+}
+
 /// A replay under way.
 pub(super) struct Drive {
     pub(super) probe: Probe,
@@ -77,6 +88,9 @@ pub(super) struct Drive {
     pub(super) plan: Plan,
     pub(super) stop: Stop,
     pub(super) totals: Totals,
+    /// What was sent when only so many frames are.
+    pub(super) limits: Limits,
+    pub(super) end: Option<End>,
     /// When the first frame was due.
     pub(super) start: Option<Instant>,
     /// Frames that go next.
@@ -94,26 +108,32 @@ impl Drive {
     /// Sends everything, until told to stop.
     pub(super) async fn run(&mut self) -> Result<()> {
         while !self.stop.is_stopped() {
-            let is_enough = self.plan.limit.is_some_and(|limit| self.going() >= limit);
+            let is_enough = self.is_enough();
             if is_enough && self.session.is_none() {
                 break;
             }
             let Some(item) = self.next().await? else { break };
             let Item { number, at, what } = item;
-            // The answers behind the last frame belong to it.
-            if is_enough && !matches!(what, What::Frame(Side::Theirs, _) | What::Part(_)) {
-                break;
+            if is_enough {
+                match self.behind(number, at, what) {
+                    true => continue,
+                    false => break,
+                }
             }
             match what {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
                 What::Frame(Side::Theirs, frame) => self.theirs(number, &frame, true),
                 What::Part(frame) => self.theirs(number, &frame, false),
-                What::Unfit(why, n) => self.unfit(why, n, number),
+                What::Checksum(fault) => {
+                    count(&mut self.totals.faults, fault, 1, number, self.round)
+                }
+                What::Unfit(why, n) => count(&mut self.totals.unfit, why, n, number, self.round),
                 What::Again => self.begin_again().await?,
             }
         }
         self.flush().await?;
-        self.totals.is_complete = !self.stop.is_stopped();
+        self.totals.is_complete = !self.stop.is_stopped() || self.is_at_end();
+        self.totals.open = self.session.as_ref().and_then(Session::open);
         self.settle().await?;
         self.totals.is_settled = !self.stop.is_stopped();
         Ok(())
@@ -151,21 +171,15 @@ impl Drive {
 
     /// A frame that the other side had sent.
     fn theirs(&mut self, number: u64, frame: &Bytes, is_whole: bool) {
+        let mark = Mark { number, sent: self.going() };
         if let Some(session) = &mut self.session {
+            session.mark(mark);
             session.recorded(frame);
         }
         match &mut self.judge {
             Some(judge) if is_whole => judge.recorded(number, frame),
             Some(judge) => judge.recorded_in_part(number, frame),
             None => {}
-        }
-    }
-
-    fn unfit(&mut self, why: Why, n: u64, number: u64) {
-        let (count, numbers) = self.totals.unfit.entry(why).or_default();
-        *count += n;
-        if numbers.len() < NUMBERS && self.round == 0 {
-            numbers.push(number);
         }
     }
 
@@ -180,16 +194,28 @@ impl Drive {
             self.tell_gap(number, due.saturating_duration_since(Instant::now()));
             self.wait_until(due).await?;
             if self.stop.is_stopped() {
+                self.source.put_back(Item { number, at, what: What::Frame(Side::Ours, frame) });
                 return Ok(());
             }
         }
         let due = self.wait_for_answers(&frame, due).await?;
         if self.stop.is_stopped() {
+            self.source.put_back(Item { number, at, what: What::Frame(Side::Ours, frame) });
             return Ok(());
         }
+        if self.plan.limit.is_some() && self.session.is_some() {
+            self.limits.sent(&frame);
+        }
+        let mark = Mark { number, sent: self.going() };
         let frame = match &mut self.session {
-            Some(session) => session.translate(&frame),
-            None => frame,
+            Some(session) => {
+                session.mark(mark);
+                session.translate(&frame)
+            }
+            None => {
+                self.totals.untranslated += u64::from(session::acknowledges(&frame));
+                frame
+            }
         };
         let is_late = due.is_none_or(|due| due + Duration::from_micros(200) < Instant::now());
         self.batch_bytes += frame.len();
@@ -334,6 +360,7 @@ impl Drive {
         if self.session.is_some() {
             self.flush().await?;
             self.settle().await?;
+            self.reset().await?;
         }
         self.schedule.begin_again();
         self.session.iter_mut().for_each(Session::begin_again);
@@ -365,10 +392,13 @@ impl Drive {
     /// Leaves the line; what still comes is heard.
     pub(super) async fn leave(&mut self) {
         self.progress.clear();
+        let _ = tokio::time::timeout(GRACE, self.reset()).await; // whoever is gone needs none
         self.probe.leave().await;
         let records = self.probe.drain();
         records.iter().for_each(|record| self.hear(record));
         self.judge.iter_mut().for_each(Judge::finish);
+        self.totals.untranslated += self.session.as_ref().map_or(0, Session::untranslated);
+        self.totals.late = self.session.as_ref().map_or(0, Session::late);
         self.tell_damage();
     }
 

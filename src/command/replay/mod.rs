@@ -2,14 +2,18 @@
 
 mod args;
 mod drive;
+mod hints;
 mod report;
+mod who;
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 pub use args::ReplayArgs;
 use drive::{Done, Drive, Plan};
 use report::{Progress, Told};
+use who::Who;
 
 use crate::bus::Bus;
 use crate::capture::{self, series};
@@ -23,10 +27,12 @@ use crate::endpoint::{Link, paced};
 use crate::error::{Category, Error, Result};
 use crate::event::Events;
 use crate::probe::{Identity, Probe};
-use crate::proto::{arp, be16, ethernet, ipv4_at};
+use crate::proto::{ethernet, ipv4_at};
+use crate::record::LinkType;
 use crate::replay::conversation::Side;
+use crate::replay::limits::Limits;
+use crate::replay::link;
 use crate::replay::metronome::Metronome;
-use crate::replay::session::Session;
 use crate::replay::source::{self, Ends, Source, What};
 use crate::stop;
 
@@ -39,7 +45,7 @@ const TOGETHER: usize = 256;
 pub fn run(args: ReplayArgs) -> Result<Verdict> {
     let config = target::config()?;
     let tunnel = target::tunnel(&args.tunnel, &config)?;
-    let identity = target::identity(&args.addresses, &config)?;
+    let identity = target::identity(&args.addresses.line(), &config)?;
     args.check()?;
     super::decode::refuse_the_same_file(&args.file, args.recording().as_ref())?;
     if let Some(why) = &tunnel.why {
@@ -52,9 +58,10 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
     let (stopper, mut stop) = stop::pair();
     let interrupted = signals::watch(stopper.clone())?;
     let scribe = Scribe::start()?;
-    let ends = ends(&identity);
-    let (mut source, what) = source::start(args.job(&tunnel.spec, ends, &stop))?;
+    let who = Who::new(&args, &tunnel.spec, &identity);
+    let (mut source, what) = source::start(args.job(&tunnel.spec, &who, &stop))?;
     scribe.tell(&format!("replaying {what}"));
+    who.told.iter().for_each(|told| scribe.tell(told));
     let mut bus = Bus::default();
     let clock = Clock::system();
     let recording = args.recording();
@@ -75,7 +82,7 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         source,
         schedule: args.schedule(),
         metronome: Metronome::fine(),
-        session: args.is_waiting().then(|| Session::new(args.first_port())),
+        session: args.session(),
         judge: args.judge(),
         plan: Plan {
             timeout: args.timeout(),
@@ -85,6 +92,8 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         },
         stop,
         totals: drive::Totals::default(),
+        limits: Limits::default(),
+        end: None,
         start: None,
         batch: Vec::new(),
         batch_bytes: 0,
@@ -102,7 +111,7 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
     scribe.finish();
     let lacks = written.as_ref().map(|report| report::lacks(&report.totals)).unwrap_or_default();
     let error = ended.err().or(written.and_then(|report| report.error));
-    conclude(&args, &done, interrupted.is_set(), (error, &ends, &lacks))
+    conclude(&args, &done, interrupted.is_set(), (error, &who.ends, &lacks))
 }
 
 /// A host on the line with the addresses of whoever speaks in the recording: it is for them that the device asks.
@@ -172,13 +181,6 @@ fn nothing_sent(args: &ReplayArgs) -> Error {
     ))
 }
 
-fn ends(identity: &Identity) -> Ends {
-    Ends {
-        host: source::End { ip: identity.host_ip, mac: identity.host_mac },
-        device: source::End { ip: identity.device_ip, mac: identity.device_mac },
-    }
-}
-
 /// The addresses of whoever speaks in the first frame that is sent.
 async fn speaker(source: &mut Source, identity: Identity) -> Result<Identity> {
     let mut seen = Vec::new();
@@ -190,14 +192,9 @@ async fn speaker(source: &mut Source, identity: Identity) -> Result<Identity> {
         };
         seen.push(item);
         if let Some(frame) = frame {
-            let ip = match be16(&frame, 12) {
-                Some(0x0800) => ipv4_at(&frame, ethernet::HEADER + 12),
-                Some(0x0806) => arp::Message::in_frame(&frame).map(|message| message.spa),
-                _ => None,
-            };
-            let ip = ip.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
-            if let Some((ip, mac)) = ip.zip(ethernet::source(&frame)) {
-                found = Identity { host_ip: ip, host_mac: mac.into(), ..identity };
+            if let Some(mac) = ethernet::source(&frame) {
+                let host_ip = sender(&frame).unwrap_or(identity.host_ip);
+                found = Identity { host_ip, host_mac: mac.into(), ..identity };
             }
             break;
         }
@@ -207,6 +204,17 @@ async fn speaker(source: &mut Source, identity: Identity) -> Result<Identity> {
     }
     seen.into_iter().rev().for_each(|item| source.put_back(item));
     Ok(found)
+}
+
+/// The IPv4 address of whoever has sent a frame, tagged ones too.
+fn sender(frame: &[u8]) -> Option<Ipv4Addr> {
+    let (kind, at) = link::locate(LinkType::ETHERNET, frame).ok()?;
+    let ip = match kind {
+        link::IPV4 => ipv4_at(frame, at + 12)?,
+        link::ARP => ipv4_at(frame, at + 14)?,
+        _ => return None,
+    };
+    (!ip.is_unspecified() && !ip.is_multicast()).then_some(ip)
 }
 
 fn sink_plan(capture: series::Plan, tunnel: &Tunnel, clock: &Clock) -> SinkPlan {

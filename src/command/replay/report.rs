@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::ReplayArgs;
 use super::drive::{self, Place};
+use super::hints;
 use crate::cli::scribe::Scribe;
 use crate::cli::sink::Totals;
 use crate::cli::terminal::count;
-use crate::proto::{be16, ethernet, ipv4_at};
 use crate::replay::expect::Judge;
 use crate::replay::lateness::Lateness;
+use crate::replay::offload::Fault;
 use crate::replay::schedule::{Schedule, Speed};
+use crate::replay::session::Mark;
 use crate::replay::source::{Ends, Why};
 
 /// How often progress is shown.
@@ -127,6 +129,7 @@ impl Told<'_> {
         }
         text.push_str(&self.unfit());
         text.push_str(&self.disturbed());
+        text.push_str(&self.faults());
         if !self.args.is_silent() {
             text.push_str(&self.waits(ends));
         }
@@ -172,9 +175,31 @@ impl Told<'_> {
                 Why::FramingError => count(*n, "framing error"),
                 _ => count(*n, "frame"),
             };
-            let more = if *n > numbers.len() as u64 { " ..." } else { "" };
-            let numbers = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            let _ = writeln!(text, "not sent: {what}, {} (frame {numbers}{more})", reason(*why));
+            let _ = writeln!(text, "not sent: {what}, {} ({})", reason(*why), listed(*n, numbers));
+        }
+        text
+    }
+
+    /// What was the matter with checksums.
+    fn faults(&self) -> String {
+        let mut text = String::new();
+        for (fault, (n, numbers)) in &self.totals.faults {
+            let _ = match fault {
+                Fault::LeftToCard if self.args.is_silent() => Ok(()),
+                Fault::LeftToCard => {
+                    let sums = count(*n, "checksum");
+                    writeln!(
+                        text,
+                        "{sums} left to a network card filled in ({})",
+                        listed(*n, numbers)
+                    )
+                }
+                Fault::Wrong => {
+                    let frames = count(*n, "frame");
+                    let numbers = listed(*n, numbers);
+                    writeln!(text, "{frames} sent with a wrong checksum, as recorded ({numbers})")
+                }
+            };
         }
         text
     }
@@ -203,13 +228,18 @@ impl Told<'_> {
     /// What was waited for, and in vain.
     fn waits(&self, ends: &Ends) -> String {
         let mut text = String::new();
-        let drive::Totals { held: (n, time), given_up, heard, timeless, first, .. } = self.totals;
+        let drive::Totals { held: (n, time), given_up, late, heard, timeless, first, .. } =
+            self.totals;
         if *n > 0 {
             let _ = write!(text, "waited {} for answers, {} in all", times(*n), short(*time));
-            let _ = match given_up {
-                0 => writeln!(text),
-                n => writeln!(text, "; {} they did not come", times(*n)),
-            };
+            let late = (*late).min(*given_up);
+            if late > 0 {
+                let _ = write!(text, "; {} they came late, behind '--timeout'", times(late));
+            }
+            if *given_up > late {
+                let _ = write!(text, "; {} they did not come", times(given_up - late));
+            }
+            text.push('\n');
         }
         if self.schedule.shortened() > 0 {
             let _ = writeln!(text, "{} shortened", count(self.schedule.shortened(), "gap"));
@@ -221,18 +251,21 @@ impl Told<'_> {
                 count(*timeless, "frame")
             );
         }
-        let goes_to = first.as_ref().filter(|_| *heard == 0 && self.args.sends_to_device());
-        let address = goes_to.filter(|frame| be16(frame, 12) == Some(0x0800));
-        let address = address.and_then(|frame| ipv4_at(frame, ethernet::HEADER + 16));
-        if let Some(address) = address.filter(|ip| *ip != ends.device.ip && !ip.is_multicast()) {
-            let _ = writeln!(
-                text,
-                "nothing came back: the first frame went to {address}, and the device is {}; \
-                 '--rewrite-ip {address}={}' and '--rewrite-mac' send it there",
-                ends.device.ip, ends.device.ip
-            );
-        }
+        text.push_str(&self.untranslated());
+        let first = first.as_ref().filter(|_| *heard == 0 && self.args.sends_to_device());
+        text.push_str(&first.map(|frame| hints::silence(frame, ends)).unwrap_or_default());
         text
+    }
+
+    /// TCP that went with numbers that are not today's.
+    fn untranslated(&self) -> String {
+        let why = match self.totals.untranslated {
+            0 => return String::new(),
+            _ if self.args.is_waiting() => "no beginning of their connection was answered",
+            _ => "'--no-wait' does not listen",
+        };
+        let segments = count(self.totals.untranslated, "TCP segment");
+        format!("{segments} sent with the recorded acknowledgment, which is not today's: {why}\n")
     }
 
     /// Where it stopped.
@@ -248,10 +281,19 @@ impl Told<'_> {
             true => format!(" in round {}", round + 1),
             false => String::new(),
         };
-        let options = self.args.rest(self.totals);
-        let mut text = format!(
-            "interrupted behind frame {number} of the capture{round}; go on with '{options}'\n"
-        );
+        let next = Mark { number: number + 1, sent: self.totals.sent };
+        let mut text = format!("interrupted behind frame {number} of the capture{round}");
+        let from = self.totals.open.map_or(next, |(first, _)| first);
+        if let Some((Mark { number, .. }, open)) = self.totals.open {
+            let _ = match open {
+                1 => write!(text, ", in a TCP connection that began with frame {number}"),
+                n => {
+                    write!(text, ", in {n} TCP connections that began with frame {number} or later")
+                }
+            };
+        }
+        let options = self.args.rest(from, self.totals.last.round);
+        let _ = writeln!(text, "; go on with '{options}'");
         if unsure > 0 {
             let frames = count(unsure as u64, "frame");
             let _ = writeln!(
@@ -261,6 +303,13 @@ impl Told<'_> {
         }
         text
     }
+}
+
+/// The first numbers of so many frames.
+fn listed(n: u64, numbers: &[u64]) -> String {
+    let more = if n > numbers.len() as u64 { " ..." } else { "" };
+    let numbers = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    format!("frame {numbers}{more}")
 }
 
 fn times(n: u64) -> String {

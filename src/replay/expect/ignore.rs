@@ -49,6 +49,8 @@ const SHORT: &[(&str, &str)] = &[("ip", "ipv4"), ("ip6", "ipv6"), ("eth", "ether
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
     names: HashSet<String>,
+    /// The recording is anonymized.
+    is_anonymized: bool,
 }
 
 impl Ignored {
@@ -65,7 +67,18 @@ impl Ignored {
                     .with_help("'--compare' is for fields that are ignored otherwise"));
             }
         }
-        Ok(Ignored { names })
+        Ok(Ignored { names, is_anonymized: false })
+    }
+
+    /// The same, for a recording that is anonymized or is not: what that hides is not compared either.
+    #[must_use]
+    pub fn of_anonymized(self, is_anonymized: bool) -> Ignored {
+        Ignored { is_anonymized, ..self }
+    }
+
+    /// Whether what an anonymized recording hides is not compared.
+    pub(super) fn is_anonymized(&self) -> bool {
+        self.is_anonymized
     }
 
     /// Whether a field is not compared.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 
 use super::fields::{self, Change};
+use super::hidden;
 use super::ignore::Ignored;
 use super::pairs::{Half, Whose};
 use super::stream::Fault;
@@ -47,6 +48,7 @@ impl Verdict {
         number: u64,
         [expected, actual]: [&Bytes; 2],
     ) {
+        let actual = &hidden::covered(dissector, ignored, expected, actual);
         let mut changes = Vec::new();
         if expected != actual {
             let expected = fields::of(dissector, expected, ignored);

@@ -106,6 +106,27 @@ pub(super) struct Connection {
     today: Option<Stream>,
     is_refused: bool,
     timestamp: Option<u32>,
+    /// Behind what we have sent.
+    our_next: Option<u32>,
+    /// We have ended it, our way or both.
+    our_end: Option<End>,
+    /// Behind the last of theirs, once they have ended it; counted as in a stream.
+    their_end: Option<u32>,
+    /// Up to where we have acknowledged theirs.
+    acknowledged: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Finished,
+    Reset,
+}
+
+/// The numbers of the segment with which we would leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaving {
+    pub(super) seq: u32,
+    pub(super) ack: u32,
 }
 
 impl Connection {
@@ -160,7 +181,52 @@ impl Connection {
         self.timestamp = segment.timestamp.or(self.timestamp);
         if let Some(today) = self.today.as_mut().filter(|_| !segment.has(tcp::RST)) {
             today.push(segment, true);
+            if segment.has(tcp::FIN) {
+                let end = segment.seq.wrapping_sub(today.first).wrapping_add(segment.span());
+                self.their_end = Some(end);
+            }
         }
+    }
+
+    /// What we send of it today.
+    pub(super) fn sent(&mut self, segment: &Segment) {
+        let end = segment.seq.wrapping_add(segment.span());
+        let is_behind = |next: &u32| end.wrapping_sub(*next) >= HALF;
+        self.our_next = Some(self.our_next.filter(is_behind).unwrap_or(end));
+        if segment.has(tcp::RST) {
+            self.our_end = Some(End::Reset);
+        } else if segment.has(tcp::FIN) && self.our_end.is_none() {
+            self.our_end = Some(End::Finished);
+        }
+        if let (true, Some(recorded), Some(today)) =
+            (segment.has(tcp::ACK), &self.recorded, &self.today)
+        {
+            let upto = acknowledged(segment.ack, recorded, today).wrapping_sub(today.first);
+            if upto < HALF {
+                self.acknowledged = self.acknowledged.max(upto);
+            }
+        }
+    }
+
+    /// We reset it.
+    pub(super) fn reset(&mut self) {
+        self.our_end = Some(End::Reset);
+    }
+
+    /// Whether it has begun, and has not come to its end.
+    pub(super) fn is_open(&self) -> bool {
+        let is_over = match self.our_end {
+            Some(End::Reset) => true,
+            Some(End::Finished) => self.their_end.is_some_and(|end| self.acknowledged >= end),
+            None => false,
+        };
+        self.our_next.is_some() && !self.is_refused && !is_over
+    }
+
+    /// The numbers with which it would be left, if they know of it.
+    pub(super) fn leaving(&self) -> Option<Leaving> {
+        let today = self.today.as_ref().filter(|_| self.is_open())?;
+        Some(Leaving { seq: self.our_next?, ack: today.first.wrapping_add(today.next) })
     }
 
     /// Whether they had opened it, and have not today.
@@ -178,6 +244,11 @@ impl Connection {
     /// Whether everything in front of `upto` has come, or nothing more will.
     pub(super) fn has_come(&self, upto: u32) -> bool {
         self.is_refused || self.today.as_ref().is_some_and(|today| today.next >= upto)
+    }
+
+    /// Whether today's numbers of theirs are known.
+    pub(super) fn is_known(&self) -> bool {
+        self.recorded.is_some() && self.today.is_some()
     }
 
     /// Whether less has come than was recorded.

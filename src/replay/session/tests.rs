@@ -1,11 +1,14 @@
 //! A recorded connection against devices that begin elsewhere, are slow, refuse, or open it themselves.
 
+mod fresh;
+mod leaving;
+
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::proto::{NoteKind, be32};
+use crate::proto::{NoteKind, be16, be32};
 
 const US: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 168, 100, 1), 40000);
 const THEM: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 168, 100, 2), 80);

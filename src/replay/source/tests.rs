@@ -44,7 +44,9 @@ fn job(file: &tempfile::NamedTempFile) -> Job {
         from_frame: 1,
         rounds: 1,
         ends: Ends::default(),
+        connection: None,
         rules: Rules::default(),
+        found: Rules::default(),
         max_frame: 1514,
         carries: Carries::Ethernet,
     }
@@ -79,6 +81,7 @@ fn ours(port: u16) -> Vec<u8> {
     frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
     frame[34..36].copy_from_slice(&40000u16.to_be_bytes());
     frame[36..38].copy_from_slice(&port.to_be_bytes());
+    frame[40..42].fill(0); // it has no checksum
     frame
 }
 

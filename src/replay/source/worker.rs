@@ -11,13 +11,19 @@ use crate::error::Result;
 use crate::framing::{Carries, ip};
 use crate::record::{Body, Direction, LinkType, Packet, Record};
 use crate::replay::conversation::Side;
+use crate::replay::limits::Limits;
 use crate::replay::link;
+use crate::replay::offload::{self, Fault};
 use crate::replay::rewrite::Rewriter;
+use crate::stop::Stop;
 
 /// Frames that go through the queue together, at most.
 const TOGETHER: usize = 256;
 /// Bytes that do.
 const TOGETHER_BYTES: usize = 256 * 1024;
+
+/// Frames in front of the first one that are asked whose answers come behind it.
+const LOOKED_BACK: u64 = 100_000;
 
 /// Nobody takes what is read any more.
 struct Deserted;
@@ -27,6 +33,11 @@ pub(super) struct Worker {
     job: Job,
     length: Option<u64>,
     rewriter: Rewriter,
+    found: Rewriter,
+    /// What was the matter with the checksum of the frame at hand.
+    fault: Option<Fault>,
+    /// What stands in front of the first frame.
+    limits: Limits,
     dissector: Dissector,
     items: Vec<Item>,
     bytes: usize,
@@ -46,6 +57,9 @@ impl Worker {
         Worker {
             length: length.map(|file| file.len()),
             rewriter: Rewriter::new(job.rules.clone()),
+            found: Rewriter::new(job.found.clone()),
+            fault: None,
+            limits: Limits::default(),
             dissector: Dissector::default(),
             items: Vec::new(),
             bytes: 0,
@@ -73,7 +87,12 @@ impl Worker {
             let is_whole = self.round > 0 || self.job.from_frame <= 1;
             self.round += 1;
             if self.round >= self.job.rounds || is_whole && !self.has_ours {
-                return; // what has nothing to send will not have it later
+                // What has nothing to send will not have it later.
+                let stop = self.job.reading.stop.as_ref();
+                if !stop.is_some_and(Stop::is_stopped) {
+                    let _ = self.sender.blocking_send(Parcel::End); // or nobody asks
+                }
+                return;
             }
             self.has_ours = false;
             self.number = 0;
@@ -130,6 +149,10 @@ impl Worker {
     }
 
     fn take(&mut self, record: Record) {
+        if self.job.connection.is_some_and(|number| number != record.origin.connection) {
+            self.number += u64::from(matches!(record.body, Body::Frame(_) | Body::Packet(_)));
+            return;
+        }
         let at = record.time.map(|span| span.last);
         let direction = record.origin.direction;
         let what = match record.body {
@@ -148,13 +171,37 @@ impl Worker {
             }
             _ => None,
         };
-        if let Some(what) = what.filter(|_| !self.is_skipped()) {
+        let what = what.filter(|what| !self.is_passed_over(what));
+        if let Some(what) = what {
             if let What::Frame(side, frame) = &what {
                 self.bytes += frame.len();
-                self.has_ours |= *side == Side::Ours;
+                let is_ours = *side == Side::Ours;
+                self.has_ours |= is_ours;
+                if let Some(fault) = self.fault.filter(|_| is_ours) {
+                    let Worker { number, .. } = *self;
+                    self.items.push(Item { number, at, what: What::Checksum(fault) });
+                }
             }
             self.items.push(Item { number: self.number, at, what });
         }
+    }
+
+    /// Whether something is in front of what is wanted, or answers what is.
+    fn is_passed_over(&mut self, what: &What) -> bool {
+        let is_skipped = self.is_skipped();
+        // Only a first round that does not begin with the first frame has something in front.
+        if !self.job.with_answers || self.round > 0 || self.job.from_frame <= 1 {
+            return is_skipped;
+        }
+        match what {
+            What::Frame(side, frame) if is_skipped => self.limits.pass(*side, frame),
+            What::Frame(Side::Ours, frame) if self.limits.has_passed() => self.limits.sent(frame),
+            What::Frame(Side::Theirs, frame) | What::Part(frame) => {
+                return is_skipped || self.limits.answers_passed(frame);
+            }
+            _ => {}
+        }
+        is_skipped
     }
 
     /// Whether the frame stands in front of the one with which to begin.
@@ -171,17 +218,24 @@ impl Worker {
     ) -> Option<What> {
         self.number += 1;
         self.read += bytes.len() as u64 + 16; // with the header that a pcap file has for each
-        if self.is_skipped() && self.job.filter.is_none() {
+        let is_far = !self.job.with_answers || self.number + LOOKED_BACK < self.job.from_frame;
+        if self.is_skipped() && is_far && self.job.filter.is_none() {
             return None;
         }
-        let bytes = self.rewriter.frame(link, &bytes, length);
+        let (bytes, fault) = match bytes.len() < length {
+            true => (bytes, None),
+            false => offload::filled(link, &bytes),
+        };
+        self.fault = fault;
+        let filtered = self.rewriter.frame(link, &bytes, length);
+        let bytes = self.found.frame(link, &filtered, length);
         let direction = match known {
             Direction::Unknown => link::direction(link, &bytes, &self.job.ends),
             known => known,
         };
         let is_ours = direction == self.job.sent || direction == Direction::Unknown;
         // The filter sees every frame: what it finds may depend on earlier ones.
-        let is_wanted = self.is_wanted(link, &bytes, length, direction);
+        let is_wanted = self.is_wanted(link, &filtered, length, direction);
         if !is_wanted || !(is_ours || self.job.with_answers) {
             return None;
         }

@@ -131,6 +131,8 @@ impl Rig {
             },
             stop,
             totals: Totals::default(),
+            limits: Limits::default(),
+            end: None,
             start: None,
             batch: Vec::new(),
             batch_bytes: 0,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::replay::lateness::Lateness;
+use crate::replay::offload::Fault;
+use crate::replay::session::Mark;
 use crate::replay::source::Why;
 
 /// A frame of the capture, counted from 1, in one of the rounds, counted from 0.
@@ -14,6 +16,9 @@ pub(in crate::command::replay) struct Place {
     pub(in crate::command::replay) number: u64,
     pub(in crate::command::replay) round: u64,
 }
+
+/// How many there are of each kind, and the first numbers.
+pub(in crate::command::replay) type Counted<T> = BTreeMap<T, (u64, Vec<u64>)>;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -30,11 +35,15 @@ pub(in crate::command::replay) struct Totals {
     /// How late frames with a time went.
     pub(in crate::command::replay) lateness: Lateness,
     /// What could not be sent: how much, and the first numbers.
-    pub(in crate::command::replay) unfit: BTreeMap<Why, (u64, Vec<u64>)>,
+    pub(in crate::command::replay) unfit: Counted<Why>,
+    /// Frames with checksums with which something is the matter.
+    pub(in crate::command::replay) faults: Counted<Fault>,
     /// How often and how long something was held back for answers.
     pub(in crate::command::replay) held: (u64, Duration),
     /// How many of these answers did not come.
     pub(in crate::command::replay) given_up: u64,
+    /// And of those, how many came later.
+    pub(in crate::command::replay) late: u64,
     /// The last frame that was sent.
     pub(in crate::command::replay) last: Place,
     /// Frames behind it that may have gone: the last write was cut short.
@@ -43,6 +52,10 @@ pub(in crate::command::replay) struct Totals {
     pub(in crate::command::replay) time: Duration,
     /// Frames without a time, at a speed that goes by times.
     pub(in crate::command::replay) timeless: u64,
+    /// TCP segments that acknowledge numbers of the recording, which are not today's.
+    pub(in crate::command::replay) untranslated: u64,
+    /// Where the first of the TCP connections began that were open in the end, and how many were.
+    pub(in crate::command::replay) open: Option<(Mark, usize)>,
     /// Everything was sent that was to be sent.
     pub(in crate::command::replay) is_complete: bool,
     /// And the last answers were waited for.
