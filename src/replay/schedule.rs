@@ -21,11 +21,15 @@ pub enum Speed {
     Top,
 }
 
+/// A clock that goes back by more was set; what goes back by less are neighbours that a capture has mixed up.
+const SET_BACK: Duration = Duration::from_secs(1);
+
 /// Says when frames are due.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     speed: Speed,
-    max_gap: Option<Duration>,
+    /// The longest gap of the recording, in nanoseconds.
+    max_gap: Option<u64>,
     /// Frames and bytes so far.
     frames: u64,
     bytes: u64,
@@ -37,8 +41,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// One that begins with the first frame; recorded gaps are never longer than `max_gap`.
+    /// One that begins with the first frame; what was recorded makes nobody wait longer than `max_gap`.
     pub fn new(speed: Speed, max_gap: Option<Duration>) -> Schedule {
+        let factor = match speed {
+            Speed::Recorded(factor) => factor,
+            _ => 1.0,
+        };
+        let max_gap = max_gap.map(|most| (most.as_nanos() as f64 * factor) as u64);
         Schedule {
             speed,
             max_gap,
@@ -70,11 +79,16 @@ impl Schedule {
         due.map(|due| Duration::from_nanos(due).saturating_add(self.held))
     }
 
-    /// Goes on in the recording. Times that go back, and frames without one, are as late as the frame before.
+    /// Goes on in the recording. Times that go back a little, and frames without one, are as late as the frame
+    /// before; where the clock was set back, its new time counts from there.
     fn advance(&mut self, at: Option<Timestamp>) {
         let Some(at) = at else { return };
         let gap = self.last.map_or(Duration::ZERO, |last| at.since(last));
-        self.last = Some(self.last.map_or(at, |last| last.max(at)));
+        self.last = Some(match self.last {
+            Some(last) if last.since(at) <= SET_BACK => last.max(at),
+            _ => at,
+        });
+        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
         let gap = match self.max_gap {
             Some(most) if gap > most => {
                 self.shortened += 1;
@@ -82,7 +96,6 @@ impl Schedule {
             }
             _ => gap,
         };
-        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
         self.recorded = self.recorded.saturating_add(gap);
     }
 
@@ -141,6 +154,32 @@ mod tests {
         let times = [1000, 1050, 9000, 8000, 9010];
         let due = dues(Speed::Recorded(1.0), most, &times);
         assert_eq!(due, [Some(0), Some(50), Some(150), Some(150), Some(160)]);
+    }
+
+    #[test]
+    fn a_gap_is_as_long_as_it_is_waited_for_at_any_speed() {
+        let most = Some(Duration::from_nanos(100));
+        let times = [0, 300, 1000];
+        assert_eq!(dues(Speed::Recorded(4.0), most, &times), [Some(0), Some(75), Some(175)]);
+        assert_eq!(dues(Speed::Recorded(0.5), most, &times), [Some(0), Some(100), Some(200)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_goes_on_from_there() {
+        let second = 1_000_000_000;
+        let times = [90 * second, 91 * second, 91 * second - 5, 3 * second, 4 * second, 4 * second];
+        let due = dues(Speed::Recorded(1.0), None, &times);
+        let seconds = |n: u64| Some(n * second);
+        assert_eq!(due, [0, 1, 1, 1, 2, 2].map(seconds));
+    }
+
+    #[test]
+    fn absurd_speeds_and_times_saturate() {
+        let times = [0, u64::MAX, u64::MAX];
+        let due = dues(Speed::Recorded(1e-6), Some(Duration::MAX), &times);
+        assert_eq!(due, [Some(0), Some(u64::MAX), Some(u64::MAX)]);
+        let due = dues(Speed::Recorded(1e9), None, &times);
+        assert_eq!(due[2].map(|due| due / 1_000_000_000), Some(18));
     }
 
     #[test]

@@ -4,6 +4,10 @@
 //! delays nobody until the queue is empty. Frames come as Ethernet frames, rewritten, with the side that had sent
 //! them; what cannot be sent comes as what it is, so that it is counted in its place.
 
+#[cfg(test)]
+mod tests;
+mod worker;
+
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -13,21 +17,17 @@ use bytes::Bytes;
 use pnet::util::MacAddr;
 use tokio::sync::mpsc;
 
+use self::worker::Worker;
 use super::conversation::Side;
-use super::link;
-use super::rewrite::{Rewriter, Rules};
+use super::rewrite::Rules;
 use crate::capture::read::{Damage, Reader, Reading};
 use crate::clock::Timestamp;
-use crate::dissect::Dissector;
-use crate::dissect::filter::{Filter, Seen};
+use crate::dissect::filter::Filter;
 use crate::error::Result;
-use crate::record::{Body, Direction, LinkType, Packet, Record};
+use crate::framing::Carries;
+use crate::record::{Direction, LinkType};
 
-/// Frames that go through the queue together, at most.
-const TOGETHER: usize = 256;
-/// Bytes that do.
-const TOGETHER_BYTES: usize = 256 * 1024;
-/// So many such parcels wait.
+/// So many parcels of frames wait.
 const QUEUE: usize = 4;
 
 /// Who has an address pair.
@@ -69,7 +69,7 @@ pub struct Job {
     pub sent: Direction,
     /// Whether the other side's frames are wanted, too.
     pub with_answers: bool,
-    /// The first frame that is wanted, counted from 1.
+    /// The first frame that is wanted, counted from 1; later rounds begin at the beginning.
     pub from_frame: u64,
     /// How often the file is read.
     pub rounds: u64,
@@ -79,6 +79,8 @@ pub struct Job {
     pub rules: Rules,
     /// The longest frame that can be sent, in bytes.
     pub max_frame: usize,
+    /// What the line carries.
+    pub carries: Carries,
 }
 
 /// Why something cannot be sent.
@@ -94,6 +96,8 @@ pub enum Why {
     NoPacket,
     /// It has no bytes.
     Empty,
+    /// The line carries IP packets alone, and it has none.
+    NoIp,
     /// Bytes of the line that make no frame.
     FramingError,
     /// Frames that the capture lacks.
@@ -116,6 +120,8 @@ pub struct Item {
 pub enum What {
     /// A frame of one of the sides.
     Frame(Side, Bytes),
+    /// The beginning of a frame of the other side: the capture has no more of it.
+    Part(Bytes),
     /// So much of it cannot be sent.
     Unfit(Why, u64),
     /// The capture begins again.
@@ -146,19 +152,7 @@ pub fn start(job: Job) -> Result<(Source, String)> {
     let reader = Reader::open(&job.path, &job.reading)?;
     let what = format!("{}, {}", reader.name(), reader.describe());
     let (sender, queue) = mpsc::channel(QUEUE);
-    let length = std::fs::metadata(&job.path).ok().filter(|file| file.is_file());
-    let worker = Worker {
-        length: length.map(|file| file.len()),
-        rewriter: Rewriter::new(job.rules.clone()),
-        dissector: Dissector::default(),
-        items: Vec::new(),
-        bytes: 0,
-        number: 0,
-        round: 0,
-        read: 0,
-        sender,
-        job,
-    };
+    let worker = Worker::new(job, sender);
     thread::spawn(move || worker.run(reader));
     Ok((Source::new(queue), what))
 }
@@ -220,181 +214,5 @@ impl Source {
     /// About how much of everything was read, from 0 to 1; 0 where that cannot be told.
     pub fn share(&self) -> f64 {
         self.share
-    }
-}
-
-/// Nobody takes what is read any more.
-struct Deserted;
-
-struct Worker {
-    job: Job,
-    length: Option<u64>,
-    rewriter: Rewriter,
-    dissector: Dissector,
-    items: Vec<Item>,
-    bytes: usize,
-    number: u64,
-    round: u64,
-    /// Bytes of the file, about.
-    read: u64,
-    sender: mpsc::Sender<Parcel>,
-}
-
-impl Worker {
-    fn run(mut self, mut reader: Reader) {
-        loop {
-            match self.read(&mut reader) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    let _ = self.flush();
-                    let _ = self.sender.blocking_send(Parcel::Failed(error)); // or nobody asks
-                    return;
-                }
-                Err(Deserted) => return,
-            }
-            self.round += 1;
-            if self.round >= self.job.rounds {
-                return;
-            }
-            self.number = 0;
-            self.read = 0;
-            match Reader::open(&self.job.path, &self.job.reading) {
-                Ok(again) => reader = again,
-                Err(error) => {
-                    let _ = self.sender.blocking_send(Parcel::Failed(error));
-                    return;
-                }
-            }
-            self.items.push(Item { number: 0, at: None, what: What::Again });
-        }
-    }
-
-    /// Reads the file to its end.
-    fn read(&mut self, reader: &mut Reader) -> Result<Result<()>, Deserted> {
-        loop {
-            match reader.read() {
-                Ok(Some(record)) => {
-                    self.take(record);
-                    // A pipe may have nothing more for a long time.
-                    let is_hungry = self.length.is_none() && self.sender.capacity() == QUEUE;
-                    if self.items.len() >= TOGETHER || self.bytes >= TOGETHER_BYTES || is_hungry {
-                        self.flush()?;
-                    }
-                }
-                end => {
-                    self.flush()?;
-                    let damage = reader.damage();
-                    if !damage.is_empty() && self.round == 0 {
-                        self.sender.blocking_send(Parcel::Damage(damage)).map_err(|_| Deserted)?;
-                    }
-                    return Ok(end.map(|_| ()));
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Deserted> {
-        let share = self.length.map_or(0.0, |length| {
-            let share = (self.read as f64 / length.max(1) as f64).min(1.0);
-            (self.round as f64 + share) / self.job.rounds as f64
-        });
-        let room = if self.items.len() < TOGETHER { 0 } else { TOGETHER };
-        let items = std::mem::replace(&mut self.items, Vec::with_capacity(room));
-        self.bytes = 0;
-        match items.is_empty() {
-            true => Ok(()),
-            false => {
-                self.sender.blocking_send(Parcel::Items { items, share }).map_err(|_| Deserted)
-            }
-        }
-    }
-
-    fn take(&mut self, record: Record) {
-        let at = record.time.map(|span| span.last);
-        let direction = record.origin.direction;
-        let what = match record.body {
-            Body::Frame(bytes) => {
-                let length = bytes.len();
-                self.frame(LinkType::ETHERNET, bytes, length, direction)
-            }
-            Body::Packet(Packet { link, bytes, length }) => {
-                self.frame(link, bytes, length as usize, direction)
-            }
-            Body::FramingError(error) if error.is_new() && direction == self.job.sent => {
-                Some(What::Unfit(Why::FramingError, 1))
-            }
-            Body::Gap { records, .. } if direction != other(self.job.sent) => {
-                Some(What::Unfit(Why::Gap, records.max(1)))
-            }
-            _ => None,
-        };
-        if let Some(what) = what.filter(|_| self.number >= self.job.from_frame) {
-            if let What::Frame(_, frame) = &what {
-                self.bytes += frame.len();
-            }
-            self.items.push(Item { number: self.number, at, what });
-        }
-    }
-
-    fn frame(
-        &mut self,
-        link: LinkType,
-        bytes: Bytes,
-        length: usize,
-        known: Direction,
-    ) -> Option<What> {
-        self.number += 1;
-        self.read += bytes.len() as u64 + 16; // with the header that a pcap file has for each
-        if self.number < self.job.from_frame {
-            return None;
-        }
-        let bytes = self.rewriter.frame(link, &bytes, length);
-        let direction = match known {
-            Direction::Unknown => link::direction(link, &bytes, &self.job.ends),
-            known => known,
-        };
-        let is_ours = direction == self.job.sent || direction == Direction::Unknown;
-        if !(is_ours || self.job.with_answers) || !self.is_wanted(link, &bytes, length, direction) {
-            return None;
-        }
-        let fit = match bytes.len() {
-            0 => Err(Why::Empty),
-            kept if kept < length => Err(Why::Cut),
-            _ => link::frame(link, &bytes, &self.job.ends, direction),
-        };
-        match fit {
-            Ok(frame) if is_ours && frame.len() > self.job.max_frame => {
-                Some(What::Unfit(Why::TooLong, 1))
-            }
-            Ok(frame) if is_ours => Some(What::Frame(Side::Ours, frame)),
-            Ok(frame) => Some(What::Frame(Side::Theirs, frame)),
-            Err(why) => is_ours.then_some(What::Unfit(why, 1)),
-        }
-    }
-
-    fn is_wanted(
-        &mut self,
-        link: LinkType,
-        frame: &Bytes,
-        length: usize,
-        direction: Direction,
-    ) -> bool {
-        let Some(filter) = &self.job.filter else { return true };
-        let seen = Seen { frame, length, direction, link };
-        let dissector = &mut self.dissector;
-        // What a filter finds must not depend on which frames it looked into: each is dissected or none.
-        if filter.needs_layers() {
-            let stack = dissector.dissect_as(link, frame, length);
-            return filter.matches(&seen, || stack);
-        }
-        filter.matches(&seen, || dissector.dissect_as(link, frame, length))
-    }
-}
-
-fn other(direction: Direction) -> Direction {
-    match direction {
-        Direction::ToDevice => Direction::FromDevice,
-        Direction::FromDevice => Direction::ToDevice,
-        Direction::Unknown => Direction::Unknown,
     }
 }

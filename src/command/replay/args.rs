@@ -1,5 +1,6 @@
 //! The arguments of `uarttool replay`.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, ValueEnum};
 use pnet::util::MacAddr;
 
+use super::drive::Totals;
 use crate::capture::read::{Inner, Reading};
 use crate::capture::series;
 use crate::cli::args::{self, AddressArgs, CaptureArgs, TunnelArgs};
@@ -30,6 +32,8 @@ Examples:
   uarttool replay out.pcapng -d sim -x 10     ten times as fast, to the built-in device
   uarttool replay out.pcapng tcp port 80 and not malformed
   uarttool replay big.pcapng -t -l 10         as fast as it goes, ten times
+  uarttool replay big.pcapng --from-frame 513 goes on where another one was interrupted
+  uarttool replay out.pcapng --no-wait        nothing but the recorded times, whatever comes back
   uarttool replay lan.pcap --rewrite-ip 10.0.0.5=192.168.100.2 --rewrite-mac 00:11:22:33:44:55=02:00:00:00:00:02
   uarttool replay out.pcapng --expect --ignore ipv4.ttl,http.server -w what-happened.pcapng
 
@@ -55,7 +59,7 @@ pub struct ReplayArgs {
     /// directions, the addresses tell: what the device's addresses have sent is from it, the rest to it
     #[arg(long, value_name = "WHICH", default_value = "to-device")]
     only: Only,
-    /// Begin with frame N of the capture
+    /// Begin with frame N of the capture; with '-l', later rounds begin with the first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from_frame: u64,
     /// Stop after N frames were sent
@@ -109,7 +113,8 @@ struct SpeedArgs {
     #[arg(short = 't', long)]
     topspeed: bool,
     /// Wait no longer than this between two frames, whatever was recorded
-    #[arg(long, value_name = "TIME", value_parser = parse_positive)]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive,
+        conflicts_with_all = ["pps", "mbps", "line_rate", "topspeed"])]
     max_gap: Option<Duration>,
 }
 
@@ -191,15 +196,48 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     pair(text, "ports such as 80=8080", |port| port.parse().ok())
 }
 
+impl RewriteArgs {
+    /// Whether two rules contradict each other.
+    fn check(&self) -> Result<()> {
+        let RewriteArgs { rewrite_mac, rewrite_ip, rewrite_port } = self;
+        let twice =
+            twice(rewrite_mac).or_else(|| twice(rewrite_ip)).or_else(|| twice(rewrite_port));
+        match twice {
+            None => Ok(()),
+            Some(old) => Err(Error::usage(format!("'{old}' is to become two things"))
+                .with_help("each address and port may stand once in front of '='")),
+        }
+    }
+}
+
+/// What stands in front in two different pairs.
+fn twice<T: PartialEq + Display>(pairs: &[(T, T)]) -> Option<String> {
+    let mut rest = pairs;
+    while let Some(((old, new), others)) = rest.split_first() {
+        if others.iter().any(|(other, becomes)| other == old && becomes != new) {
+            return Some(old.to_string());
+        }
+        rest = others;
+    }
+    None
+}
+
 impl ReplayArgs {
     /// What can be wrong before anything is begun.
     pub(super) fn check(&self) -> Result<()> {
         show::filter(&self.filter)?;
         self.capture.check()?;
-        if self.loops != 1 && self.file.as_os_str() == "-" {
-            return Err(Error::usage("'-l' reads the capture again, and stdin can be read once")
-                .with_help("name a file"));
+        let can_be_read_again = match std::fs::metadata(&self.file) {
+            Ok(file) => file.is_file(),
+            Err(_) => self.file.as_os_str() != "-",
+        };
+        if self.loops != 1 && !can_be_read_again {
+            return Err(Error::usage(
+                "'-l' reads the capture again, and stdin and pipes can be read once",
+            )
+            .with_help("name a file"));
         }
+        self.rewrite.check()?;
         if self.loops == 0 && self.answers.expect {
             return Err(Error::usage("'--expect' has no result when '-l 0' never ends"));
         }
@@ -252,6 +290,7 @@ impl ReplayArgs {
                 ports: self.rewrite.rewrite_port.clone(),
             },
             max_frame: spec.options.max_frame.min(spec.options.framing.longest),
+            carries: spec.options.framing.carries,
         }
     }
 
@@ -317,6 +356,28 @@ impl ReplayArgs {
 
     pub(super) fn is_looped(&self) -> bool {
         self.loops != 1
+    }
+
+    /// The options with which another replay goes on where this one stopped.
+    pub(super) fn rest(&self, totals: &Totals) -> String {
+        let mut options = format!("--from-frame {}", totals.last.number + 1);
+        if self.loops > 1 {
+            options += &format!(" -l {}", self.loops.saturating_sub(totals.last.round));
+        }
+        if let Some(count) = self.count {
+            options += &format!(" -c {}", count.saturating_sub(totals.sent));
+        }
+        options
+    }
+
+    /// What lets only some frames through, if anything does.
+    pub(super) fn narrower(&self) -> Option<&'static str> {
+        match (self.filter.is_empty(), self.from_frame) {
+            (true, ..=1) => None,
+            (true, _) => Some("'--from-frame'"),
+            (false, ..=1) => Some("the filter"),
+            (false, _) => Some("the filter and '--from-frame'"),
+        }
     }
 }
 

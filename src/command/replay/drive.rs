@@ -4,6 +4,9 @@
 //! what it has to wait for them longer than its time moves everything behind it. Frames that are late already
 //! collect and go in one write. Whatever is waited for, what comes from the line is taken in.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -44,6 +47,21 @@ pub(super) struct Plan {
     pub(super) name: String,
 }
 
+/// A frame of the capture, counted from 1, in one of the rounds, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) number: u64,
+    pub(super) round: u64,
+}
+
+/// A frame that goes next.
+pub(super) struct Ready {
+    frame: Bytes,
+    /// When it was due.
+    due: Option<Instant>,
+    place: Place,
+}
+
 /// What was done.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
@@ -61,14 +79,18 @@ pub(super) struct Totals {
     pub(super) held: (u64, Duration),
     /// How many of these answers did not come.
     pub(super) given_up: u64,
-    /// The last frame of the capture that was sent, and in which round.
-    pub(super) last: (u64, u64),
+    /// The last frame that was sent.
+    pub(super) last: Place,
+    /// Frames behind it that may have gone: the last write was cut short.
+    pub(super) unsure: usize,
     /// From the first frame to the last one.
     pub(super) time: Duration,
     /// Frames without a time, at a speed that goes by times.
     pub(super) timeless: u64,
     /// Everything was sent that was to be sent.
     pub(super) is_complete: bool,
+    /// And the last answers were waited for.
+    pub(super) is_settled: bool,
     /// The addresses to which the first frame went.
     pub(super) first: Option<Bytes>,
 }
@@ -95,10 +117,12 @@ pub(super) struct Drive {
     pub(super) totals: Totals,
     /// When the first frame was due.
     pub(super) start: Option<Instant>,
-    /// Frames that go next, and when they were due.
-    pub(super) batch: Vec<(Bytes, Option<Instant>, u64)>,
+    /// Frames that go next.
+    pub(super) batch: Vec<Ready>,
     /// Their bytes.
     pub(super) batch_bytes: usize,
+    /// The round.
+    pub(super) round: u64,
     pub(super) progress: Progress,
 }
 
@@ -113,19 +137,22 @@ impl Drive {
             let Some(item) = self.next().await? else { break };
             let Item { number, at, what } = item;
             // The answers behind the last frame belong to it.
-            if is_enough && !matches!(what, What::Frame(Side::Theirs, _)) {
+            if is_enough && !matches!(what, What::Frame(Side::Theirs, _) | What::Part(_)) {
                 break;
             }
             match what {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
-                What::Frame(Side::Theirs, frame) => self.theirs(number, &frame),
+                What::Frame(Side::Theirs, frame) => self.theirs(number, &frame, true),
+                What::Part(frame) => self.theirs(number, &frame, false),
                 What::Unfit(why, n) => self.unfit(why, n, number),
                 What::Again => self.begin_again().await?,
             }
         }
         self.flush().await?;
         self.totals.is_complete = !self.stop.is_stopped();
-        self.settle().await
+        self.settle().await?;
+        self.totals.is_settled = !self.stop.is_stopped();
+        Ok(())
     }
 
     /// Frames that were sent, and those that go next.
@@ -159,19 +186,21 @@ impl Drive {
     }
 
     /// A frame that the other side had sent.
-    fn theirs(&mut self, number: u64, frame: &Bytes) {
+    fn theirs(&mut self, number: u64, frame: &Bytes, is_whole: bool) {
         if let Some(session) = &mut self.session {
             session.recorded(frame);
         }
-        if let Some(judge) = &mut self.judge {
-            judge.recorded(number, frame);
+        match &mut self.judge {
+            Some(judge) if is_whole => judge.recorded(number, frame),
+            Some(judge) => judge.recorded_in_part(number, frame),
+            None => {}
         }
     }
 
     fn unfit(&mut self, why: Why, n: u64, number: u64) {
         let (count, numbers) = self.totals.unfit.entry(why).or_default();
         *count += n;
-        if numbers.len() < NUMBERS {
+        if numbers.len() < NUMBERS && self.round == 0 {
             numbers.push(number);
         }
     }
@@ -199,7 +228,8 @@ impl Drive {
         };
         let is_late = due.is_none_or(|due| due + Duration::from_micros(200) < Instant::now());
         self.batch_bytes += frame.len();
-        self.batch.push((frame, due, number));
+        let place = Place { number, round: self.round };
+        self.batch.push(Ready { frame, due, place });
         let is_full = self.batch.len() >= self.plan.together || self.batch_bytes >= TOGETHER_BYTES;
         if is_full || !is_late { self.flush().await } else { Ok(()) }
     }
@@ -265,15 +295,16 @@ impl Drive {
 
     /// Sends what waits to be sent.
     async fn flush(&mut self) -> Result<()> {
-        let Some((_, _, number)) = self.batch.last() else { return Ok(()) };
-        let number = *number;
+        let Some(Ready { place, .. }) = self.batch.last() else { return Ok(()) };
+        let place = *place;
         let now = Instant::now();
-        let frames: Vec<Bytes> = self.batch.iter().map(|(frame, ..)| frame.clone()).collect();
         let size = std::mem::take(&mut self.batch_bytes);
-        for (_, due, _) in self.batch.drain(..) {
+        let mut frames = Vec::with_capacity(self.batch.len());
+        for Ready { frame, due, .. } in self.batch.drain(..) {
             if let Some(due) = due {
                 self.totals.lateness.count(now.saturating_duration_since(due));
             }
+            frames.push(frame);
         }
         let Drive { probe, stop, .. } = self;
         let stopped = async {
@@ -283,11 +314,14 @@ impl Drive {
         tokio::select! {
             biased;
             sent = probe.send_all(&frames) => sent?,
-            () = stopped => return Ok(()), // whoever is there does not read
+            () = stopped => {
+                self.totals.unsure = frames.len(); // whoever is there does not read
+                return Ok(());
+            }
         }
         self.totals.sent += frames.len() as u64;
         self.totals.bytes += size as u64;
-        self.totals.last.0 = number;
+        self.totals.last = place;
         self.totals.time = self.start.map(|start| start.elapsed()).unwrap_or_default();
         if self.totals.first.is_none() {
             self.totals.first = frames.into_iter().next();
@@ -323,7 +357,7 @@ impl Drive {
         self.schedule.begin_again();
         self.session.iter_mut().for_each(Session::begin_again);
         self.judge.iter_mut().for_each(Judge::begin_again);
-        self.totals.last.1 += 1;
+        self.round += 1;
         Ok(())
     }
 

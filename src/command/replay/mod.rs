@@ -62,7 +62,11 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         recording.map(|plan| sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper));
     let probe = tokio::select! {
         biased;
-        () = stop.wait() => return Ok(Verdict::Interrupted),
+        () = stop.wait() => {
+            scribe.tell("interrupted before anything was sent");
+            scribe.finish();
+            return Ok(Verdict::Interrupted);
+        }
         probe = meet(&args, &tunnel, identity, &mut source, (&scribe, clock, bus)) => probe?,
     };
     let is_paced = args.line_rate().or(tunnel.spec.options.line_rate).is_some();
@@ -84,17 +88,20 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         start: None,
         batch: Vec::new(),
         batch_bytes: 0,
+        round: 0,
         progress: Progress::new(&scribe, args.is_quiet()),
     };
     let ended = drive.run().await;
     drive.leave().await;
     let done = drive.done(); // and with the probe the bus is gone: the capture ends
     let written = match recording {
-        Some(report) => report.await.ok().and_then(|report| report.error),
+        Some(report) => report.await.ok(),
         None => None,
     };
     scribe.finish();
-    conclude(&args, &done, interrupted.is_set(), (ended.err().or(written), &ends))
+    let lacks = written.as_ref().map(|report| report::lacks(&report.totals)).unwrap_or_default();
+    let error = ended.err().or(written.and_then(|report| report.error));
+    conclude(&args, &done, interrupted.is_set(), (error, &ends, &lacks))
 }
 
 /// A host on the line with the addresses of whoever speaks in the recording: it is for them that the device asks.
@@ -128,11 +135,12 @@ fn conclude(
     args: &ReplayArgs,
     done: &Done,
     is_interrupted: bool,
-    (error, ends): (Option<Error>, &Ends),
+    (error, ends, lacks): (Option<Error>, &Ends, &str),
 ) -> Result<Verdict> {
     let Done { totals, judge, schedule, is_damaged } = done;
-    let is_interrupted = is_interrupted && !totals.is_complete;
-    let text = Told { args, totals, schedule, judge: judge.as_ref() }.text(is_interrupted, ends);
+    let is_interrupted = is_interrupted && !totals.is_settled;
+    let told = Told { args, totals, schedule, judge: judge.as_ref(), lacks };
+    let text = told.text(is_interrupted, ends);
     if std::io::stdout().write_all(text.as_bytes()).is_err() {
         return Ok(Verdict::Done); // nobody reads
     }
@@ -151,10 +159,14 @@ fn conclude(
 
 fn nothing_sent(args: &ReplayArgs) -> Error {
     let text = format!("no frame of '{}' was sent", args.file.display());
+    let direction = if args.sends_to_device() { "to the device" } else { "from the device" };
+    let narrower = match args.narrower() {
+        None => String::new(),
+        Some(by) => format!(", as far as {by} lets them through"),
+    };
     Error::new(Category::InputFile, text).with_help(format!(
-        "what is sent are the frames {}; 'uarttool decode' shows them all, '--only' says which are meant, \
-         and where the capture does not know directions, '--device-ip' says who the device was",
-        if args.sends_to_device() { "to the device" } else { "from the device" }
+        "what is sent are the frames {direction}{narrower}; 'uarttool decode' shows them all, '--only' says which \
+         are meant, and where the capture does not know directions, '--device-ip' says who the device was",
     ))
 }
 

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::ReplayArgs;
-use super::drive::Totals;
+use super::drive::{self, Place};
 use crate::cli::scribe::Scribe;
+use crate::cli::sink::Totals;
 use crate::cli::terminal::count;
 use crate::proto::{be16, ethernet, ipv4_at};
 use crate::replay::expect::Judge;
@@ -92,9 +93,23 @@ fn bytes(n: u64) -> String {
 /// What there is to tell in the end.
 pub(super) struct Told<'a> {
     pub(super) args: &'a ReplayArgs,
-    pub(super) totals: &'a Totals,
+    pub(super) totals: &'a drive::Totals,
     pub(super) schedule: &'a Schedule,
     pub(super) judge: Option<&'a Judge>,
+    /// What the capture of what happened lacks.
+    pub(super) lacks: &'a str,
+}
+
+/// What a capture that was written lacks, a line each.
+pub(super) fn lacks(written: &Totals) -> String {
+    let dropped = count(written.dropped, "record");
+    let dropped = (written.dropped > 0).then(|| {
+        format!(
+            "{dropped} missing in the capture that '-w' has written: it was slower than the line"
+        )
+    });
+    let lines = [dropped, written.left_out_summary(), written.kept_summary()];
+    lines.into_iter().flatten().map(|line| line + "\n").collect()
 }
 
 impl Told<'_> {
@@ -117,6 +132,7 @@ impl Told<'_> {
         if let Some(judge) = self.judge {
             let _ = writeln!(text, "{}", judge.sum());
         }
+        text.push_str(self.lacks);
         if is_interrupted {
             text.push_str(&self.stopped());
         }
@@ -124,7 +140,7 @@ impl Told<'_> {
     }
 
     fn sum(&self) -> String {
-        let Totals { sent, bytes: size, time, lateness, .. } = self.totals;
+        let drive::Totals { sent, bytes: size, time, lateness, .. } = self.totals;
         let seconds = time.as_secs_f64();
         let mut text =
             format!("sent {}, {} in {seconds:.3} s", count(*sent, "frame"), bytes(*size));
@@ -165,7 +181,7 @@ impl Told<'_> {
     /// What was waited for, and in vain.
     fn waits(&self, ends: &Ends) -> String {
         let mut text = String::new();
-        let Totals { held: (n, time), given_up, heard, timeless, first, .. } = self.totals;
+        let drive::Totals { held: (n, time), given_up, heard, timeless, first, .. } = self.totals;
         if *n > 0 {
             let _ = write!(text, "waited {} for answers, {} in all", times(*n), short(*time));
             let _ = match given_up {
@@ -199,18 +215,29 @@ impl Told<'_> {
 
     /// Where it stopped.
     fn stopped(&self) -> String {
-        let (number, round) = self.totals.last;
+        let drive::Totals { last: Place { number, round }, unsure, .. } = *self.totals;
+        if self.totals.is_complete {
+            return "interrupted while the last answers were waited for\n".to_owned();
+        }
+        if number == 0 {
+            return "interrupted before anything was sent\n".to_owned();
+        }
         let round = match self.args.is_looped() {
             true => format!(" in round {}", round + 1),
             false => String::new(),
         };
-        match number {
-            0 => "interrupted before anything was sent\n".to_owned(),
-            _ => format!(
-                "interrupted behind frame {number} of the capture{round}; go on with '--from-frame {}'\n",
-                number + 1
-            ),
+        let options = self.args.rest(self.totals);
+        let mut text = format!(
+            "interrupted behind frame {number} of the capture{round}; go on with '{options}'\n"
+        );
+        if unsure > 0 {
+            let frames = count(unsure as u64, "frame");
+            let _ = writeln!(
+                text,
+                "up to {frames} behind it may have gone: the last write was cut short"
+            );
         }
+        text
     }
 }
 
@@ -228,6 +255,7 @@ fn reason(why: Why) -> String {
         Why::Link(link) => format!("of link type {link}, which has no Ethernet frames"),
         Why::NoPacket => "without a packet behind the header".to_owned(),
         Why::Empty => "of no bytes".to_owned(),
+        Why::NoIp => "without an IP packet, and the line carries nothing else".to_owned(),
         Why::FramingError => "bytes that make no frame".to_owned(),
         Why::Gap => "that the capture lacks".to_owned(),
     }

@@ -110,6 +110,8 @@ pub(super) struct Comparison {
     begin: Option<u64>,
     last: Option<u64>,
     is_heard: bool,
+    /// The recording lacks some of it.
+    is_partial: bool,
     /// How much was equal, and the beginning of the line that comes next.
     equal: u64,
     line: Vec<u8>,
@@ -142,6 +144,13 @@ impl Comparison {
         }
     }
 
+    /// The recording has only the beginning of a segment: what was said cannot be compared.
+    pub(super) fn expect_part(&mut self, number: u64) {
+        self.begin = self.begin.or(Some(number));
+        self.last = Some(number);
+        self.is_partial = true;
+    }
+
     /// Takes a segment of today.
     pub(super) fn hear(&mut self, segment: Segment, ignored: &Ignored) {
         self.is_heard = true;
@@ -158,7 +167,7 @@ impl Comparison {
     pub(super) fn judge(&mut self, is_over: bool) -> Vec<Fault> {
         let mut faults = Vec::new();
         self.judge_opening(&mut faults);
-        if self.is_different {
+        if self.is_different || self.is_partial {
             self.expected.buffer.clear();
             self.actual.buffer.clear();
             return faults;
@@ -274,6 +283,22 @@ impl Comparison {
             _ => self.frames.front().map(|(_, number)| *number).or(self.last),
         };
         Some(Fault { number, what, changes: Vec::new() })
+    }
+
+    /// How many bytes wait for their other half.
+    pub(super) fn waiting(&self) -> usize {
+        let held = |half: &Half| half.buffer.len() + half.assembly.held();
+        held(&self.expected) + held(&self.actual)
+    }
+
+    /// The first frame of the capture.
+    pub(super) fn begin(&self) -> Option<u64> {
+        self.begin
+    }
+
+    /// Whether the recording lacks some of it.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// How many bytes were equal.

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use super::pairs::WAITING;
+use super::verdict::TOLD;
 use super::*;
 use crate::proto::samples;
 
@@ -166,8 +168,62 @@ fn memory_is_bounded() {
     for n in 0..WAITING as u64 + 500 {
         judge.recorded(n, &frame);
     }
-    assert_eq!(judge.open[0], WAITING);
     judge.finish();
-    assert!(judge.differences.len() <= TOLD);
-    assert!(judge.differences().ends_with(&format!("... and {} more\n", WAITING + 500 - TOLD)));
+    let told = judge.differences();
+    assert!(told.ends_with(&format!("... and {} more\n", WAITING + 500 - TOLD)), "{told}");
+    assert_eq!(judge.sum(), format!("answers: 0 as recorded, {} missing", WAITING + 500));
+}
+
+#[test]
+fn of_many_connections_the_oldest_are_judged_as_they_are() {
+    let mut judge = judge();
+    let data = vec![b'x'; 4000];
+    let open = |port: u16| segment(port, tcp::SYN | ACK, 5, b"");
+    let say = |port: u16| segment(port, ACK, 6, &data);
+    for port in 0..20_000 {
+        judge.recorded(u64::from(port), &open(port));
+        judge.recorded(u64::from(port), &say(port));
+        assert!(judge.connections.is_bounded());
+    }
+    // The newest still finds what comes today, and the oldest is no new connection.
+    judge.heard(&open(19_999));
+    judge.heard(&say(19_999));
+    judge.heard(&say(7));
+    judge.finish();
+    assert_eq!(
+        judge.sum(),
+        "answers: 1 connection as recorded, 4000 bytes, 19999 different in TCP"
+    );
+}
+
+#[test]
+fn what_the_capture_has_in_part_is_not_compared_and_not_missed() {
+    let datagram = Bytes::from(samples::datagram());
+    let said = connection(5, &[b"hello, world"]);
+    for is_late in [false, true] {
+        let mut judge = judge();
+        let heard = |judge: &mut Judge| {
+            judge.heard(&datagram);
+            connection(9, &[b"something else"]).iter().for_each(|frame| judge.heard(frame));
+        };
+        if is_late {
+            heard(&mut judge);
+        }
+        judge.recorded_in_part(1, &datagram.slice(..44));
+        judge.recorded(2, &said[0]);
+        judge.recorded_in_part(3, &said[1].slice(..60));
+        judge.recorded(4, &said[2]);
+        if !is_late {
+            assert!(judge.is_waiting());
+            heard(&mut judge);
+        }
+        judge.finish();
+        let sum =
+            "answers: 0 as recorded, 2 not compared, of which the capture kept only the beginning";
+        assert_eq!(format!("{}{}", judge.differences(), judge.sum()), sum, "{is_late}");
+    }
+    let mut judge = judge();
+    judge.recorded_in_part(1, &datagram.slice(..44));
+    judge.finish();
+    assert!(judge.differences().starts_with("frame 1: this answer did not come: "));
 }
