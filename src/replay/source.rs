@@ -122,6 +122,8 @@ pub enum What {
     Frame(Side, Bytes),
     /// The beginning of a frame of the other side: the capture has no more of it.
     Part(Bytes),
+    /// So many frames of the other side are not there.
+    Lacking(u64),
     /// So much of it cannot be sent.
     Unfit(Why, u64),
     /// The capture begins again.

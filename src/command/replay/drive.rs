@@ -32,6 +32,8 @@ use crate::stop::Stop;
 const TOGETHER_BYTES: usize = 128 * 1024;
 /// How long a write may take after the word to stop, so that no frame is cut.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long the end is listened to at least, with answers that are compared.
+const LISTENING: Duration = Duration::from_millis(200);
 /// Numbers of frames of one kind that are told.
 const NUMBERS: usize = 5;
 
@@ -121,6 +123,9 @@ pub(super) struct Drive {
     pub(super) batch: Vec<Ready>,
     /// Their bytes.
     pub(super) batch_bytes: usize,
+    /// When the last frame went, if nothing has come since, and the longest that took.
+    pub(super) asked: Option<Instant>,
+    pub(super) answer_time: Duration,
     /// The round.
     pub(super) round: u64,
     pub(super) progress: Progress,
@@ -137,13 +142,17 @@ impl Drive {
             let Some(item) = self.next().await? else { break };
             let Item { number, at, what } = item;
             // The answers behind the last frame belong to it.
-            if is_enough && !matches!(what, What::Frame(Side::Theirs, _) | What::Part(_)) {
+            let is_answer =
+                matches!(what, What::Frame(Side::Theirs, _) | What::Part(_) | What::Lacking(_));
+            if is_enough && !is_answer {
+                self.judge.iter_mut().for_each(Judge::cut_short);
                 break;
             }
             match what {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
                 What::Frame(Side::Theirs, frame) => self.theirs(number, &frame, true),
                 What::Part(frame) => self.theirs(number, &frame, false),
+                What::Lacking(n) => self.judge.iter_mut().for_each(|judge| judge.lacks(n)),
                 What::Unfit(why, n) => self.unfit(why, n, number),
                 What::Again => self.begin_again().await?,
             }
@@ -151,6 +160,7 @@ impl Drive {
         self.flush().await?;
         self.totals.is_complete = !self.stop.is_stopped();
         self.settle().await?;
+        self.listen().await;
         self.totals.is_settled = !self.stop.is_stopped();
         Ok(())
     }
@@ -207,6 +217,7 @@ impl Drive {
 
     /// A frame that is sent.
     async fn ours(&mut self, number: u64, at: Option<Timestamp>, frame: Bytes) -> Result<()> {
+        self.judge.iter_mut().for_each(|judge| judge.asked(&frame));
         let due = self.schedule.next(at, frame.len());
         let start = *self.start.get_or_insert_with(Instant::now);
         let due = due.map(|due| start + due);
@@ -319,6 +330,7 @@ impl Drive {
                 return Ok(());
             }
         }
+        self.asked = Some(Instant::now());
         self.totals.sent += frames.len() as u64;
         self.totals.bytes += size as u64;
         self.totals.last = place;
@@ -339,6 +351,9 @@ impl Drive {
     fn hear(&mut self, record: &Record) {
         let Body::Frame(frame) = &record.body else { return };
         self.totals.heard += 1;
+        if let Some(asked) = self.asked.take() {
+            self.answer_time = self.answer_time.max(asked.elapsed());
+        }
         let frame = match &mut self.session {
             Some(session) => session.heard(frame),
             None => frame.clone(),
@@ -353,6 +368,8 @@ impl Drive {
         if self.session.is_some() {
             self.flush().await?;
             self.settle().await?;
+            let listened = self.listen().await;
+            self.schedule.shift(listened);
         }
         self.schedule.begin_again();
         self.session.iter_mut().for_each(Session::begin_again);
@@ -379,6 +396,23 @@ impl Drive {
         }
         self.schedule.shift(began.elapsed());
         Ok(())
+    }
+
+    /// Listens for what should not come, for longer than any answer has taken; for how long. A line that goes away
+    /// meanwhile has nothing more to say.
+    async fn listen(&mut self) -> Duration {
+        let began = Instant::now();
+        let deadline = began + (self.answer_time * 2).max(LISTENING).min(self.plan.timeout);
+        while self.judge.is_some() && Instant::now() < deadline && !self.stop.is_stopped() {
+            let Drive { probe, stop, .. } = self;
+            let until = (Instant::now() + FAR).min(deadline);
+            match probe.receive_or(until, stop.wait()).await {
+                Ok(Heard::Record(record)) => self.hear(&record),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        began.elapsed()
     }
 
     /// Leaves the line; what still comes is heard.

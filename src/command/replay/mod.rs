@@ -2,6 +2,7 @@
 
 mod args;
 mod drive;
+mod incomparable;
 mod report;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ use crate::event::Events;
 use crate::probe::{Identity, Probe};
 use crate::proto::{arp, be16, ethernet, ipv4_at};
 use crate::replay::conversation::Side;
+use crate::replay::expect::Judge;
 use crate::replay::metronome::Metronome;
 use crate::replay::session::Session;
 use crate::replay::source::{self, Ends, Source, What};
@@ -88,6 +90,8 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         start: None,
         batch: Vec::new(),
         batch_bytes: 0,
+        asked: None,
+        answer_time: Duration::ZERO,
         round: 0,
         progress: Progress::new(&scribe, args.is_quiet()),
     };
@@ -149,6 +153,10 @@ fn conclude(
         None if is_interrupted => Ok(Verdict::Interrupted),
         None if totals.sent == 0 => Err(nothing_sent(args)),
         None if judge.as_ref().is_some_and(|judge| !judge.is_content()) => Ok(Verdict::Failed),
+        None if judge.as_ref().is_some_and(|judge| !judge.has_compared()) => {
+            let speakers = judge.as_ref().map(Judge::speakers).unwrap_or_default();
+            Err(incomparable::error(speakers, ends, args.sends_to_device()))
+        }
         None if *is_damaged => Err(Error::new(
             Category::InputFile,
             "the file is damaged; what could be read was replayed",

@@ -134,6 +134,8 @@ impl Rig {
             start: None,
             batch: Vec::new(),
             batch_bytes: 0,
+            asked: None,
+            answer_time: Duration::ZERO,
             round: 0,
             progress: Progress::new(&scribe, true),
         };
@@ -401,7 +403,7 @@ async fn a_held_frame_moves_what_is_behind_it_and_is_not_late() {
     rig.drive.judge = Ignored::new(&[], &[]).ok().map(Judge::new);
     rig.drive.plan.timeout = MS * 500;
     rig.run().await;
-    assert_eq!(rig.times(), [0, 10, 55, 555]);
+    assert_eq!(rig.times(), [0, 10, 55, 565]);
     let totals = &rig.drive.totals;
     assert_eq!((totals.held.0, totals.given_up, totals.heard), (2, 1, 3));
     assert!(totals.lateness.most() <= MS, "{:?}", totals.lateness.most());
