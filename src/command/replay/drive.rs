@@ -4,6 +4,7 @@
 //! what it has to wait for them longer than its time moves everything behind it. Frames that are late already
 //! collect and go in one write. Whatever is waited for, what comes from the line is taken in.
 
+mod listen;
 #[cfg(test)]
 mod tests;
 
@@ -32,8 +33,6 @@ use crate::stop::Stop;
 const TOGETHER_BYTES: usize = 128 * 1024;
 /// How long a write may take after the word to stop, so that no frame is cut.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long the end is listened to at least, with answers that are compared.
-const LISTENING: Duration = Duration::from_millis(200);
 /// Numbers of frames of one kind that are told.
 const NUMBERS: usize = 5;
 
@@ -396,23 +395,6 @@ impl Drive {
         }
         self.schedule.shift(began.elapsed());
         Ok(())
-    }
-
-    /// Listens for what should not come, for longer than any answer has taken; for how long. A line that goes away
-    /// meanwhile has nothing more to say.
-    async fn listen(&mut self) -> Duration {
-        let began = Instant::now();
-        let deadline = began + (self.answer_time * 2).max(LISTENING).min(self.plan.timeout);
-        while self.judge.is_some() && Instant::now() < deadline && !self.stop.is_stopped() {
-            let Drive { probe, stop, .. } = self;
-            let until = (Instant::now() + FAR).min(deadline);
-            match probe.receive_or(until, stop.wait()).await {
-                Ok(Heard::Record(record)) => self.hear(&record),
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        began.elapsed()
     }
 
     /// Leaves the line; what still comes is heard.

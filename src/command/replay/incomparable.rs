@@ -25,7 +25,7 @@ pub(super) fn error(speakers: &[Speaker], ends: &Ends, sends_to_device: bool) ->
             let rewriting = rewriting([(one, us), (other, them)]);
             let _ = write!(
                 help,
-                ": if that is {whose} among them, rewrite both to the addresses of your line, such as '{rewriting}', \
+                ": if {whose} is among them, rewrite both to the addresses of your line, such as '{rewriting}', \
                  or give its own with '{}'",
                 own(other, sends_to_device)
             );
@@ -80,9 +80,19 @@ mod tests {
     fn who_speaks_is_named_with_what_to_give() {
         let speakers = [speaker([10, 0, 0, 1], 1), speaker([10, 0, 0, 2], 2)];
         let said = error(&speakers, &Ends::default(), true);
-        insta::assert_snapshot!(said.to_string(), @"'--expect' found no recorded answer of the device that could be compared");
-        insta::assert_snapshot!(said.help().unwrap_or_default(), @"");
+        let text = "'--expect' found no recorded answer of the device that could be compared";
+        assert_eq!(said.to_string(), text);
+        let help = "the device is 192.168.100.2 (02:00:00:00:00:02), and what was sent comes from \
+            10.0.0.1 (00:11:22:33:44:01) and 10.0.0.2 (00:11:22:33:44:02): if the device is \
+            among them, rewrite both to the addresses of your line, such as \
+            '--rewrite-ip 10.0.0.1=192.168.100.1,10.0.0.2=192.168.100.2 \
+            --rewrite-mac 00:11:22:33:44:01=02:00:00:00:00:01,00:11:22:33:44:02=02:00:00:00:00:02', \
+            or give its own with '--device-ip 10.0.0.2 --device-mac 00:11:22:33:44:02'";
+        assert_eq!(said.help(), Some(help));
         let said = error(&speakers[..1], &Ends::default(), true);
-        insta::assert_snapshot!(said.help().unwrap_or_default(), @"");
+        let help = "the device is 192.168.100.2 (02:00:00:00:00:02), and what was sent comes from \
+            10.0.0.1 (00:11:22:33:44:01): the capture has no answers, or only cut ones, or a filter \
+            leaves them out";
+        assert_eq!(said.help(), Some(help));
     }
 }

@@ -6,11 +6,13 @@
 //! acknowledged that was in the recording.
 
 mod half;
+mod segment;
 
 use std::collections::VecDeque;
 
-pub(super) use self::half::Segment;
-use self::half::{End, Half, Kind};
+use self::half::{End, Half};
+use self::segment::Kind;
+pub(super) use self::segment::Segment;
 use super::fields::{self, Change};
 use super::ignore::Ignored;
 use crate::dissect::Dissector;
@@ -48,7 +50,8 @@ pub(super) struct Comparison {
     equal: u64,
     line: Vec<u8>,
     has_compared: bool,
-    begins_differently: bool,
+    /// What differs in headers.
+    told: Vec<Change>,
     /// Its streams differ, and that was told.
     is_different: bool,
     /// What is worth knowing, and no difference.
@@ -160,9 +163,10 @@ impl Comparison {
             let both = half::first_of_both(kind, both, dissector, ignored);
             let Some([expected, actual]) = both else { continue };
             self.has_compared = true;
-            let changes = fields::diff(&expected, &actual);
+            let mut changes = fields::diff(&expected, &actual);
+            changes.retain(|change| !self.told.contains(change)); // once is enough
             if !changes.is_empty() {
-                self.begins_differently = true;
+                self.told.extend(changes.iter().cloned());
                 let what = format!("{} in another way", kind.does());
                 faults.push(Fault { number, what, changes });
             }
@@ -327,7 +331,7 @@ impl Comparison {
 
     /// Whether anything was told.
     pub(super) fn is_different(&self) -> bool {
-        self.is_different || self.begins_differently
+        self.is_different || !self.told.is_empty()
     }
 
     /// Whether it was recorded at all.
