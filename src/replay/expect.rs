@@ -6,8 +6,8 @@
 //! otherwise in their order; a pair is compared field by field (`fields`). What may differ is a table
 //! ([`ignore`]).
 //!
-//! What the other side sends of its own accord (to groups, and questions such as ARP's) depends on its memory and
-//! moods, and is not compared.
+//! What the other side sends of its own accord (to groups, unless we have asked for it, and questions such as ARP's)
+//! depends on its memory and moods, and is not compared, but counted.
 
 mod connections;
 mod fields;
@@ -15,6 +15,7 @@ mod hidden;
 pub mod ignore;
 mod mask;
 mod pairs;
+mod questions;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -22,15 +23,17 @@ mod verdict;
 
 use bytes::Bytes;
 
-use self::connections::Connections;
-use self::fields::Entry;
+use self::connections::{Connections, Means};
 use self::ignore::Ignored;
 use self::pairs::{Half, Key, Pairs, Whose};
+use self::questions::Questions;
+pub use self::questions::Speaker;
 use self::stream::Segment;
 use self::verdict::Verdict;
-use super::conversation::{Conversation, Side};
+use super::conversation::{Conversation, Kind, Side};
 use crate::dissect::Dissector;
 use crate::proto::{Stack, be32, igmp, tcp};
+use crate::record::LinkType;
 
 /// Compares.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub struct Judge {
     dissector: Dissector,
     connections: Connections,
     pairs: Pairs,
+    questions: Questions,
     verdict: Verdict,
     /// Answers of today so far.
     heard: u64,
@@ -52,6 +56,7 @@ impl Judge {
             dissector: Dissector::default(),
             connections: Connections::default(),
             pairs: Pairs::default(),
+            questions: Questions::default(),
             verdict: Verdict::default(),
             heard: 0,
         }
@@ -62,9 +67,35 @@ impl Judge {
         self.take(Whose::Recorded, Half { number, frame: frame.clone(), is_part: false });
     }
 
-    /// The same of one of which the capture has only the beginning: it is paired, and not compared.
+    /// The same of one of which the capture has only the beginning: it is compared as far as it goes.
     pub fn recorded_in_part(&mut self, number: u64, frame: &Bytes) {
         self.take(Whose::Recorded, Half { number, frame: frame.clone(), is_part: true });
+    }
+
+    /// The capture lacks so many frames of the other side.
+    pub fn lacks(&mut self, frames: u64) {
+        self.verdict.lack(frames);
+    }
+
+    /// A frame of ours as it was recorded, before anything that answers it.
+    pub fn asked(&mut self, frame: &Bytes) {
+        let mut dissector = std::mem::take(&mut self.dissector);
+        let stack = dissector.dissect(frame);
+        let conversation = Conversation::of(&stack, Side::Ours);
+        let question = exchange(&stack).filter(|exchange| !exchange.is_answer);
+        let question = question.map(|exchange| exchange.key);
+        self.questions.ask(&stack, conversation.ours.0, question);
+        let said = (conversation.kind == Kind::Tcp).then(|| said(&stack)).flatten();
+        self.dissector = dissector;
+        if let Some(said) = said {
+            let (connections, mut means) = self.means();
+            connections.ours(conversation, said, &mut means);
+        }
+    }
+
+    /// The recording goes on behind what is replayed: what comes of that is no difference.
+    pub fn cut_short(&mut self) {
+        self.connections.is_cut_short = true;
     }
 
     /// What the other side sends today, with the recorded ports.
@@ -75,44 +106,59 @@ impl Judge {
 
     fn take(&mut self, whose: Whose, half: Half) {
         let frame = half.frame.clone();
+        let length = if half.is_part { fields::length_on_line(&frame) } else { frame.len() };
         let mut dissector = std::mem::take(&mut self.dissector);
-        let stack = dissector.dissect(&frame);
+        let stack = dissector.dissect_as(LinkType::ETHERNET, &frame, length);
         let conversation = Conversation::of(&stack, Side::Theirs);
-        let number = (whose == Whose::Recorded).then_some(half.number);
-        let segment = segment(&stack, &frame, &self.ignored).filter(|_| !half.is_part);
-        if let Some(segment) = segment {
-            let Judge { connections, verdict, ignored, .. } = self;
-            connections.take(conversation, number, segment, ignored, verdict);
-        } else if half.is_part && stack.find(&tcp::TCP).is_some() {
-            self.connections.take_part(conversation, half.number);
-        } else if !is_of_own_accord(&stack) {
-            let key = Key { conversation, question: question(&stack) };
-            self.dissector = dissector;
-            return self.pair(key, whose, half);
-        }
+        let segment = Segment::of(&stack, &frame, whose);
+        let question = question(&stack);
+        let is_own = segment.is_none() && self.is_of_own_accord(&stack, question, whose);
+        let is_known = !half.is_part || is_enough(&stack, &conversation);
         self.dissector = dissector;
+        if let Some(segment) = segment {
+            let number = (whose == Whose::Recorded).then_some(half.number);
+            let (connections, mut means) = self.means();
+            connections.take(conversation, number, &segment, &mut means);
+        } else if is_own {
+            self.verdict.own();
+        } else if is_known {
+            self.pair(Key { conversation, question }, whose, half);
+        } else {
+            self.verdict.lack(1);
+        }
+    }
+
+    /// The connections, and with what they are compared.
+    fn means(&mut self) -> (&mut Connections, Means<'_>) {
+        let Judge { connections, dissector, ignored, verdict, .. } = self;
+        (connections, Means { dissector, ignored, verdict })
+    }
+
+    /// Whether a frame of the other side answers nobody: it asks something, or it goes to a group and we have not
+    /// asked for it.
+    fn is_of_own_accord(&mut self, stack: &Stack<'_>, question: Option<u64>, whose: Whose) -> bool {
+        let to_group = stack.frame.first().is_some_and(|octet| octet & 1 == 1);
+        let asks = exchange(stack).is_some_and(|exchange| !exchange.is_answer);
+        asks || stack.find(&igmp::IGMP).is_some()
+            || to_group && !self.questions.is_answered(stack, question, whose)
     }
 
     /// An answer that is no TCP: paired with its other half, or kept until that comes.
     fn pair(&mut self, key: Key, whose: Whose, half: Half) {
-        let Judge { pairs, verdict, dissector, ignored, .. } = self;
-        match pairs.take(key, whose, half) {
-            Some((recorded, _)) if recorded.is_part => verdict.cannot_tell(),
-            Some((recorded, heard)) => {
-                let (expected, actual) = (&recorded.frame, &heard.frame);
-                verdict.compare(
-                    dissector,
-                    ignored,
-                    &key.conversation,
-                    recorded.number,
-                    [expected, actual],
-                );
-            }
+        match self.pairs.take(key, whose, half) {
+            Some((recorded, heard)) => self.compare(&key.conversation, &recorded, &heard),
             None => {
+                let Judge { pairs, verdict, dissector, .. } = self;
                 let forgotten = pairs.forget(whose);
                 forgotten.iter().for_each(|half| verdict.alone(dissector, whose, half));
             }
         }
+    }
+
+    fn compare(&mut self, conversation: &Conversation, recorded: &Half, heard: &Half) {
+        let Judge { verdict, dissector, ignored, .. } = self;
+        let which = (recorded.number, recorded.is_part);
+        verdict.compare(dissector, ignored, conversation, which, [&recorded.frame, &heard.frame]);
     }
 
     /// The capture begins again: what has not come until now does not come.
@@ -122,8 +168,12 @@ impl Judge {
 
     /// Nothing more comes.
     pub fn finish(&mut self) {
-        let Judge { connections, pairs, verdict, dissector, .. } = self;
-        connections.finish(verdict);
+        for (conversation, recorded, heard) in self.pairs.reconcile() {
+            self.compare(&conversation, &recorded, &heard);
+        }
+        let (connections, mut means) = self.means();
+        connections.finish(&mut means);
+        let Judge { pairs, verdict, dissector, .. } = self;
         for (whose, halves) in pairs.finish() {
             halves.iter().for_each(|half| verdict.alone(dissector, whose, half));
         }
@@ -132,7 +182,22 @@ impl Judge {
 
     /// Whether recorded answers have not come.
     pub fn is_waiting(&self) -> bool {
-        self.pairs.is_waiting()
+        self.pairs.is_waiting() || self.connections.is_waiting()
+    }
+
+    /// Whether there was anything to compare.
+    pub fn has_compared(&self) -> bool {
+        self.verdict.has_compared()
+    }
+
+    /// Who has sent what was sent again, in the order in which they began.
+    pub fn speakers(&self) -> &[Speaker] {
+        self.questions.speakers()
+    }
+
+    /// What was not compared or only in part, and what else is worth knowing, a line each.
+    pub fn remarks(&self) -> String {
+        self.verdict.remarks()
     }
 
     /// Whether everything came as it was recorded.
@@ -151,34 +216,21 @@ impl Judge {
     }
 }
 
-/// The segment of a TCP connection in a frame. One whose checksum is wrong is none: nobody takes it.
-fn segment(stack: &Stack<'_>, frame: &Bytes, ignored: &Ignored) -> Option<Segment> {
+/// What a segment of ours says: what it acknowledges, where our bytes end, and whether it opens the connection.
+fn said(stack: &Stack<'_>) -> Option<(Option<u32>, Option<u32>, bool)> {
     let n = stack.find(&tcp::TCP)?;
-    let (layer, header) = (stack.layers.get(n)?, stack.header(n));
+    let header = stack.header(n);
     let flags = *header.get(13)?;
-    let is_syn = flags & tcp::SYN != 0;
-    let fields = match is_syn {
-        true => opening(stack, ignored),
-        false => Vec::new(),
-    };
-    if stack.is_malformed() {
-        return None;
-    }
-    Some(Segment {
-        seq: be32(header, 4)?,
-        is_syn,
-        is_fin: flags & tcp::FIN != 0,
-        is_rst: flags & tcp::RST != 0,
-        data: frame.get(layer.payload..layer.end).map(|_| frame.slice(layer.payload..layer.end))?,
-        fields,
-    })
+    let has = |flag: u8| flags & flag != 0;
+    let end = be32(header, 4)?.wrapping_add(stack.payload_length(n) as u32).wrapping_add(1);
+    let ack = be32(header, 8).filter(|_| has(tcp::ACK) && !has(tcp::RST));
+    Some((ack, has(tcp::FIN).then_some(end), has(tcp::SYN) && !has(tcp::ACK)))
 }
 
-/// What an opening segment says, apart from the addresses.
-fn opening(stack: &Stack<'_>, ignored: &Ignored) -> Vec<Entry> {
-    let mut entries = fields::entries(stack, ignored);
-    entries.retain(|(name, _)| name.starts_with("tcp.") && name != "tcp.src_port");
-    entries
+/// Whether enough of a frame is there to tell what it answers.
+fn is_enough(stack: &Stack<'_>, conversation: &Conversation) -> bool {
+    let is_known = !matches!(conversation.kind, Kind::Other | Kind::Ip(_) | Kind::Tcp);
+    is_known && stack.layers.iter().take(3).all(|layer| layer.missing == 0)
 }
 
 /// What an answer answers, where its protocol tells that.
@@ -189,11 +241,4 @@ fn question(stack: &Stack<'_>) -> Option<u64> {
 fn exchange(stack: &Stack<'_>) -> Option<crate::proto::Exchange> {
     let own = stack.layers.iter().enumerate().rev().filter(|(_, layer)| !layer.is_quoted);
     own.into_iter().find_map(|(n, layer)| (layer.protocol.exchange)(stack, n))
-}
-
-/// Whether a frame of the other side answers nobody: it goes to a group, or it asks something.
-fn is_of_own_accord(stack: &Stack<'_>) -> bool {
-    let to_group = stack.frame.first().is_some_and(|octet| octet & 1 == 1);
-    let asks = exchange(stack).is_some_and(|exchange| !exchange.is_answer);
-    to_group || asks || stack.find(&igmp::IGMP).is_some()
 }

@@ -155,6 +155,8 @@ pub enum What {
     Part(Bytes),
     /// The next frame of ours has a checksum with which something is the matter.
     Checksum(Fault),
+    /// So many frames of the other side are not there.
+    Lacking(u64),
     /// So much of it cannot be sent.
     Unfit(Why, u64),
     /// The capture begins again.

@@ -37,8 +37,8 @@ Reads what 'uarttool decode' reads. With the recorded gaps, and with --expect, a
 answers in front of it; at other speeds, TCP does. TCP's numbers are those of today (docs/replay.md).
 
 Exit status: 0 everything was sent, and with --expect answered as recorded; 1 it was not; 2 usage;
-3 the tunnel is not there or went away; 4 the file cannot be read, or nothing in it can be sent;
-130 interrupted: it is said where.";
+3 the tunnel is not there or went away; 4 the file cannot be read, nothing in it can be sent, or with
+--expect nothing compared; 130 interrupted: it is said where.";
 
 /// Send again what was captured, in its time, and compare the answers
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@
 //! collect and go in one write. Whatever is waited for, what comes from the line is taken in.
 
 mod edges;
+mod listen;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -97,6 +98,9 @@ pub(super) struct Drive {
     pub(super) batch: Vec<Ready>,
     /// Their bytes.
     pub(super) batch_bytes: usize,
+    /// When the last frame went, if nothing has come since, and the longest that took.
+    pub(super) asked: Option<Instant>,
+    pub(super) answer_time: Duration,
     /// The round.
     pub(super) round: u64,
     /// That a gap is long was told.
@@ -124,6 +128,7 @@ impl Drive {
                 What::Frame(Side::Ours, frame) => self.ours(number, at, frame).await?,
                 What::Frame(Side::Theirs, frame) => self.theirs(number, &frame, true),
                 What::Part(frame) => self.theirs(number, &frame, false),
+                What::Lacking(n) => self.judge.iter_mut().for_each(|judge| judge.lacks(n)),
                 What::Checksum(fault) => {
                     count(&mut self.totals.faults, fault, 1, number, self.round)
                 }
@@ -135,6 +140,7 @@ impl Drive {
         self.totals.is_complete = !self.stop.is_stopped() || self.is_at_end();
         self.totals.open = self.session.as_ref().and_then(Session::open);
         self.settle().await?;
+        self.listen().await;
         self.totals.is_settled = !self.stop.is_stopped();
         Ok(())
     }
@@ -185,6 +191,7 @@ impl Drive {
 
     /// A frame that is sent.
     async fn ours(&mut self, number: u64, at: Option<Timestamp>, frame: Bytes) -> Result<()> {
+        self.judge.iter_mut().for_each(|judge| judge.asked(&frame));
         let due = self.schedule.next(at, frame.len());
         let start = *self.start.get_or_insert_with(Instant::now);
         let due = due.map(|due| start + due);
@@ -321,6 +328,7 @@ impl Drive {
                 return Ok(());
             }
         }
+        self.asked = Some(Instant::now());
         self.totals.sent += frames.len() as u64;
         self.totals.bytes += size as u64;
         self.totals.last = place;
@@ -346,6 +354,9 @@ impl Drive {
             _ => return,
         };
         self.totals.heard += 1;
+        if let Some(asked) = self.asked.take() {
+            self.answer_time = self.answer_time.max(asked.elapsed());
+        }
         let frame = match &mut self.session {
             Some(session) => session.heard(frame),
             None => frame.clone(),
@@ -360,6 +371,8 @@ impl Drive {
         if self.session.is_some() {
             self.flush().await?;
             self.settle().await?;
+            let listened = self.listen().await;
+            self.schedule.shift(listened);
             self.reset().await?;
         }
         self.schedule.begin_again();

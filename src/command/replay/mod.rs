@@ -3,6 +3,7 @@
 mod args;
 mod drive;
 mod hints;
+mod incomparable;
 mod report;
 mod who;
 
@@ -30,6 +31,7 @@ use crate::probe::{Identity, Probe};
 use crate::proto::{ethernet, ipv4_at};
 use crate::record::LinkType;
 use crate::replay::conversation::Side;
+use crate::replay::expect::Judge;
 use crate::replay::limits::Limits;
 use crate::replay::link;
 use crate::replay::metronome::Metronome;
@@ -97,6 +99,8 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
         start: None,
         batch: Vec::new(),
         batch_bytes: 0,
+        asked: None,
+        answer_time: Duration::ZERO,
         round: 0,
         has_told_gap: false,
         progress: Progress::new(&scribe, args.is_quiet()),
@@ -160,6 +164,10 @@ fn conclude(
         None if is_interrupted => Ok(Verdict::Interrupted),
         None if totals.sent == 0 => Err(nothing_sent(args)),
         None if judge.as_ref().is_some_and(|judge| !judge.is_content()) => Ok(Verdict::Failed),
+        None if judge.as_ref().is_some_and(|judge| !judge.has_compared()) => {
+            let speakers = judge.as_ref().map(Judge::speakers).unwrap_or_default();
+            Err(incomparable::error(speakers, ends, args.sends_to_device()))
+        }
         None if *is_damaged => Err(Error::new(
             Category::InputFile,
             "the file is damaged; what could be read was replayed",

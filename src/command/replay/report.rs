@@ -120,6 +120,7 @@ impl Told<'_> {
         let mut text = String::new();
         if let Some(judge) = self.judge {
             text.push_str(&judge.differences());
+            text.push_str(&judge.remarks());
         }
         if !self.args.is_silent() {
             text.push_str(&self.sum());

@@ -1,4 +1,5 @@
-//! A stream without what may differ in it: the values of ignored headers of HTTP/1 (RFC 9112).
+//! A stream without what may differ in it: the values of ignored headers of HTTP/1, and where chunks of a body begin
+//! (RFC 9112).
 //!
 //! Heads are found where lines begin with a status line or the stream does; bodies, of a length that the head
 //! announces or in chunks, are passed over unread, so that nothing in them is taken for a head. Whether there is a body
@@ -6,12 +7,17 @@
 //! (RFC 9110 section 9.3.2). So where a body would begin with a status line, that is the next head. Everything else
 //! goes through as it is.
 
+#[cfg(test)]
+mod tests;
+
 use super::ignore::Ignored;
 
 /// What a head begins with.
 const BEGINS: &[u8] = b"HTTP/1.";
 /// A line of a head that is longer is none.
 const LONGEST: usize = 16 * 1024;
+/// What a chunk ends with.
+const CHUNK_END: &[u8] = b"\r\n";
 /// What stands for a value that is not compared.
 const INSTEAD: &[u8] = b" (ignored)\r\n";
 
@@ -27,8 +33,10 @@ enum State {
     Body(u64),
     /// In the line that says how long the next chunk is.
     Size,
-    /// In a chunk with so much left, its line end included.
+    /// In a chunk with so much left.
     Chunk(u64),
+    /// Behind a chunk, where its line end comes.
+    ChunkEnd,
 }
 
 /// What is expected where a head may begin.
@@ -50,6 +58,8 @@ pub(super) struct Mask {
     held: Vec<u8>,
     /// What the head has said of itself.
     head: Head,
+    /// There was a head.
+    is_http: bool,
 }
 
 /// What matters of a head.
@@ -75,7 +85,7 @@ impl Head {
 impl Default for Mask {
     fn default() -> Self {
         let state = State::Begin(Content::Lines);
-        Mask { state, held: Vec::new(), head: Head::default() }
+        Mask { state, held: Vec::new(), head: Head::default(), is_http: false }
     }
 }
 
@@ -96,7 +106,8 @@ impl Mask {
                     taken
                 }
                 State::Body(left) => self.pass(bytes, left, State::Begin(Content::Lines), out),
-                State::Chunk(left) => self.pass(bytes, left, State::Size, out),
+                State::Chunk(left) => self.pass(bytes, left, State::ChunkEnd, out),
+                State::ChunkEnd => self.chunk_end(bytes, out),
                 State::Head | State::Size => self.line(bytes, ignored, out),
             };
             bytes = bytes.get(taken..).unwrap_or_default();
@@ -123,6 +134,7 @@ impl Mask {
             self.push(&held, ignored, out);
         } else if self.held.len() == BEGINS.len() {
             (self.state, self.head) = (State::Head, Head::default());
+            self.is_http = true;
         }
         1
     }
@@ -137,6 +149,19 @@ impl Mask {
             (_, left) => State::Chunk(left),
         };
         taken
+    }
+
+    /// The line end of a chunk, which is left out; anything else in its place is not. Takes a byte.
+    fn chunk_end(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        self.held.extend(bytes.first());
+        if self.held == CHUNK_END {
+            self.held.clear();
+            self.state = State::Size;
+        } else if !CHUNK_END.starts_with(&self.held) {
+            out.append(&mut self.held);
+            self.state = State::Line;
+        }
+        1
     }
 
     /// In a line that has to be whole to be understood.
@@ -158,17 +183,22 @@ impl Mask {
         taken
     }
 
-    /// How long the next chunk is (RFC 9112 section 7.1).
+    /// How long the next chunk is (RFC 9112 section 7.1). The same body in other chunks is the same; what is said
+    /// besides, and that it is over, is not left out.
     fn size(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        out.extend(line);
         let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'));
-        self.state = match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+        let length = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let is_bare = line.ends_with(CHUNK_END) && !line.contains(&b';');
+        if !(is_bare && length.is_some_and(|length| length > 0)) {
+            out.extend(line);
+        }
+        self.state = match length {
             Some(0) => {
                 self.head = Head::default();
                 State::Head
             }
-            Some(length) => State::Chunk(length.saturating_add(2)),
+            Some(length) => State::Chunk(length),
             None => State::Begin(Content::Lines),
         };
     }
@@ -206,111 +236,52 @@ impl Mask {
         }
     }
 
+    /// So many bytes of the stream are missing here. Appends as much of what was not decided as is certain; whether
+    /// what comes behind them can be told again.
+    pub(super) fn skip(&mut self, n: u64, ignored: &Ignored, out: &mut Vec<u8>) -> bool {
+        if let State::Begin(Content::Body(length)) = self.state {
+            let held = std::mem::take(&mut self.held);
+            out.extend(&held);
+            self.state = State::Body(length.saturating_sub(held.len() as u64));
+        }
+        let is_line = matches!(self.state, State::Line | State::Begin(_)) && self.held.is_empty();
+        let (state, is_known) = match self.state {
+            State::Body(left) if n < left => (State::Body(left - n), true),
+            State::Body(left) if n == left => (State::Begin(Content::Lines), true),
+            State::Chunk(left) if n < left => (State::Chunk(left - n), true),
+            // A body up to the end of the connection has no heads in it, nor has what is no HTTP.
+            State::Line => (State::Line, true),
+            State::Begin(Content::Lines) if is_line && !self.is_http => (State::Line, true),
+            _ => (State::Line, false),
+        };
+        if matches!(self.state, State::Head) {
+            let colon = self.held.iter().position(|byte| *byte == b':');
+            let name = colon.and_then(|colon| self.held.get(..colon)).unwrap_or_default();
+            if ignored.has_header(name) {
+                self.held.truncate(name.len() + 1);
+            }
+        }
+        out.append(&mut self.held);
+        self.state = state;
+        is_known
+    }
+
+    /// Whether there was a head.
+    pub(super) fn is_http(&self) -> bool {
+        self.is_http
+    }
+
+    /// Whether the stream may end here: it is in the middle of nothing.
+    pub(super) fn is_between(&self) -> bool {
+        match self.state {
+            State::Begin(Content::Lines) | State::Line => self.held.is_empty(),
+            State::Begin(_) => true, // an answer to HEAD
+            _ => false,
+        }
+    }
+
     /// Nothing more comes: appends what was not decided.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.held);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 15\r\nX: y\r\n\r\n\
-        HTTP/1\nDate: x\nHTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\ndate:  now\r\n\r\nHTTP/1.0 200 OK\r\n\
-        Transfer-Encoding: gzip, Chunked\r\n\r\n2;a=b\r\nHT\r\n1B\r\nDate: x\nHTTP/1.1 9\r\nDate: y\r\n0\r\nDate: z\r\n\r\n\
-        HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nDate: x\r\n\r\n";
-
-    fn masked(pieces: &[&[u8]]) -> String {
-        let ignored = Ignored::new(&[], &[]).expect("the table");
-        let (mut mask, mut out) = (Mask::default(), Vec::new());
-        pieces.iter().for_each(|piece| mask.push(piece, &ignored, &mut out));
-        mask.finish(&mut out);
-        String::from_utf8_lossy(&out).into_owned()
-    }
-
-    #[test]
-    fn values_of_ignored_headers_are_masked_in_heads_only() {
-        insta::assert_snapshot!(masked(&[STREAM]).replace('\r', ""), @r"
-        HTTP/1.1 200 OK
-        Date: (ignored)
-        Content-Length: 15
-        X: y
-
-        HTTP/1
-        Date: x
-        HTTP/1.1 304 Not Modified
-        Content-Length: 9
-        date: (ignored)
-
-        HTTP/1.0 200 OK
-        Transfer-Encoding: gzip, Chunked
-
-        2;a=b
-        HT
-        1B
-        Date: x
-        HTTP/1.1 9
-        Date: y
-        0
-        Date: (ignored)
-
-        HTTP/1.1 100 Continue
-
-        HTTP/1.1 404 No
-        Date: (ignored)
-
-        ");
-    }
-
-    #[test]
-    fn answers_to_head_announce_a_body_that_does_not_come() {
-        for announced in ["Content-Length: 500", "Transfer-Encoding: chunked"] {
-            let head = format!("HTTP/1.1 200 OK\r\n{announced}\r\nDate: today\r\n\r\n");
-            let all = format!("{head}{head}");
-            let wanted = all.replace("today", "(ignored)");
-            assert_eq!(masked(&[all.as_bytes()]), wanted);
-            // What only looks like another head is the body.
-            let body = format!("{head}HTTP/2 x\nDate: x\r\n");
-            assert_eq!(masked(&[body.as_bytes()]), body.replacen("today", "(ignored)", 1));
-        }
-    }
-
-    #[test]
-    fn a_head_may_follow_a_body_at_once() {
-        let next = "HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 1\r\n\r\nX";
-        let all = format!("{next}{next}{next}");
-        assert_eq!(masked(&[all.as_bytes()]), all.replace("today", "(ignored)"));
-    }
-
-    #[test]
-    fn what_announces_nonsense_goes_through() {
-        for nonsense in ["Content-Length: -1", "Transfer-Encoding: chunked"] {
-            let text = format!("HTTP/1.1 200 OK\r\n{nonsense}\r\n\r\n+5\r\nDate: x\r\n");
-            assert_eq!(masked(&[text.as_bytes()]), text);
-        }
-        let huge = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nHTTP/1.1 1\r\nDate: x\r\n";
-        assert_eq!(masked(&[huge.as_bytes()]), huge);
-        let long = format!("HTTP/1.1 {}\r\nDate: x\r\n", "x".repeat(LONGEST));
-        assert_eq!(masked(&[long.as_bytes()]), long);
-    }
-
-    proptest! {
-        #[test]
-        fn however_it_is_cut(at in 0..STREAM.len(), more in 0..STREAM.len()) {
-            let (first, rest) = STREAM.split_at(at);
-            let (second, third) = rest.split_at(more.min(rest.len()));
-            prop_assert_eq!(masked(&[first, second, third]), masked(&[STREAM]));
-        }
-
-        #[test]
-        fn what_is_no_http_is_as_it_was(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let ignored = Ignored::new(&[], &[]).expect("the table");
-            let (mut mask, mut out) = (Mask::default(), Vec::new());
-            mask.push(&bytes, &ignored, &mut out);
-            mask.finish(&mut out);
-            prop_assert_eq!(out, bytes);
-        }
     }
 }

@@ -89,6 +89,40 @@ impl Pairs {
         forgotten
     }
 
+    /// Of recorded answers that were cut it may not be known what they answer: those get the answers of the same
+    /// conversation that are left.
+    pub(super) fn reconcile(&mut self) -> Vec<(Conversation, Half, Half)> {
+        let mut pairs = Vec::new();
+        let parts = self.waiting.iter().filter(|(key, halves)| {
+            key.question.is_none() && halves[0].front().is_some_and(|half| half.is_part)
+        });
+        let parts: Vec<Key> = parts.map(|(key, _)| *key).collect();
+        for key in parts {
+            let others = self.waiting.iter().filter(|(other, halves)| {
+                other.conversation == key.conversation && !halves[1].is_empty()
+            });
+            let mut others: Vec<Key> = others.map(|(other, _)| *other).collect();
+            others.sort_by_key(|other| self.number(other));
+            for other in others {
+                let recorded = self.take_first(&key, Whose::Recorded);
+                let heard = recorded.as_ref().and_then(|_| self.take_first(&other, Whose::Heard));
+                pairs.extend(recorded.zip(heard).map(|(one, two)| (key.conversation, one, two)));
+            }
+        }
+        pairs
+    }
+
+    fn number(&self, key: &Key) -> Option<u64> {
+        self.waiting.get(key)?[1].front().map(|half| half.number)
+    }
+
+    fn take_first(&mut self, key: &Key, whose: Whose) -> Option<Half> {
+        let half = self.waiting.get_mut(key)?[whose as usize].pop_front()?;
+        self.frames[whose as usize] -= 1;
+        self.bytes[whose as usize] -= half.frame.len();
+        Some(half)
+    }
+
     /// Everything that waits, in its order.
     pub(super) fn finish(&mut self) -> [(Whose, Vec<Half>); 2] {
         let mut all = [(Whose::Recorded, Vec::new()), (Whose::Heard, Vec::new())];

@@ -170,8 +170,11 @@ fn answers_to_the_same_question_belong_together() {
 #[test]
 fn what_comes_of_its_own_accord_is_not_compared() {
     let question = Bytes::from(samples::arp_request());
-    insta::assert_snapshot!(told(&[question.clone(), question.clone()], &[]), @"answers: 0 as recorded");
-    insta::assert_snapshot!(told(&[], &[question]), @"answers: 0 as recorded");
+    let told = [told(&[question.clone(), question.clone()], &[]), told(&[], &[question])];
+    insta::assert_snapshot!(told.join("\n"), @r"
+    answers: 0 as recorded, 2 not compared, of its own accord
+    answers: 0 as recorded, 1 not compared, of its own accord
+    ");
 }
 
 #[test]
@@ -203,36 +206,52 @@ fn of_many_connections_the_oldest_are_judged_as_they_are() {
     judge.heard(&say(8_999));
     judge.heard(&say(7));
     judge.finish();
-    assert_eq!(judge.sum(), "answers: 1 connection as recorded, 4000 bytes, 8999 different in TCP");
+    assert_eq!(
+        judge.sum(),
+        "answers: 1 connection as recorded, 4000 bytes, 8999 different in TCP, \
+         6147 judged before their end, because so many connections were open"
+    );
 }
 
 #[test]
-fn what_the_capture_has_in_part_is_not_compared_and_not_missed() {
+fn what_the_capture_has_in_part_is_compared_as_far_as_it_goes() {
     let datagram = Bytes::from(samples::datagram());
-    let said = connection(5, &[b"hello, world"]);
-    for is_late in [false, true] {
+    let said = connection(5, &[b"hello, world", b"and more"]);
+    let told = |text: &[u8], is_late: bool| {
         let mut judge = judge();
         let heard = |judge: &mut Judge| {
             judge.heard(&datagram);
-            connection(9, &[b"something else"]).iter().for_each(|frame| judge.heard(frame));
+            connection(9, &[text]).iter().for_each(|frame| judge.heard(frame));
         };
         if is_late {
             heard(&mut judge);
         }
         judge.recorded_in_part(1, &datagram.slice(..44));
         judge.recorded(2, &said[0]);
-        judge.recorded_in_part(3, &said[1].slice(..60));
+        judge.recorded_in_part(3, &said[1].slice(..59));
         judge.recorded(4, &said[2]);
+        judge.recorded(5, &said[3]);
         if !is_late {
             assert!(judge.is_waiting());
             heard(&mut judge);
         }
         judge.finish();
-        let sum =
-            "answers: 0 as recorded, 2 not compared, of which the capture kept only the beginning";
-        assert_eq!(format!("{}{}", judge.differences(), judge.sum()), sum, "{is_late}");
+        format!("{}{}{}", judge.differences(), judge.remarks(), judge.sum())
+    };
+    let good = told(b"hello, worldand more", false);
+    assert_eq!(good, told(b"hello, worldand more", true));
+    insta::assert_snapshot!(good, @r"
+    frame 1: UDP 192.168.100.1.40000 > 192.168.100.2.7 was compared in part: 3 bytes were not recorded
+    frame 2: TCP 192.168.100.1.40000 > 192.168.100.2.80 was compared in part: 7 bytes were not recorded
+    answers: 0 as recorded, 1 connection compared in part (7 bytes were not recorded), 1 compared in part
+    ");
+    for (text, line) in [
+        (b"hello, WORLDand mare", "differs behind 8 equal bytes\n    expected  and more\n"),
+        (b"hellO, worldand more", "differs behind 4 equal bytes\n    expected  hello\n"),
+    ] {
+        assert!(told(text, true).contains(line), "{}", told(text, true));
     }
-    let mut judge = judge();
+    let mut judge = self::judge();
     judge.recorded_in_part(1, &datagram.slice(..44));
     judge.finish();
     assert!(judge.differences().starts_with("frame 1: this answer did not come: "));

@@ -34,10 +34,8 @@ fn full_of_addresses() -> Vec<(LinkType, Vec<u8>)> {
     let datagram = &packet[..28];
     let redirect = [&[5, 1, 0, 0][..], &V4[0], datagram].concat();
     let solicitation = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &v6(1), &[1, 1], &MACS[1]].concat();
-    let advertisement =
-        [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &v6(2), &[2, 1], &MACS[1]].concat();
-    let redirect6 =
-        [&[137, 0, 0, 0, 0, 0, 0, 0][..], &v6(1), &v6(2), &[2, 1], &MACS[0]].concat();
+    let advertisement = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &v6(2), &[2, 1], &MACS[1]].concat();
+    let redirect6 = [&[137, 0, 0, 0, 0, 0, 0, 0][..], &v6(1), &v6(2), &[2, 1], &MACS[0]].concat();
     let router =
         [&[134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1][..], &MACS[1]].concat();
     let asks = [&[133, 0, 0, 0, 0, 0, 0, 0, 1, 1][..], &MACS[1]].concat();
@@ -67,10 +65,8 @@ fn full_of_addresses() -> Vec<(LinkType, Vec<u8>)> {
 
 #[test]
 fn no_address_is_left_and_every_checksum_is_right() {
-    let mac =
-        |octets: [u8; 6], last| (MacAddr::from(octets), MacAddr(10, 11, 12, 13, 14, last));
-    let ip =
-        |octets: [u8; 4], last: u8| (IpAddr::from(octets), IpAddr::from([10, 77, 3, last]));
+    let mac = |octets: [u8; 6], last| (MacAddr::from(octets), MacAddr(10, 11, 12, 13, 14, last));
+    let ip = |octets: [u8; 4], last: u8| (IpAddr::from(octets), IpAddr::from([10, 77, 3, last]));
     let ip6 = |old: u8, last: u8| {
         let mut octets = [0x20; 16];
         octets[15] = last;
@@ -86,9 +82,8 @@ fn no_address_is_left_and_every_checksum_is_right() {
         let old: Vec<&[u8]> =
             MACS.iter().map(|mac| &mac[..]).chain(V4.iter().map(|ip| &ip[..])).collect();
         let new = rewriter.frame(link, &Bytes::from(frame.clone()), frame.len());
-        let has = |bytes: &[u8], wanted: &[u8]| {
-            bytes.windows(wanted.len()).any(|part| part == wanted)
-        };
+        let has =
+            |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
         let left: Vec<_> = old.iter().filter(|address| has(&new, address)).collect();
         assert!(left.is_empty(), "{left:?} in {new:02x?}");
         assert!(!has(&new, &v6(1)) && !has(&new, &v6(2)), "{new:02x?}");

@@ -169,6 +169,9 @@ impl Worker {
             Body::Gap { records, .. } if direction != other(self.job.sent) => {
                 Some(What::Unfit(Why::Gap, records.max(1)))
             }
+            Body::Gap { records, .. } if self.job.with_answers => {
+                Some(What::Lacking(records.max(1)))
+            }
             _ => None,
         };
         let what = what.filter(|what| !self.is_passed_over(what));
@@ -252,7 +255,8 @@ impl Worker {
             }),
             Ok(frame) if is_cut => Some(What::Part(frame)),
             Ok(frame) => Some(What::Frame(Side::Theirs, frame)),
-            Err(why) => is_ours.then_some(What::Unfit(why, 1)),
+            Err(why) if is_ours => Some(What::Unfit(why, 1)),
+            Err(_) => Some(What::Lacking(1)),
         }
     }
 

@@ -8,6 +8,7 @@ use super::Drive;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::replay::conversation::Side;
+use crate::replay::expect::Judge;
 use crate::replay::session::Session;
 use crate::replay::source::What;
 
@@ -48,9 +49,13 @@ impl Drive {
             What::Frame(Side::Ours, frame) => {
                 self.end = Some(End { is_past: true, ..end });
                 self.limits.pass(Side::Ours, &frame);
+                self.judge.iter_mut().for_each(Judge::cut_short);
             }
             What::Frame(Side::Theirs, frame) if self.is_wanted(end, &frame) => {
                 self.theirs(number, &frame, true);
+            }
+            What::Lacking(n) if !end.is_past => {
+                self.judge.iter_mut().for_each(|judge| judge.lacks(n));
             }
             What::Part(frame) if self.is_wanted(end, &frame) => self.theirs(number, &frame, false),
             _ => {}
