@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn connections_that_alternate_are_beside_each_other() {
         let beside = |numbers: &[u32]| {
-            let (mut beside, mut knows_directions) = (Beside::default(), false);
+            let mut beside = Beside::default();
             numbers.iter().for_each(|number| beside.note(*number));
             beside.found
         };

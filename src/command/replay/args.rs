@@ -131,7 +131,7 @@ struct AnswerArgs {
     /// Do compare these fields, which are ignored otherwise (docs/replay.md lists them)
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "expect")]
     compare: Vec<String>,
-    /// The capture is anonymized: what its datagrams have as zeros or x is not compared; captures that
+    /// The capture is anonymized: what it has as zeros or x is not compared; captures that
     /// 'uarttool decode --anonymize' has written as pcapng say so themselves
     #[arg(long)]
     anonymized: bool,

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::fields::{self, Change, Entry};
+use super::hidden;
 use super::ignore::Ignored;
 use super::mask::Mask;
 use crate::clock::Timestamp;
@@ -119,6 +120,7 @@ pub(super) struct Comparison {
     opens_differently: bool,
     /// Its streams differ, and that was told.
     is_different: bool,
+    is_anonymized: bool,
 }
 
 impl Comparison {
@@ -137,6 +139,7 @@ impl Comparison {
     pub(super) fn expect(&mut self, number: u64, segment: Segment, ignored: &Ignored) {
         self.begin = self.begin.or(Some(number));
         self.last = Some(number);
+        self.is_anonymized = ignored.is_anonymized();
         self.expected.push(segment, ignored);
         let end = self.equal + self.expected.buffer.len() as u64;
         if self.frames.back().is_none_or(|(last, _)| *last < end) && self.frames.len() < FRAMES {
@@ -177,7 +180,8 @@ impl Comparison {
             self.actual.mask.finish(&mut self.actual.buffer);
         }
         let (expected, actual) = (&self.expected.buffer, &self.actual.buffer);
-        let same = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
+        let is_same = |(a, b): &(&u8, &u8)| hidden::is_same(**a, **b, self.is_anonymized);
+        let same = expected.iter().zip(actual).take_while(is_same).count();
         if same < expected.len().min(actual.len()) {
             let is_whole = |half: &Half| {
                 let rest = half.buffer.get(same..).unwrap_or_default();

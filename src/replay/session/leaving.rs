@@ -43,7 +43,7 @@ pub(super) fn reset(headers: &[u8], leaving: Leaving) -> Option<Bytes> {
     let mut reset = segment.to_vec();
     reset.extend(leaving.seq.to_be_bytes());
     reset.extend(leaving.ack.to_be_bytes());
-    reset.extend([(TCP / 4 << 4) as u8, tcp::RST | tcp::ACK, 0, 0, 0, 0, 0, 0]);
+    reset.extend([((TCP / 4) << 4) as u8, tcp::RST | tcp::ACK, 0, 0, 0, 0, 0, 0]);
     let sum = Sum::default().plus(headers.get(addresses)?).plus(&[0, 6, 0, TCP as u8]);
     let sum = sum.plus(&reset).finish().to_be_bytes();
     reset.get_mut(16..18)?.copy_from_slice(&sum);
