@@ -336,13 +336,14 @@ impl ReplayArgs {
     }
 
     /// What lets only some frames through, if anything does.
-    pub(super) fn narrower(&self) -> Option<&'static str> {
-        match (self.filter.is_empty(), self.from_frame) {
-            (true, ..=1) => None,
-            (true, _) => Some("'--from-frame'"),
-            (false, ..=1) => Some("the filter"),
-            (false, _) => Some("the filter and '--from-frame'"),
-        }
+    pub(super) fn narrower(&self) -> Option<String> {
+        let all = [
+            (!self.filter.is_empty(), "the filter"),
+            (self.from_frame > 1, "'--from-frame'"),
+            (self.connection.is_some(), "'--connection'"),
+        ];
+        let given: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        (!given.is_empty()).then(|| given.join(" and "))
     }
 }
 

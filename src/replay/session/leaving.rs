@@ -35,6 +35,9 @@ pub(super) fn headers(frame: &[u8]) -> Bytes {
 pub(super) fn reset(headers: &[u8], leaving: Leaving) -> Option<Bytes> {
     let (kind, at) = glance::packet(headers)?;
     let is_v4 = kind == 0x0800;
+    if !is_v4 && headers.get(at + 6) != Some(&6) {
+        return None; // there is more in front of the segment
+    }
     let (length, addresses) = match is_v4 {
         true => (usize::from(headers.get(at)? & 15) * 4, at + 12..at + 20),
         false => (IPV6, at + 8..at + 40),
