@@ -282,11 +282,11 @@ fn the_groups_of_a_rewritten_ipv6_address_are_its_own() {
     let [old_group, new_group] = ["ff02::1:ff00:5", "ff02::1:ff12:3456"].map(octets);
     let solicitation = [&[135, 0, 0, 0, 0, 0, 0, 0], &old[..]].concat();
     let mut report = vec![143, 0, 0, 0, 0, 0, 0, 2, 4, 1, 0, 1];
-    report.extend([&old_group[..], &old, &[9; 4], &[3, 0, 0, 0], &octets("ff02::fb")].concat());
+    report.extend([&old_group[..], &old, &[9; 4], &[3, 0, 0, 0], &old_group].concat());
     let old_report = [&[131, 0, 0, 0, 0, 0, 0, 0], &old_group[..]].concat();
     for (to, message, addresses, groups) in [
         ("ff02::1:ff00:5", solicitation, 2, 1),
-        ("ff02::16", report, 2, 1),
+        ("ff02::16", report, 2, 2),
         ("ff02::1:ff00:5", old_report, 1, 2),
     ] {
         let frame = six(to, &message);
