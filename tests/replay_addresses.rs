@@ -144,6 +144,56 @@ fn an_anonymized_capture_needs_no_rewriting() {
 }
 
 #[test]
+fn an_anonymized_request_is_answered_as_recorded_where_that_can_be_told() {
+    let folder = Folder::new();
+    let [said, hidden] = ["said.pcapng", "hidden.pcapng"].map(|name| folder.text(name));
+    assert!(run(["http", "/", "-d", "sim", "-w", &said]).status.success());
+    assert!(run(["decode", &said, "--anonymize", "-w", &hidden]).status.success());
+    let output = run(["replay", &hidden, "-d", "sim", "--expect"]);
+    let (stdout, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("1 connection as recorded"), "{stdout}");
+    let output = run(["replay", &hidden, "-d", "sim,fault=mss-huge", "--expect"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output).0);
+}
+
+#[test]
+fn a_capture_of_this_line_with_other_addresses_is_sent_as_it_is() {
+    let folder = Folder::new();
+    let captured = folder.text("own.pcapng");
+    let ends = ["--host-ip", "10.0.0.1", "--device-ip", "10.0.0.2"];
+    let far = Far::new(|frame| {
+        // It answers any ping, from whoever it was meant for.
+        let mut answer = frame.to_vec();
+        if frame[23] != 1 {
+            return Vec::new();
+        }
+        for (at, other, width) in [(0, 6, 6), (26, 30, 4)] {
+            answer[at..at + width].copy_from_slice(&frame[other..other + width]);
+            answer[other..other + width].copy_from_slice(&frame[at..at + width]);
+        }
+        answer[34] = 0;
+        answer[36..38].fill(0);
+        let sum = uarttool::checksum::internet(&answer[34..]).to_be_bytes();
+        answer[36..38].copy_from_slice(&sum);
+        vec![answer]
+    });
+    let ping = ["ping", "-c", "1", "-e", "7", "--device-mac", "02:00:00:00:00:02"];
+    let more = ["-d", &far.endpoint, "--no-attach", "-w", &captured];
+    run([&ping[..], &ends, &more].concat());
+    let before = far.got();
+    assert!(!before.is_empty());
+    let (_, stderr) = text(&replay(&captured, &far, &["--timeout", "200ms"]));
+    assert!(!stderr.contains("is taken for"), "{stderr}");
+    let pings = |frames: &[Frame]| frames.iter().filter(|frame| frame[23] == 1).count();
+    let after = far.got();
+    assert_eq!(pings(&after), 2 * pings(&before));
+    assert!(
+        after.iter().filter(|frame| frame[23] == 1).all(|frame| frame[30..34] == [10, 0, 0, 2])
+    );
+}
+
+#[test]
 fn what_an_anonymized_capture_hides_is_not_compared() {
     let folder = Folder::new();
     let packets = [(0, asked(9000, b"how warm?")), (1, answered(9000, b"21 degrees"))];

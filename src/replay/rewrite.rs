@@ -1,8 +1,8 @@
 //! Other addresses and ports than recorded: in every layer that names them, ARP, neighbour discovery and the
 //! packets that error messages quote included. Checksums are mended; lengths stay, since nothing grows.
 //!
-//! What a protocol says of addresses is in a file of its own, beside that which knows the rules ([`sheet`]).
-//! A checksum in another fragment than what it is about is mended when that one comes ([`fragments`]).
+//! What a protocol says of addresses is in a file of its own, beside that which knows the rules (`sheet`).
+//! A checksum in another fragment than what it is about is mended when that one comes (`fragments`).
 
 mod dhcp;
 mod fragments;

@@ -59,7 +59,7 @@ impl End {
         match ip {
             IpAddr::V4(ip) => ip == self.ip,
             IpAddr::V6(ip) => {
-                let made = link_local(self.mac.into());
+                let made = link_local(self.mac);
                 self.ip6.contains(&Some(ip)) || ip.octets()[8..] == made.octets()[8..]
             }
         }

@@ -131,7 +131,7 @@ struct AnswerArgs {
     /// Do compare these fields, which are ignored otherwise (docs/replay.md lists them)
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "expect")]
     compare: Vec<String>,
-    /// The capture is anonymized: what its datagrams have as zeros or x is not compared; captures that
+    /// The capture is anonymized: what it has as zeros or x is not compared; captures that
     /// 'uarttool decode --anonymize' has written as pcapng say so themselves
     #[arg(long)]
     anonymized: bool,
@@ -336,13 +336,14 @@ impl ReplayArgs {
     }
 
     /// What lets only some frames through, if anything does.
-    pub(super) fn narrower(&self) -> Option<&'static str> {
-        match (self.filter.is_empty(), self.from_frame) {
-            (true, ..=1) => None,
-            (true, _) => Some("'--from-frame'"),
-            (false, ..=1) => Some("the filter"),
-            (false, _) => Some("the filter and '--from-frame'"),
-        }
+    pub(super) fn narrower(&self) -> Option<String> {
+        let all = [
+            (!self.filter.is_empty(), "the filter"),
+            (self.from_frame > 1, "'--from-frame'"),
+            (self.connection.is_some(), "'--connection'"),
+        ];
+        let given: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        (!given.is_empty()).then(|| given.join(" and "))
     }
 }
 

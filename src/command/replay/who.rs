@@ -164,8 +164,8 @@ impl Who {
             }
         }
         if let Some(Pair { host, device }) = cast.local.filter(|_| !self.rules.macs.is_empty()) {
-            self.rules.ips.push((host.ip, link_local(ends.host.mac.into()).into()));
-            self.rules.ips.push((device.ip, link_local(ends.device.mac.into()).into()));
+            self.rules.ips.push((host.ip, link_local(ends.host.mac).into()));
+            self.rules.ips.push((device.ip, link_local(ends.device.mac).into()));
         }
         for (n, pair) in [cast.six, cast.local].into_iter().enumerate() {
             let Some(Pair { host, device }) = pair else { continue };
@@ -191,13 +191,13 @@ impl Who {
 
 /// Whether a capture calls its interface anonymized, as `decode --anonymize` does.
 pub(super) fn says_anonymized(path: &Path) -> bool {
-    /// An option of type 2, the name, of ten bytes (draft-ietf-opsawg-pcapng section 4.2).
-    const NAME: &[u8] = b"\x02\0\x0a\0anonymized";
+    /// The name of an interface (draft-ietf-opsawg-pcapng section 4.2), and before it that it is ten bytes long.
+    const NAMES: [&[u8]; 2] = [b"\x02\0\x0a\0anonymized", b"\0\x02\0\x0aanonymized"];
     let mut begin = Vec::new();
     let is_file = std::fs::metadata(path).is_ok_and(|file| file.is_file());
     let file = std::fs::File::open(path).ok().filter(|_| is_file);
     let read = file.and_then(|file| file.take(4096).read_to_end(&mut begin).ok());
-    read.is_some() && begin.windows(NAME.len()).any(|part| part == NAME)
+    read.is_some() && begin.windows(NAMES[0].len()).any(|part| NAMES.contains(&part))
 }
 
 /// What is to be told of connections that were there at the same time.

@@ -36,6 +36,11 @@ pub(super) fn covered(
     new.freeze()
 }
 
+/// Whether a byte of a recorded stream is that of today, as far as it is not hidden.
+pub(super) fn is_same(recorded: u8, today: u8, is_anonymized: bool) -> bool {
+    recorded == today || is_anonymized && matches!(recorded, 0 | TEXT)
+}
+
 /// Where begins what a datagram, or an echo, carries.
 fn payload(stack: &Stack<'_>) -> Option<usize> {
     stack.layers.iter().find_map(|layer| match layer.protocol.name {

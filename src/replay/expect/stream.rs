@@ -14,6 +14,7 @@ use self::half::{End, Half};
 use self::segment::Kind;
 pub(super) use self::segment::Segment;
 use super::fields::{self, Change};
+use super::hidden;
 use super::ignore::Ignored;
 use crate::dissect::Dissector;
 
@@ -56,6 +57,7 @@ pub(super) struct Comparison {
     is_different: bool,
     /// What is worth knowing, and no difference.
     remark: Option<String>,
+    is_anonymized: bool,
 }
 
 impl Comparison {
@@ -74,6 +76,7 @@ impl Comparison {
     pub(super) fn expect(&mut self, number: u64, segment: &Segment, ignored: &Ignored) {
         self.begin = self.begin.or(Some(number));
         self.last = Some(number);
+        self.is_anonymized = ignored.is_anonymized();
         self.expected.push(segment, ignored);
         self.mark(number);
     }
@@ -184,7 +187,8 @@ impl Comparison {
     fn judge_bytes(&mut self, is_over: bool) -> Option<Fault> {
         while !self.is_different {
             let (expected, actual) = (self.expected.known(), &self.actual.buffer);
-            let same = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
+            let is_same = |(a, b): &(&u8, &u8)| hidden::is_same(**a, **b, self.is_anonymized);
+            let same = expected.iter().zip(actual).take_while(is_same).count();
             if same < expected.len().min(actual.len()) {
                 let has_line = |bytes: &[u8]| {
                     let rest = bytes.get(same..).unwrap_or_default();

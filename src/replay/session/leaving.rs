@@ -35,6 +35,9 @@ pub(super) fn headers(frame: &[u8]) -> Bytes {
 pub(super) fn reset(headers: &[u8], leaving: Leaving) -> Option<Bytes> {
     let (kind, at) = glance::packet(headers)?;
     let is_v4 = kind == 0x0800;
+    if !is_v4 && headers.get(at + 6) != Some(&6) {
+        return None; // there is more in front of the segment
+    }
     let (length, addresses) = match is_v4 {
         true => (usize::from(headers.get(at)? & 15) * 4, at + 12..at + 20),
         false => (IPV6, at + 8..at + 40),
@@ -43,7 +46,7 @@ pub(super) fn reset(headers: &[u8], leaving: Leaving) -> Option<Bytes> {
     let mut reset = segment.to_vec();
     reset.extend(leaving.seq.to_be_bytes());
     reset.extend(leaving.ack.to_be_bytes());
-    reset.extend([(TCP / 4 << 4) as u8, tcp::RST | tcp::ACK, 0, 0, 0, 0, 0, 0]);
+    reset.extend([((TCP / 4) << 4) as u8, tcp::RST | tcp::ACK, 0, 0, 0, 0, 0, 0]);
     let sum = Sum::default().plus(headers.get(addresses)?).plus(&[0, 6, 0, TCP as u8]);
     let sum = sum.plus(&reset).finish().to_be_bytes();
     reset.get_mut(16..18)?.copy_from_slice(&sum);
