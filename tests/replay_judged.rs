@@ -557,3 +557,31 @@ fn the_same_body_in_other_chunks_is_no_difference() {
         told(1, &whole(&frames), &server(&[head, BROKEN], |said| said));
     }
 }
+
+#[test]
+fn blocks_of_tftp_are_answers() {
+    let ours = (HOST, 30001);
+    let question = datagram(ours, (DEVICE, 69), b"\0\x01file\0octet\0").frame();
+    let block =
+        |text: &[u8]| datagram((DEVICE, 5000), ours, &[&[0, 3, 0, 1], text].concat()).frame();
+    let frames = [question.clone(), block(b"good data")];
+    let report = told(0, &whole(&frames), &answering(&question, vec![(0, block(b"good data"))]));
+    assert_eq!(report, "answers: 1 as recorded\n");
+    told(1, &whole(&frames), &answering(&question, vec![(0, block(b"bad data!"))]));
+}
+
+#[test]
+fn a_line_that_goes_away_when_everything_was_said_is_no_error() {
+    let (question, reply) = (echo(1, false), echo(1, true));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let endpoint = format!("tcp:{}", listener.local_addr().expect("an address"));
+    let frames = [question.clone(), reply.clone()];
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut taken = vec![0; 2 + question.len()];
+        stream.read_exact(&mut taken).expect("the question");
+        let bytes = [&(reply.len() as u16).to_be_bytes()[..], &reply].concat();
+        stream.write_all(&bytes).expect("it listens");
+    });
+    assert_eq!(told(0, &whole(&frames), &endpoint), "answers: 1 as recorded\n");
+}
