@@ -298,8 +298,8 @@ fn a_port_that_is_used_again_begins_anew_and_a_reset_there_refuses() {
     judge.asked(&ours(ACK | tcp::FIN, 8, 10));
     let again = connection(900, &[b"two"]);
     judge.asked(&ours(tcp::SYN, 70, 0));
-    again.iter().for_each(|frame| judge.recorded(9, frame));
     judge.heard(&segment(40000, tcp::RST | ACK, 0, b""));
+    again.iter().for_each(|frame| judge.recorded(9, frame));
     judge.finish();
     insta::assert_snapshot!(format!("{}{}", judge.differences(), judge.sum()), @r"
     frame 9: TCP 192.168.100.1.40000 > 192.168.100.2.80 is refused today
