@@ -124,7 +124,7 @@ fn the_same_device_answers_as_recorded_and_again_at_once() {
     let output = recorded.replay("http.pcapng", "sim", &["--expect", "-x", "2"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output).0);
     let output = recorded.replay("ping.pcapng", "sim", &["--expect", "-qq"]);
-    insta::assert_snapshot!(text(&output).0, @"answers: 5 as recorded, 1 not compared, of its own accord");
+    insta::assert_snapshot!(text(&output).0, @"answers: 5 as recorded, 1 not compared (of its own accord)");
     assert_eq!(output.status.code(), Some(0));
     assert!(recorded.device.interrupt().success());
 }
@@ -142,12 +142,12 @@ fn a_device_that_answers_otherwise_fails_with_a_diff() {
     frame 2: the answer differs, ICMP 192.168.100.1 > 192.168.100.2
         expected  ipv4.ttl  255
         actual    ipv4.ttl  16
-    answers: 0 as recorded, 1 different, 1 not compared, of its own accord
+    answers: 0 as recorded, 1 not compared (of its own accord), 1 different
     ");
     insta::assert_snapshot!(differs("ping.pcapng", "sim,fault=echo-id-swapped", &one), @r"
     frame 2: this answer did not come: IP 192.168.100.2 > 192.168.100.1: ICMP echo reply, id 7, seq 1, length 64
     an answer came that was not recorded: IP 192.168.100.2 > 192.168.100.1: ICMP echo reply, id 1792, seq 1, length 64
-    answers: 0 as recorded, 1 missing, 1 not recorded
+    answers: 0 as recorded, 1 not compared (of its own accord), 1 missing, 1 not recorded
     ");
     let opens = differs("http.pcapng", "sim,fault=mss-huge", &[]);
     assert_eq!(lines_with(&opens, "192.168.100.2.80 opens in another way").len(), 2, "{opens}");

@@ -32,7 +32,7 @@ use self::stream::Segment;
 use self::verdict::Verdict;
 use super::conversation::{Conversation, Kind, Side};
 use crate::dissect::Dissector;
-use crate::proto::{Stack, be32, igmp, tcp};
+use crate::proto::{Stack, be32, igmp, tcp, tftp};
 use crate::record::LinkType;
 
 /// Compares.
@@ -139,7 +139,9 @@ impl Judge {
     fn is_of_own_accord(&mut self, stack: &Stack<'_>, question: Option<u64>, whose: Whose) -> bool {
         let to_group = stack.frame.first().is_some_and(|octet| octet & 1 == 1);
         let asks = exchange(stack).is_some_and(|exchange| !exchange.is_answer);
-        asks || stack.find(&igmp::IGMP).is_some()
+        // Blocks of TFTP are acknowledged, and yet they are what was asked for.
+        asks && stack.find(&tftp::TFTP).is_none()
+            || stack.find(&igmp::IGMP).is_some()
             || to_group && !self.questions.is_answered(stack, question, whose)
     }
 

@@ -172,8 +172,8 @@ fn what_comes_of_its_own_accord_is_not_compared() {
     let question = Bytes::from(samples::arp_request());
     let told = [told(&[question.clone(), question.clone()], &[]), told(&[], &[question])];
     insta::assert_snapshot!(told.join("\n"), @r"
-    answers: 0 as recorded, 2 not compared, of its own accord
-    answers: 0 as recorded, 1 not compared, of its own accord
+    answers: 0 as recorded, 2 not compared (of its own accord)
+    answers: 0 as recorded, 1 not compared (of its own accord)
     ");
 }
 
@@ -209,7 +209,7 @@ fn of_many_connections_the_oldest_are_judged_as_they_are() {
     assert_eq!(
         judge.sum(),
         "answers: 1 connection as recorded, 4000 bytes, 8999 different in TCP, \
-         6147 judged before their end, because so many connections were open"
+         6147 judged before their end (too many connections at a time)"
     );
 }
 
@@ -246,7 +246,7 @@ fn what_the_capture_has_in_part_is_compared_as_far_as_it_goes() {
     answers: 0 as recorded, 1 connection compared in part (7 bytes were not recorded), 1 compared in part
     ");
     for (text, line) in [
-        (b"hello, WORLDand mare", "differs behind 8 equal bytes\n    expected  and more\n"),
+        (b"hello, WORLDand mare", "differs behind 10 equal bytes\n    expected  and more\n"),
         (b"hellO, worldand more", "differs behind 4 equal bytes\n    expected  hello\n"),
     ] {
         assert!(told(text, true).contains(line), "{}", told(text, true));
@@ -255,4 +255,67 @@ fn what_the_capture_has_in_part_is_compared_as_far_as_it_goes() {
     judge.recorded_in_part(1, &datagram.slice(..44));
     judge.finish();
     assert!(judge.differences().starts_with("frame 1: this answer did not come: "));
+}
+
+#[test]
+fn what_the_capture_lacks_may_be_what_comes() {
+    let datagram = Bytes::from(samples::datagram());
+    let mut judge = judge();
+    judge.lacks(2);
+    judge.heard(&datagram);
+    judge.finish();
+    assert!(judge.is_content() && !judge.has_compared());
+    let sum = "answers: 0 as recorded, 2 not compared (cut or missing in the capture)";
+    assert_eq!(judge.sum(), sum);
+    judge.heard(&datagram);
+    judge.heard(&datagram);
+    judge.finish();
+    assert!(!judge.is_content(), "only two were lost");
+}
+
+/// A frame of ours in the connection of [`connection`].
+fn ours(flags: u8, seq: u32, ack: u32) -> Bytes {
+    let mut frame = segment(40000, flags, seq, b"").to_vec();
+    let (host, device) = (HOST.octets(), DEVICE.octets());
+    frame[26..30].copy_from_slice(&host);
+    frame[30..34].copy_from_slice(&device);
+    frame[34..38].copy_from_slice(&[0x9c, 0x40, 0, 80]);
+    frame[42..46].copy_from_slice(&ack.to_be_bytes());
+    frame.into()
+}
+
+#[test]
+fn a_lost_end_of_the_stream_is_known_by_what_we_have_acknowledged() {
+    let (recorded, today) = (connection(5, &[b"one", b"two"]), connection(9, &[b"one", b"two"]));
+    let told = |today: &[Bytes], ack: u32| {
+        let mut judge = judge();
+        recorded[..2].iter().for_each(|frame| judge.recorded(2, frame));
+        judge.asked(&ours(ACK, 9, ack));
+        today.iter().for_each(|frame| judge.heard(frame));
+        judge.finish();
+        format!("{}{}", judge.differences(), judge.sum())
+    };
+    let part = "answers: 0 as recorded, 1 connection compared in part (3 bytes were not recorded)";
+    assert_eq!(told(&today[..3], 12), part);
+    assert!(told(&today[..2], 12).contains("ends after 3 of 6 bytes"), "{}", told(&today[..2], 12));
+    assert!(told(&today[..3], 9).contains("has 3 bytes more than the 3 recorded ones"));
+}
+
+#[test]
+fn a_port_that_is_used_again_begins_anew_and_a_reset_there_refuses() {
+    let mut judge = judge();
+    for frame in connection(5, &[b"one"]) {
+        judge.recorded(2, &frame);
+        judge.heard(&frame);
+    }
+    judge.asked(&ours(ACK | tcp::FIN, 8, 10));
+    let again = connection(900, &[b"two"]);
+    judge.asked(&ours(tcp::SYN, 70, 0));
+    judge.heard(&segment(40000, tcp::RST | ACK, 0, b""));
+    again.iter().for_each(|frame| judge.recorded(9, frame));
+    judge.finish();
+    insta::assert_snapshot!(format!("{}{}", judge.differences(), judge.sum()), @r"
+    frame 9: TCP 192.168.100.1.40000 > 192.168.100.2.80 is refused today
+    answers: 1 connection as recorded, 3 bytes, 1 different in TCP
+    ");
 }

@@ -247,13 +247,13 @@ impl Verdict {
         }
         for (n, what) in [
             (self.in_part, "compared in part"),
+            (self.unknown, "not compared (cut or missing in the capture)"),
+            (self.own, "not compared (of its own accord)"),
             (self.different, "different"),
             (self.faulty, "different in TCP"),
             (self.missing, "missing"),
             (self.extra, "not recorded"),
-            (self.unknown, "not compared, which the capture lacks or has cut"),
-            (self.own, "not compared, of its own accord"),
-            (self.given_up, "judged before their end, because so many connections were open"),
+            (self.given_up, "judged before their end (too many connections at a time)"),
         ] {
             if n > 0 {
                 parts.push(format!("{n} {what}"));
