@@ -7,8 +7,6 @@
 mod dhcp;
 mod fragments;
 mod options;
-#[cfg(test)]
-mod places;
 mod sheet;
 mod six;
 #[cfg(test)]

@@ -121,7 +121,10 @@ impl Drive {
             if is_enough {
                 match self.behind(number, at, what) {
                     true => continue,
-                    false => break,
+                    false => {
+                        self.judge.iter_mut().for_each(Judge::cut_short);
+                        break;
+                    }
                 }
             }
             match what {
