@@ -405,6 +405,12 @@ fn messages_of_a_socket_are_frames() {
     device.err.wait_for(0, "listening on");
     place.pings(&own);
     device.err.wait_for(0, &format!(", {}", place.path("a")));
+    // What answers come back to has to be there as long as somebody waits for them.
+    let capture = place.path("again.pcapng");
+    let (code, report, error) = place.run(&["ping", "-d", &own, "-c", "1", "-w", &capture]);
+    assert_eq!(code, 0, "{report}{error}");
+    let (code, report, error) = place.run(&["replay", &capture, "-d", &own, "--expect"]);
+    assert_eq!(code, 0, "{report}{error}");
 }
 
 #[test]

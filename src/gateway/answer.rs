@@ -139,17 +139,21 @@ impl Gateway {
     /// The device has shown an address.
     fn learn(&self, ip: Ipv4Addr, mac: MacAddr, shown: Shown) {
         let known = self.device_ip();
-        let seconds = self.0.neighbour.age().as_secs_f64();
-        let how = match shown {
-            Shown::Packet => format!("(its packets, {seconds:.1} s)"),
-            Shown::Word => format!("(ARP, {seconds:.1} s)"),
-            Shown::Announcement => format!("(gratuitous ARP, {seconds:.1} s)"),
+        let age = self.0.neighbour.age();
+        let how = || {
+            let seconds = age.as_secs_f64();
+            match shown {
+                Shown::Packet => format!("(its packets, {seconds:.1} s)"),
+                Shown::Word => format!("(ARP, {seconds:.1} s)"),
+                Shown::Announcement => format!("(gratuitous ARP, {seconds:.1} s)"),
+            }
         };
         match self.0.neighbour.learn(ip, mac, shown) {
             News::Nothing => {}
-            News::Mac(mac) => self.note_of_device(format!("learned  {ip} {mac} {how}")),
+            News::Mac(mac) => self.note_of_device(format!("learned  {ip} {mac} {}", how())),
             News::Ip(ip) => self.note_of_device(format!(
-                "learned  {ip} {mac} {how}: used from now on, in place of {known}"
+                "learned  {ip} {mac} {}: used from now on, in place of {known}",
+                how()
             )),
             News::OtherIp(ip) => self.warn_of_device(format!(
                 "the device says that it is {ip}, and '--device-ip' says {known}"

@@ -1,12 +1,19 @@
 //! The probe and its pings against a simulated other end, in virtual time.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
 use super::inject::Disguise;
 use super::ping::{Damage, Outcome, Plan, Statistics};
+use super::send::LISTEN_FIRST;
 use super::*;
-use crate::endpoint::{About, Pending, Receive, Transmit};
+use crate::craft;
+use crate::endpoint::{About, Pending, Receive, Received, Transmit};
+use crate::error::{Error, Result};
+use crate::proto::arp;
 use crate::stop;
-use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
 
 /// What the other end does with a frame: frames to send back, each after a while.
 pub(super) type Device = Box<dyn FnMut(&[u8]) -> Vec<(Duration, Vec<u8>)> + Send>;

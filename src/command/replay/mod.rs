@@ -24,7 +24,7 @@ use crate::cli::target::{self, Tunnel};
 use crate::cli::{self, Verdict, connect, signals, terminal};
 use crate::clock::Clock;
 use crate::endpoint::sharing::Sharing;
-use crate::endpoint::{Link, paced};
+use crate::endpoint::{Connector, Link, paced};
 use crate::error::{Category, Error, Result};
 use crate::event::Events;
 use crate::probe::{Identity, Probe};
@@ -69,14 +69,15 @@ async fn replay(args: ReplayArgs, tunnel: Tunnel, identity: Identity) -> Result<
     let recording = args.recording();
     let recording =
         recording.map(|plan| sink::start(sink_plan(plan, &tunnel, &clock), bus.watch(), stopper));
-    let probe = tokio::select! {
+    // The connector has what the link stands on, such as a socket's name, and so lives as long.
+    let (probe, _connector) = tokio::select! {
         biased;
         () = stop.wait() => {
             scribe.tell("interrupted before anything was sent");
             scribe.finish();
             return Ok(Verdict::Interrupted);
         }
-        probe = meet(&args, &tunnel, identity, &mut source, (&scribe, clock, bus)) => probe?,
+        met = meet(&args, &tunnel, identity, &mut source, (&scribe, clock, bus)) => met?,
     };
     let is_paced = args.line_rate().or(tunnel.spec.options.line_rate).is_some();
     let mut drive = Drive {
@@ -125,7 +126,7 @@ async fn meet(
     identity: Identity,
     source: &mut Source,
     (scribe, clock, bus): (&Scribe, Clock, Bus),
-) -> Result<Probe> {
+) -> Result<(Probe, Box<dyn Connector>)> {
     let teller = scribe.clone();
     let events = Events::new(move |event| teller.tell(&event.to_string()));
     let identity = speaker(source, identity).await?;
@@ -141,7 +142,7 @@ async fn meet(
     };
     let mut probe = Probe::new(link, &spec.options, identity, clock, events, bus).sharing(sharing);
     probe.fix_identity();
-    Ok(probe)
+    Ok((probe, connector))
 }
 
 /// Reports, and says how it ended.
