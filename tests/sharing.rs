@@ -411,12 +411,14 @@ fn a_lost_line_ends_those_attached_unless_they_reconnect_and_the_holder_stays_th
     let holder = world.holder(&reconnecting, &[]);
     let ends = world.watcher(&device.endpoint, &[]);
     let goes_on = world.watcher(&reconnecting, &[]);
+    let told = goes_on.err.len();
     device.hang_up();
     assert_eq!(ends.wait(SOON).code(), Some(3));
     assert!(ends.stderr().contains("went away: closed by the other end"), "{}", ends.stderr());
     holder.out.wait_for(0, "** link connected");
     goes_on.out.wait_for(0, "** link connected");
     let attached = format!("attached to uarttool sniff (pid {})", holder.id());
+    goes_on.err.wait_for(told, &attached);
     assert_eq!(lines_with(&goes_on.stderr(), &attached).len(), 2, "{}", goes_on.stderr());
     assert_eq!(lines_with(&goes_on.stdout(), "** link lost").len(), 1, "{}", goes_on.stdout());
     let from = goes_on.out.len();
