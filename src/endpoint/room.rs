@@ -2,8 +2,8 @@
 //!
 //! Whoever has something urgent to say waits behind all of it, and on a line of 115200 baud 16 KB are one and a
 //! half seconds. So we begin with one frame, watch how fast the peer reads while we wait for it, and
-//! allow it more when it has read everything before we looked again. One that reads the whole bound while we
-//! turn around is no serial line: nobody waits there, and we would only keep it waiting.
+//! allow it more when it has read everything before we looked again. One that reads as much as may ever be queued
+//! is looked at again and again for a moment before we rest: a rest is long for it.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const DELAY: Duration = Duration::from_millis(20);
 const MEASURE: Duration = Duration::from_millis(3);
 /// The least that may be queued, in bytes: the longest frame of an Ethernet line and its length.
 const LEAST: usize = 1516;
-/// The most for a peer that has always read everything when we come back, in bytes.
-const FAST: usize = 64 * 1024;
+/// For so long a fast peer is looked at without a rest.
+const GLANCE: Duration = Duration::from_micros(300);
 
 /// What the peer has before it.
 pub(super) struct Queue {
@@ -38,7 +38,7 @@ impl Queue {
 
     /// Waits until `n` bytes fit, or until nothing is left; `false` when it cannot be told any more.
     pub(super) async fn make_room(&mut self, n: usize) -> bool {
-        let (mut since, mut rests) = (None, 0);
+        let mut since = None;
         while self.room < n {
             let Some(unread) = self.gauge.unread() else { return false };
             let read = self.sent.saturating_sub(unread as u64);
@@ -46,7 +46,6 @@ impl Queue {
             match since {
                 None if unread == 0 => self.bound.was_empty(read, now),
                 None => since = Some((read, now)),
-                Some(_) if unread == 0 && rests == 1 => self.bound.was_emptied(),
                 Some(since) => self.bound.was_busy(since, read, now),
             }
             self.bound.last = Some((read, now));
@@ -54,8 +53,12 @@ impl Queue {
             if self.room >= n || unread == 0 {
                 break;
             }
-            tokio::time::sleep(AGAIN).await;
-            rests += 1;
+            match since {
+                Some((_, begun)) if self.bound.is_fast() && now - begun < GLANCE => {
+                    tokio::task::yield_now().await;
+                }
+                _ => tokio::time::sleep(AGAIN).await,
+            }
         }
         self.room = self.room.saturating_sub(n);
         self.sent += n as u64;
@@ -87,19 +90,16 @@ impl Bound {
     fn was_empty(&mut self, read: u64, now: Instant) {
         let Some(last) = self.last else { return };
         let perhaps = Bound::in_delay(last, read, now).saturating_mul(2).min(self.bytes * 2);
-        self.bytes = self.bytes.max(perhaps).min(self.most.max(self.bytes));
+        self.bytes = self.bytes.max(perhaps).min(self.most);
     }
 
-    /// There was no room, and after one rest everything was read: at the most, that was too little.
-    fn was_emptied(&mut self) {
-        if self.bytes >= self.most {
-            self.bytes = (self.bytes * 2).min(FAST.max(self.most));
-        }
+    /// Whether the peer reads as much as may ever be queued.
+    fn is_fast(&self) -> bool {
+        self.bytes >= self.most
     }
 
     /// We wait since `since`: the peer is that fast.
     fn was_busy(&mut self, since: (u64, Instant), read: u64, now: Instant) {
-        self.bytes = self.bytes.min(self.most);
         if now.duration_since(since.1) >= MEASURE {
             let bytes = Bound::in_delay(since, read, now);
             self.bytes = bytes.max(LEAST).min(self.most);
@@ -123,16 +123,13 @@ mod tests {
             bound.was_empty((n + 1) * 1000, start + MS * (n as u32 + 1)); // 1 MB a second
         }
         assert_eq!(bound.bytes, 16_384);
-        bound.was_emptied(); // while we rested
-        assert_eq!(bound.bytes, 32_768);
-        (0..10).for_each(|_| bound.was_emptied());
-        assert_eq!(bound.bytes, FAST);
+        assert!(bound.is_fast());
         bound.was_busy((0, start), 500, start + 2 * MS); // too short to be sure
         assert_eq!(bound.bytes, 16_384);
         bound.was_busy((0, start), 1000, start + 5 * MS); // 200 kB a second
         assert_eq!(bound.bytes, 4000);
         bound.was_busy((0, start), 115, start + 10 * MS); // 115200 baud
-        bound.was_emptied();
+        assert!(!bound.is_fast());
         assert_eq!(bound.bytes, LEAST);
         bound.last = Some((0, start));
         bound.was_empty(1000, start + 1000 * MS); // now and then a little
